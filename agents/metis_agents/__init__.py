@@ -1,0 +1,1 @@
+"""Who acts and who learns: scripted baselines, evaluation, reward-design comparison, HDPO."""

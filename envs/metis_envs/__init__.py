@@ -1,0 +1,1 @@
+"""The tasks: drawn on real photographs, with a necessity that is known and proven."""

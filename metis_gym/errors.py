@@ -1,0 +1,84 @@
+"""Every error this project raises on purpose.
+
+```
+MetisError
+├── ConfigError (ValueError)            an argument that cannot be right; the message names the valid ones
+│   └── UnknownNameError                a name that no registry knows; the message suggests the nearest
+├── InvalidActionError (TypeError)      an action that no model could have produced, such as a number
+├── MissingDependencyError (ImportError)  an optional package is absent; the message holds the install command
+├── TaskIdError (ValueError)            a task id that cannot be read, or was made by other versions
+├── RecordingError                      a recorded run that cannot be written, read or replayed
+├── SandboxUnavailableError             no isolation can be had on this machine: nothing was run
+└── InfrastructureError                 failed, not wrong: the episode is *unscored*, never scored 0
+    └── SandboxError                    a sandbox broke (not the code in it)
+```
+
+Whatever the *model* does wrong is no error here: it gets an observation that says what was wrong, and the episode
+goes on.
+"""
+
+__all__ = [
+    "ConfigError",
+    "InfrastructureError",
+    "InvalidActionError",
+    "MetisError",
+    "MissingDependencyError",
+    "RecordingError",
+    "SandboxError",
+    "SandboxUnavailableError",
+    "TaskIdError",
+    "UnknownNameError",
+]
+
+
+class MetisError(Exception):
+    """Base of all errors raised on purpose by this project."""
+
+
+class ConfigError(MetisError, ValueError):
+    """An argument that cannot be right. The message says what was given and what is valid."""
+
+
+class UnknownNameError(ConfigError):
+    """A name that no registry knows."""
+
+
+class InvalidActionError(MetisError, TypeError):
+    """An action of a type that no model could have produced (a number, None, …)."""
+
+
+class MissingDependencyError(MetisError, ImportError):
+    """An optional package is absent. The message holds the command that installs it."""
+
+    @classmethod
+    def of(cls, package: str, extra: str, purpose: str) -> "MissingDependencyError":
+        """Build the error for one package.
+
+        Args:
+            package: The import that failed.
+            extra: The extra of this distribution that brings it.
+            purpose: What needs it, to end the sentence "… needs it".
+        """
+        return cls(
+            f"{purpose} needs {package}, which is not installed. Install it with: pip install 'metis-gym[{extra}]'"
+        )
+
+
+class TaskIdError(MetisError, ValueError):
+    """A task id that cannot be read, or that was made by other versions of the generating packages."""
+
+
+class RecordingError(MetisError):
+    """A recorded run that cannot be written, read or replayed."""
+
+
+class SandboxUnavailableError(MetisError):
+    """No isolation can be had on this machine. Nothing was run without it."""
+
+
+class InfrastructureError(MetisError):
+    """Something around the model failed. The episode is unscored: left out of every statistic and of the loss."""
+
+
+class SandboxError(InfrastructureError):
+    """A sandbox broke. What the *code* in it does (raise, hang, exhaust a limit) is a result, not this error."""

@@ -1,0 +1,1 @@
+"""Reward designs: groups of outcomes → advantage channels."""

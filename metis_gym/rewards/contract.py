@@ -1,0 +1,66 @@
+"""What a reward design is: it turns groups of finished episodes into advantage channels.
+
+Shapes: N is the number of episodes of a batch, all groups laid end to end in order. Everything is float64.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metis_gym.records import Outcome
+
+__all__ = ["Channel", "Floats", "Groups", "RewardDesign"]
+
+Floats: TypeAlias = NDArray[np.float64]
+Groups: TypeAlias = Sequence[Sequence[Outcome]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Channel:
+    """One advantage for every episode of a batch, and who is compared in it.
+
+    Attributes:
+        name: "accuracy", "efficiency", ….
+        weight: The weight of this channel's loss. A channel of weight 0 is ignored.
+        advantages: Shape (N,), float64; exactly 0 for episodes outside `members`.
+        members: Shape (N,), bool: the episodes that the channel compares. Membership is explicit: a member whose
+            advantage is exactly 0 is still a member (arXiv 2604.08545; its released code loses such episodes).
+    """
+
+    name: str
+    weight: float
+    advantages: Floats
+    members: NDArray[np.bool_]
+
+
+@runtime_checkable
+class RewardDesign(Protocol):
+    """A reward design. Which ones there are: `metis_gym.rewards.available()`.
+
+    A design sees outcomes only: no environment, no model, no tokens, and never the true verdict behind grader noise.
+    """
+
+    name: str
+
+    def reward(self, outcome: Outcome) -> float:
+        """The scalar reward of one episode, for ordinary RL; a decoupled design gives its accuracy component."""
+        ...
+
+    def components(self, outcome: Outcome) -> Mapping[str, float]:
+        """The raw score of one episode in each channel, before any comparison; the same keys for every outcome."""
+        ...
+
+    def channels(self, groups: Groups) -> tuple[Channel, ...]:
+        """The advantages of a batch of groups, each group G scored episodes of one task."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the design has learned so far (a running minimum, a multiplier), JSON-able."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that `state_dict` gave."""
+        ...
