@@ -1,1 +1,16 @@
-"""dialects."""
+"""What models write and read: one dialect for each system of the field."""
+
+from metis_gym.dialects.base import Dialect, Limits, ParsedTurn, ToolSpec
+from metis_gym.registries import Registry
+
+__all__ = ["DIALECTS", "Dialect", "Limits", "ParsedTurn", "ToolSpec"]
+
+DIALECTS: Registry[Dialect] = Registry(
+    "dialect",
+    {
+        "metis": "metis_gym.dialects.metis:MetisDialect",
+        "plain": "metis_gym.dialects.plain:PlainDialect",
+        "qwen": "metis_gym.dialects.qwen:QwenDialect",
+    },
+)
+"""Dialects by name; add one with `@DIALECTS.register("name")`."""

@@ -1,1 +1,5 @@
-"""grading."""
+"""Grading: answers → graded answers."""
+
+from metis_gym.grading.cascade import CascadeGrader, Grade, Grader, GradingStep
+
+__all__ = ["CascadeGrader", "Grade", "Grader", "GradingStep"]

@@ -1,0 +1,278 @@
+"""What a family of tasks is: from a seed to a blueprint, from a blueprint to a task.
+
+A *blueprint* holds everything that is fixed before the answer is drawn: the question, the options, all answers that
+could be right, and a way to draw the picture for each of them. The answer is drawn last, uniformly and from a stream of
+its own. So nothing but the deciding detail can depend on it, which is what makes the proof of necessity
+(`metis_envs.scenes.necessity`) possible.
+"""
+
+import functools
+import importlib.metadata
+import zlib
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from metis_envs.scenes.canvas import Canvas
+from metis_envs.scenes.view import box_view
+from metis_gym.errors import ConfigError, TaskIdError
+from metis_gym.grading.choice import LETTERS
+from metis_gym.records import AnswerKind, Box, GoldAnswer, Necessity, PictureArray, Task, TaskImage, ToolCall
+from metis_gym.registries import format_spec, parse_spec
+from metis_gym.tasksets import SPLITS, Taskset
+
+__all__ = ["GENERATION", "Blueprint", "Brief", "Family", "versions_fingerprint"]
+
+GENERATION = 1
+"""Raise this whenever any family draws anything differently: task ids carry it."""
+
+_SEEDS = 1 << 31
+_ANSWER_FORMATS = ("choice", "open", "mixed")
+_SMALLEST_SOURCE, _LARGEST_SOURCE = 1024, 4096
+_SMALLEST_FACTOR = 3
+_ASPECTS = (1.0, 4 / 3, 3 / 2, 16 / 9, 3 / 4)
+_CROP_SIDE = 640
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Brief:
+    """What a family is asked to plan.
+
+    Attributes:
+        rng: Everything random in the plan comes from here.
+        canvas: The size of the scene.
+        split: "train" or "test".
+        necessity: Whether the task is to need a tool.
+        choices: Number of options; 0 for an open question.
+    """
+
+    rng: np.random.Generator
+    canvas: Canvas
+    split: str
+    necessity: Necessity
+    choices: int
+
+    @property
+    def hides(self) -> bool:
+        """Is the deciding detail to be hidden from the view?"""
+        return self.necessity is Necessity.REQUIRED
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blueprint:
+    """A task before its answer is drawn.
+
+    Attributes:
+        question: The question; the same for every answer.
+        answers: All answers that could be right, equally likely. For a choice these are the options, in their order.
+        render: Index of an answer → the source picture, shape (height, width, 3).
+        region: The deciding detail, in source pixels, on the cells.
+        notes: What the picture is made of.
+        explanation: The shortest solution in words.
+        kind: How an open answer is compared.
+    """
+
+    question: str
+    answers: tuple[str, ...]
+    render: Callable[[int], PictureArray]
+    region: Box
+    notes: str
+    explanation: str
+    kind: AnswerKind = AnswerKind.TEXT
+
+
+class Family(Taskset):
+    """A family of generated tasks.
+
+    Args:
+        split: "train" or "test".
+        view_size: Longest side of the views, pixels.
+        answers: "choice", "open", or "mixed" for both.
+        choices: Options of a choice.
+        required_share: Share of tasks that need a tool, where the family has both kinds.
+        max_source: Longest side that a source picture may have, pixels.
+
+    Raises:
+        ConfigError: An argument is not valid for this family.
+    """
+
+    name: ClassVar[str]
+    ability: ClassVar[str] = "perception"
+    necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.NONE, Necessity.REQUIRED)
+    smallest_view: ClassVar[int] = 224
+    most_choices: ClassVar[int] = 8
+    square: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        split: str = "train",
+        view_size: int = 448,
+        answers: str = "mixed",
+        choices: int = 4,
+        required_share: float = 0.5,
+        max_source: int = _LARGEST_SOURCE,
+    ) -> None:
+        self.split, self.view_size = split, view_size
+        self.answers, self.choices = answers, choices
+        self.required_share, self.max_source = float(required_share), max_source
+        self._check()
+        given = {name: getattr(self, name) for name in _DEFAULTS}
+        self._spec = format_spec(self.name, {key: value for key, value in given.items() if value != _DEFAULTS[key]})
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """This family alone."""
+        return (self.name,)
+
+    def draw(self, rng: np.random.Generator) -> str:
+        """Draw one of 2³¹ tasks."""
+        return self.task_id(int(rng.integers(0, _SEEDS)))
+
+    def task_id(self, seed: int) -> str:
+        """The id of the task of a seed: family with its options, split, view size, seed, versions."""
+        return f"{self._spec}/{self.split}/{self.view_size}/{seed}@{versions_fingerprint()}"
+
+    def build(self, task_id: str) -> Task:
+        """Make the task of an id, also one that was drawn with other options."""
+        family, seed = self._read_id(task_id)
+        return family.make(seed, family.task_id(seed))
+
+    def blueprint(self, seed: int) -> tuple[Blueprint, Brief]:
+        """The plan of a task, before its answer is drawn; for proofs and readers."""
+        identity = [zlib.crc32(self.name.encode()), SPLITS.index(self.split), seed]
+        rng = np.random.default_rng(np.random.SeedSequence(identity))
+        brief = Brief(
+            necessity=self._draw_necessity(rng),
+            choices=self._draw_choices(rng),
+            canvas=self._draw_canvas(rng),
+            rng=rng,
+            split=self.split,
+        )
+        return self.plan(brief), brief
+
+    def make(self, seed: int, task_id: str) -> Task:
+        """Draw the answer of a seed's blueprint and make the task."""
+        blueprint, brief = self.blueprint(seed)
+        answer_stream = np.random.default_rng(np.random.SeedSequence([zlib.crc32(b"answer"), seed]))
+        index = int(answer_stream.integers(len(blueprint.answers)))
+        source = blueprint.render(index)
+        is_choice = brief.choices > 0
+        letters = tuple(LETTERS[: len(blueprint.answers)])
+        alternatives = letters if is_choice else blueprint.answers
+        return Task(
+            task_id=task_id,
+            family=self.name,
+            question=blueprint.question,
+            images=(TaskImage(source=_frozen(source), view=_frozen(box_view(source, brief.canvas.factor))),),
+            gold=GoldAnswer(value=alternatives[index], kind=AnswerKind.CHOICE if is_choice else blueprint.kind),
+            options=blueprint.answers if is_choice else (),
+            necessity=brief.necessity,
+            ability=self.ability,
+            solution=(_crop_call(blueprint.region),) if brief.hides else (),
+            explanation=blueprint.explanation,
+            region=blueprint.region,
+            alternatives=alternatives,
+            notes=blueprint.notes,
+        )
+
+    @abstractmethod
+    def plan(self, brief: Brief) -> Blueprint:
+        """Plan a task. Nothing here may depend on which of the answers will be drawn."""
+
+    def _check(self) -> None:
+        if self.answers not in _ANSWER_FORMATS:
+            raise ConfigError(f"answers must be one of {', '.join(_ANSWER_FORMATS)}, actually: {self.answers!r}")
+        if not 2 <= self.choices <= self.most_choices:
+            raise ConfigError(f"{self.name} can have 2 to {self.most_choices} choices, actually: {self.choices!r}")
+        if not 0 <= self.required_share <= 1:
+            raise ConfigError(f"required_share must be from 0 to 1, actually: {self.required_share!r}")
+        if self.view_size < self.smallest_view:
+            raise ConfigError(
+                f"{self.name} needs a view of at least {self.smallest_view} px to be legible, actually: {self.view_size}"
+            )
+        if not self._factors(self._smallest_factor()):
+            raise ConfigError(
+                f"no source of {_SMALLEST_SOURCE} to {self.max_source} px is a whole multiple, "
+                f"{self._smallest_factor()} or more, of a view of {self.view_size} px; change view_size or max_source"
+            )
+
+    def _smallest_factor(self) -> int:
+        return _SMALLEST_FACTOR + (Necessity.REQUIRED in self.necessities)
+
+    def _factors(self, smallest: int) -> list[int]:
+        lowest = max(smallest, -(-_SMALLEST_SOURCE // self.view_size))
+        return list(range(lowest, min(self.max_source, _LARGEST_SOURCE) // self.view_size + 1))
+
+    def _draw_necessity(self, rng: np.random.Generator) -> Necessity:
+        wants_tool = rng.random() < self.required_share
+        return Necessity.REQUIRED if wants_tool and Necessity.REQUIRED in self.necessities else Necessity.NONE
+
+    def _draw_choices(self, rng: np.random.Generator) -> int:
+        is_choice = {"choice": True, "open": False, "mixed": bool(rng.random() < 0.5)}[self.answers]
+        return self.choices if is_choice else 0
+
+    def _draw_canvas(self, rng: np.random.Generator) -> Canvas:
+        factor = int(rng.choice(self._factors(self._smallest_factor())))
+        aspect = 1.0 if self.square else float(rng.choice(_ASPECTS))
+        short = _short_side(self.view_size, aspect)
+        return Canvas(short, self.view_size, factor) if aspect < 1 else Canvas(self.view_size, short, factor)
+
+    def _read_id(self, task_id: str) -> "tuple[Family, int]":
+        whole, _, versions = task_id.partition("@")
+        parts = whole.split("/")
+        if len(parts) != 4 or parts[1] not in SPLITS or not (parts[2].isdecimal() and parts[3].isdecimal()):
+            raise TaskIdError(f"cannot read task id {task_id!r}; expected family/split/view_size/seed@versions")
+        name, parameters = parse_spec(parts[0])
+        if name != self.name:
+            raise TaskIdError(f"task id {task_id!r} is of family {name!r}, not {self.name!r}")
+        if versions and versions != versions_fingerprint():
+            raise TaskIdError(
+                f"task {task_id!r} was made by other versions than those installed ({_versions()}), "
+                f"which may draw it differently. Leave out '@{versions}' to draw it anyway."
+            )
+        return _family_of(type(self), parts[1], int(parts[2]), tuple(sorted(parameters.items()))), int(parts[3])
+
+
+_DEFAULTS: dict[str, Any] = {"answers": "mixed", "choices": 4, "required_share": 0.5, "max_source": _LARGEST_SOURCE}
+
+
+@functools.lru_cache(maxsize=256)
+def _family_of(kind: type[Family], split: str, view_size: int, parameters: tuple[tuple[str, Any], ...]) -> Family:
+    return kind(split=split, view_size=view_size, **dict(parameters))
+
+
+@functools.cache
+def versions_fingerprint() -> str:
+    """Eight hexadecimal digits for this generation of families and the versions of all that draws."""
+    return f"{zlib.crc32(_versions().encode()):08x}"
+
+
+@functools.cache
+def _versions() -> str:
+    packages = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn")
+    installed = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages)
+    return f"generation {GENERATION}, {installed}"
+
+
+def _frozen(picture: PictureArray) -> PictureArray:
+    picture.flags.writeable = False
+    return picture
+
+
+def _short_side(long_side: int, aspect: float) -> int:
+    """The shorter side of a view: in steps of 32 pixels, as vision models take them, where the view is large enough."""
+    step = 32 if long_side >= 160 else 1
+    exact = long_side / aspect if aspect > 1 else long_side * aspect
+    return max(step, step * round(exact / step))
+
+
+def _crop_call(region: Box) -> ToolCall:
+    """The call that shows a region, with a little around it, at a size that is easy to read."""
+    left, top, right, bottom = region
+    scale = max(1, round(_CROP_SIDE / max(right - left, bottom - top)))
+    size = ((right - left) * scale, (bottom - top) * scale)
+    return ToolCall(name="python", arguments={"code": f"image_1.crop({region}).resize({size})"})

@@ -1,0 +1,109 @@
+"""Pens: fonts, text, plates with shadows. Everything in source pixels, anti-aliased, the same on every machine."""
+
+import functools
+import importlib.util
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from metis_gym.errors import MissingDependencyError
+from metis_gym.records import Box, PictureArray
+
+__all__ = ["Colour", "FontName", "cap_height", "font", "ink", "paste", "plate", "shadow", "text_width"]
+
+Colour: TypeAlias = tuple[int, int, int]
+FontName: TypeAlias = str
+
+_FONT_FILES = {
+    "sans": "DejaVuSans.ttf",
+    "sans-bold": "DejaVuSans-Bold.ttf",
+    "serif": "DejaVuSerif.ttf",
+    "serif-bold": "DejaVuSerif-Bold.ttf",
+    "mono-bold": "DejaVuSansMono-Bold.ttf",
+}
+
+
+@functools.cache
+def font(name: FontName, size: int) -> ImageFont.FreeTypeFont:
+    """One of the fonts that come with matplotlib, at a size in pixels; the same glyphs on every machine.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    found = importlib.util.find_spec("matplotlib")
+    if found is None or found.origin is None:
+        raise MissingDependencyError.of("matplotlib", "envs", "Drawing text")
+    path = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / _FONT_FILES[name]
+    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def text_width(text: str, face: ImageFont.FreeTypeFont) -> int:
+    """Width of one line in pixels."""
+    return int(np.ceil(face.getlength(text)))
+
+
+def cap_height(face: ImageFont.FreeTypeFont) -> int:
+    """Height of a capital letter in pixels."""
+    left_top_right_bottom = face.getbbox("H")
+    return int(left_top_right_bottom[3] - left_top_right_bottom[1])
+
+
+def ink(text: str, face: ImageFont.FreeTypeFont, width: int, height: int) -> NDArray[np.float64]:
+    """How much of each pixel one line of text covers, centred in an area.
+
+    Returns:
+        Shape (height, width), in [0, 1].
+    """
+    image = Image.new("L", (width, height), 0)
+    ImageDraw.Draw(image).text((width / 2, height / 2), text, fill=255, font=face, anchor="mm")
+    return np.asarray(image, dtype=np.float64) / 255.0
+
+
+def paste(scene: PictureArray, stamp: Image.Image, left: int, top: int) -> None:
+    """Lay an RGBA stamp on a scene, in place; what hangs over the edge is cut."""
+    height, width = scene.shape[:2]
+    x0, y0 = max(left, 0), max(top, 0)
+    x1, y1 = min(left + stamp.width, width), min(top + stamp.height, height)
+    if x0 >= x1 or y0 >= y1:
+        return
+    part = Image.fromarray(scene[y0:y1, x0:x1])
+    cut = stamp.crop((x0 - left, y0 - top, x1 - left, y1 - top))
+    part.paste(cut.convert("RGB"), (0, 0), cut.getchannel("A"))
+    scene[y0:y1, x0:x1] = np.asarray(part)
+
+
+def shadow(scene: PictureArray, box: Box, blur: int, strength: float = 0.45) -> None:
+    """Darken a scene softly below and around a box, in place."""
+    left, top, right, bottom = box
+    coarse = max(1, blur // 6)  # computed at a coarse size: a shadow has no detail
+    margin = 2 * blur // coarse
+    width, height = (right - left) // coarse, (bottom - top) // coarse
+    cover = Image.new("L", (width + 2 * margin, height + 2 * margin), 0)
+    ImageDraw.Draw(cover).rectangle((margin, margin, margin + width, margin + height), fill=int(255 * strength))
+    cover = cover.filter(ImageFilter.BoxBlur(blur / coarse))
+    cover = cover.resize((cover.width * coarse, cover.height * coarse))
+    dark = Image.new("RGB", cover.size)
+    dark.putalpha(cover)
+    paste(scene, dark, left - margin * coarse, top - margin * coarse + blur // 2)
+
+
+def plate(
+    scene: PictureArray, box: Box, fill: Colour, *, border: Colour | None = None, width: int = 0, radius: int = 0
+) -> None:
+    """Draw a filled, rounded rectangle with a border inside its edge, in place."""
+    left, top, right, bottom = box
+    stamp = Image.new("RGBA", (right - left, bottom - top), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(stamp)
+    inset = width
+    pen.rounded_rectangle((0, 0, stamp.width - 1, stamp.height - 1), radius, fill=(*fill, 255))
+    if border is not None:
+        pen.rounded_rectangle(
+            (inset, inset, stamp.width - 1 - inset, stamp.height - 1 - inset),
+            radius,
+            outline=(*border, 255),
+            width=width,
+        )
+    paste(scene, stamp, left, top)

@@ -1,0 +1,89 @@
+"""The dialect of Qwen's chat models ("Hermes" style): tools as JSON in `<tools>`, results in `<tool_response>`.
+
+The tags are those of Qwen3-VL's chat template; the wording is ours.
+"""
+
+import json
+from collections.abc import Sequence
+
+from metis_gym.dialects.base import (
+    IMAGE_MARK,
+    Dialect,
+    Limits,
+    ParsedTurn,
+    ToolSpec,
+    call_json,
+    find_blocks,
+    is_balanced,
+    read_call,
+    remove_blocks,
+    without_image_marks,
+)
+from metis_gym.dialects.plain import final_answer
+from metis_gym.records import ToolCall, ToolResult
+
+__all__ = ["QwenDialect"]
+
+_EMPTY_TURN = "Your turn was empty. Call a tool inside <tool_call> and </tool_call>, or write your final answer."
+_ANSWER_NOT_TAKEN = "The answer beside the tool call was not taken: answer in a turn of its own."
+
+
+class QwenDialect(Dialect):
+    """`<tool_call>{…}</tool_call>`, several in a turn; a turn without one is the final answer."""
+
+    name = "qwen"
+
+    def system(self, tools: Sequence[ToolSpec], limits: Limits) -> str:
+        """The system turn with the function signatures inside `<tools>`."""
+        parts = ["You answer questions about pictures. Write your final answer inside <answer> and </answer>."]
+        if tools:
+            signatures = "\n".join(_signature(tool) for tool in tools)
+            parts += [
+                f"# Tools\n\nThese functions can be called:\n<tools>\n{signatures}\n</tools>",
+                "To call one, write its name and its arguments as JSON inside <tool_call> and </tool_call>:\n"
+                '<tool_call>\n{"name": "function name", "arguments": {...}}\n</tool_call>',
+                f"At most {limits.max_turns} of your turns may call functions, with at most {limits.calls_per_turn} "
+                "calls in one turn.",
+            ]
+        return "\n\n".join(parts)
+
+    def parse(self, text: str) -> ParsedTurn:
+        """Read a turn: calls if there are any, else the final answer."""
+        said = remove_blocks(text, "think")
+        blocks = find_blocks(said, "tool_call")
+        if blocks:
+            calls = tuple(read_call(block.body) for block in blocks)
+            return ParsedTurn(calls=calls, notes=(_ANSWER_NOT_TAKEN,) if find_blocks(said, "answer") else ())
+        answer = final_answer(said)
+        return ParsedTurn(answer=answer) if answer else ParsedTurn(notes=(_EMPTY_TURN,))
+
+    def observation(self, results: Sequence[ToolResult], notes: Sequence[str] = ()) -> str:
+        """A `<tool_response>` for each call, all in one user turn."""
+        return "\n".join([*(f"<tool_response>\n{_render(result)}\n</tool_response>" for result in results), *notes])
+
+    def write_calls(self, calls: Sequence[ToolCall], reason: str = "") -> str:
+        """The reason in plain text, then a `<tool_call>` for each call."""
+        return "\n".join(filter(None, [reason, *(f"<tool_call>\n{call_json(call)}\n</tool_call>" for call in calls)]))
+
+    def write_answer(self, answer: str, reason: str = "") -> str:
+        """The reason in plain text, then the answer inside `<answer>`."""
+        return "\n".join(filter(None, [reason, f"<answer>{answer}</answer>"]))
+
+    def format_score(self, texts: Sequence[str]) -> float:
+        """Balanced `tool_call` and `answer` tags, and a last turn that answers."""
+        whole = "\n".join(texts)
+        balanced = all(is_balanced(whole, tag) for tag in ("think", "tool_call", "answer"))
+        return float(balanced and bool(texts) and self.parse(texts[-1]).answer is not None)
+
+
+def _signature(tool: ToolSpec) -> str:
+    price = "" if tool.price is None else f" A call costs {tool.price:g}."
+    function = {"name": tool.name, "description": tool.description + price, "parameters": dict(tool.schema)}
+    return json.dumps({"type": "function", "function": function}, ensure_ascii=False)
+
+
+def _render(result: ToolResult) -> str:
+    texts = [without_image_marks(text) for text in (result.output, result.errors) if text]
+    captions = result.captions or ("",) * len(result.images)
+    pictures = [IMAGE_MARK + (f" {without_image_marks(caption)}" if caption else "") for caption in captions]
+    return "\n".join([*texts, *pictures]) or "(no output)"

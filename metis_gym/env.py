@@ -1,0 +1,339 @@
+"""The environment: a question about pictures, tool calls and an answer as one Gymnasium episode.
+
+This module knows no tags (dialects do), no tool (the toolbox does), no grading and no reward: it lets them meet.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from metis_gym import rewards
+from metis_gym.dialects import DIALECTS, Limits
+from metis_gym.errors import ConfigError, InfrastructureError, InvalidActionError
+from metis_gym.grading import CascadeGrader, Grade
+from metis_gym.grading.cascade import GradingStep
+from metis_gym.records import (
+    INVALID_CALLS,
+    Episode,
+    Message,
+    Outcome,
+    Role,
+    ToolCall,
+    ToolResult,
+    ToolStatus,
+    Turn,
+)
+from metis_gym.registries import nearest
+from metis_gym.rendering import conversation_picture, conversation_text
+from metis_gym.spaces import Picture, Pictures, Unicode
+from metis_gym.tasksets import TasksetSpec, make_taskset
+from metis_gym.tools import TOOLS, Tool
+from metis_gym.tools.toolbox import Toolbox
+from metis_gym.turns import MAX_ACTION_CHARS, TurnTaker, encodable, estimated_tokens
+
+__all__ = ["ToolUseEnv"]
+
+_MAX_PICTURE_SIDE = 32_768
+_MAX_TEXT_CHARS = 1 << 20
+_FAILED = "The environment failed, not you ({error}). The episode ends and will not be scored."
+
+
+class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
+    """A question about pictures; text and tool calls until the answer.
+
+    ## Description
+    The agent sees each picture in a reduced *view* and may answer at once, or call tools that work on the full picture
+    and cost something. For built-in tasks it is known whether a tool is needed.
+
+    ## Action Space
+    `Unicode`: one turn of the model, in the dialect's form. `step` also takes a dict `{"name", "arguments"}` (a tool
+    call), a list of such dicts, or a dict `{"answer": text}`.
+
+    | Action | What happens |
+    |---|---|
+    | text with tool calls | the calls run in order; their results are the next observation |
+    | text with an answer | the answer is graded and the episode terminates |
+    | text with calls and an answer | the calls run, the answer is not taken, the observation says so |
+    | anything else | an observation that says what was expected |
+
+    ## Observation Space
+    `Dict(system=Unicode, text=Unicode, images=Pictures)`: `system` is the system turn at reset and empty afterwards,
+    `text` one user turn with an `<image>` for each picture, `images` those pictures.
+
+    ## Rewards
+    What the reward design says of the finished episode; 0 before its end and for unscored episodes. `info` holds
+    correctness (`correct`, `answer_score`) and tool cost (`tool_calls`, `tool_cost`) separately, whatever the design.
+
+    ## Starting State
+    A task of the taskset, drawn by `self.np_random`: `reset(seed=s)` pins it, and so does
+    `reset(options={"task_id": …})`.
+
+    ## Episode End
+    Termination: an answer. Truncation: `max_turns` tool turns and one more turn are used up without an answer, or
+    infrastructure failed (`info["scored"]` is then False, and the episode belongs in no statistic).
+
+    ## Arguments
+    * `taskset`: `"charts"`, `"patches:choices=2"`, `"signs+sums"`, or a mapping from such to weights.
+    * `tools`: names of tools; `prices`: price of a call by tool name, and of `"invalid"` calls (all 1 by default).
+    * `dialect`: "metis", "qwen", "plain"; `reward`: a reward design such as `"hdpo"` or `"coupled:alpha=0.1"`.
+    * `max_turns`: turns that may call tools; `calls_per_turn`: calls that run in one turn.
+    * `view_size`: longest side of the views, pixels; `split`: "train" or "test".
+    * `answers`: "choice", "open" or "mixed"; `choices`: options of a choice; `required_share`: share of tasks that need
+      a tool, in the families that have both kinds; `max_source`: longest side of source pictures, pixels. None leaves
+      each to the family.
+    * `sandbox`: where the `python` tool runs; `show_prices`: tell the model the prices.
+    * `render_mode`: "ansi" or "rgb_array", the conversation so far.
+
+    Raises:
+        ConfigError: An argument is not valid; the message names the valid ones.
+    """
+
+    metadata = {  # noqa: RUF012 — Gymnasium declares it so
+        "render_modes": ["ansi", "rgb_array"],
+        "render_fps": 1,
+    }
+
+    def __init__(
+        self,
+        *,
+        taskset: TasksetSpec = "mixture",
+        tools: Sequence[str] = ("python",),
+        dialect: str = "metis",
+        reward: str = "accuracy",
+        max_turns: int = 10,
+        calls_per_turn: int = 5,
+        view_size: int = 448,
+        split: str = "train",
+        answers: str | None = None,
+        choices: int | None = None,
+        required_share: float | None = None,
+        max_source: int | None = None,
+        sandbox: str = "auto",
+        prices: Mapping[str, float] | None = None,
+        show_prices: bool = False,
+        render_mode: str | None = None,
+        **unknown: Any,
+    ) -> None:
+        arguments = {key: value for key, value in locals().items() if key not in ("self", "unknown", "__class__")}
+        gym.utils.EzPickle.__init__(self, **arguments)
+        for name in unknown:
+            raise ConfigError(f"there is no argument {name!r}. {nearest(name, tuple(arguments))}")
+        if max_turns < 0 or calls_per_turn < 1:
+            raise ConfigError(
+                f"max_turns must be at least 0 and calls_per_turn at least 1, actually: {max_turns}, {calls_per_turn}"
+            )
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ConfigError(f"unknown render_mode {render_mode!r}; valid: ansi, rgb_array")
+        self.render_mode = render_mode
+        limits = Limits(max_turns=max_turns, calls_per_turn=calls_per_turn)
+        self.dialect = DIALECTS.create(dialect)
+        self.design = rewards.make(reward)
+        self.grader = CascadeGrader()
+        self.toolbox = self._make_toolbox(tools, dict(prices or {}), sandbox)
+        options = {
+            "answers": answers,
+            "choices": choices,
+            "required_share": required_share,
+            "max_source": max_source,
+        }
+        self.taskset = make_taskset(
+            taskset,
+            split=split,
+            view_size=view_size,
+            options={key: value for key, value in options.items() if value is not None},
+        )
+        self.observation_space = spaces.Dict(
+            {
+                "images": Pictures(Picture(_MAX_PICTURE_SIDE, _MAX_PICTURE_SIDE)),
+                "system": Unicode(_MAX_TEXT_CHARS),
+                "text": Unicode(_MAX_TEXT_CHARS),
+            }
+        )
+        self.action_space = Unicode(MAX_ACTION_CHARS)
+        self._system = self.dialect.system(self.toolbox.specs(show_prices=show_prices), limits)
+        self.turn_taker = TurnTaker(self.dialect, self.toolbox, limits)
+        self._no_components = dict.fromkeys(self.design.components(_BLANK_OUTCOME), 0.0)
+        self._episode: Episode | None = None
+        self._end = _RUNNING
+        self.failure: InfrastructureError | None = None
+
+    @property
+    def episode(self) -> Episode:
+        """The episode so far, with the task, the turns and `messages`.
+
+        Raises:
+            gymnasium.error.ResetNeeded: There is none yet.
+        """
+        if self._episode is None:
+            raise gym.error.ResetNeeded("there is no episode yet: call reset() first")
+        return self._episode
+
+    @property
+    def outcome(self) -> Outcome:
+        """What a reward design would see of the episode so far."""
+        episode, end = self.episode, self._end
+        results = [result for turn in episode.turns for result in turn.results]
+        counts = self.toolbox.count(results)
+        return Outcome(
+            task_id=episode.task.task_id,
+            family=episode.task.family,
+            necessity=episode.task.necessity,
+            answer_score=end.grade.score,
+            true_answer_score=end.grade.score,
+            format_score=end.format_score,
+            tool_calls=len(results),
+            tool_cost=self.toolbox.cost(counts),
+            tool_errors=sum(result.status is not ToolStatus.OK for result in results),
+            turns=len(episode.turns),
+            tokens=sum(estimated_tokens(turn.text) for turn in episode.turns),
+            truncated=end.truncated,
+            scored=end.scored,
+            tool_calls_by=counts,
+            tool_benefit=episode.task.tool_benefit,
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start an episode.
+
+        Args:
+            seed: Seeds `self.np_random`, and so pins the task.
+            options: `{"task_id": id}` pins the task whatever the seed.
+
+        Raises:
+            ConfigError: An option that there is not.
+            TaskIdError: The task id cannot be read, or was made by other versions.
+        """
+        super().reset(seed=seed)
+        for name in options or {}:
+            if name != "task_id":
+                raise ConfigError(f"reset has no option {name!r}. {nearest(name, ('task_id',))}")
+        task_id = (options or {}).get("task_id") or self.taskset.draw(self.np_random)
+        task = self.taskset.load(task_id)
+        self.toolbox.open(task, seed=zlib.crc32(task_id.encode()))
+        prompt = Message(role=Role.USER, text=self.dialect.prompt(task), images=tuple(i.view for i in task.images))
+        self._episode = Episode(task=task, system=self._system, prompt=prompt)
+        self._end = _RUNNING
+        return self._observe(prompt, self._system), self._info()
+
+    def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Take one turn of the model.
+
+        Raises:
+            InvalidActionError: The action is not of a type that a model could have produced.
+            SandboxUnavailableError: Code is to run, and this machine cannot isolate it.
+            gymnasium.error.ResetNeeded: The episode is over, or there is none.
+        """
+        if self.episode.turns and self._end is not _RUNNING:
+            raise gym.error.ResetNeeded("the episode is over: call reset() before the next step()")
+        turn, self._end = self._take_turn(self._as_text(action))
+        self._episode = dataclasses.replace(self.episode, turns=(*self.episode.turns, turn))
+        is_over = self._end is not _RUNNING
+        if is_over:
+            self.toolbox.close()
+        observation = self._observe(turn.observation or _NO_MESSAGE, "")
+        reward = self.design.reward(self.outcome) if is_over and self._end.scored else 0.0
+        return observation, float(reward), self._end.terminated, self._end.truncated, self._info()
+
+    def render(self) -> Any:
+        """The conversation so far: text for "ansi", a picture of shape (height, width, 3) for "rgb_array"."""
+        if self.render_mode == "ansi":
+            return conversation_text(self.episode)
+        if self.render_mode == "rgb_array":
+            return conversation_picture(self.episode)
+        return None
+
+    def close(self) -> None:
+        """End the tools' sessions. May be called twice."""
+        self.toolbox.close()
+
+    def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], sandbox: str) -> Toolbox:
+        if isinstance(tools, str):
+            raise ConfigError(f"tools must be a sequence of names, such as ({tools!r},); actually the text {tools!r}")
+        self._check_prices(prices, tools)
+        made: list[Tool] = []
+        for name in tools:
+            extra = {"sandbox": sandbox} if name == "python" else {}
+            made.append(TOOLS.create(name, price=prices.get(name, 1.0), **extra))
+        return Toolbox(made, invalid_price=prices.get(INVALID_CALLS, 1.0))
+
+    def _check_prices(self, prices: Mapping[str, float], tools: Sequence[str]) -> None:
+        for name in prices:
+            if name not in (*tools, INVALID_CALLS):
+                raise ConfigError(f"a price is given for {name!r}. {nearest(name, (*tools, INVALID_CALLS))}")
+
+    def _as_text(self, action: Any) -> str:
+        if isinstance(action, np.str_ | str):
+            return encodable(str(action))
+        if isinstance(action, Mapping) and set(action) == {"answer"}:
+            return self.dialect.write_answer(str(action["answer"]))
+        calls = [action] if isinstance(action, Mapping) else action
+        if isinstance(calls, Sequence) and calls and all(_is_call(call) for call in calls):
+            return self.dialect.write_calls(
+                [ToolCall(name=call["name"], arguments=call.get("arguments", {})) for call in calls]
+            )
+        raise InvalidActionError(
+            'an action is text, {"name": …, "arguments": {…}}, a list of such, or {"answer": …}; '
+            f"actually: {type(action).__name__} {action!r:.200}"
+        )
+
+    def _take_turn(self, text: str) -> "tuple[Turn, _End]":
+        """Take a turn and see how the episode stands. The one place where failures become unscored episodes."""
+        results: list[ToolResult] = []
+        try:
+            turn = self.turn_taker.take(text, len(self.episode.turns) + 1, results)
+            return turn, self._ending(turn)
+        except InfrastructureError as error:
+            note = Message(role=Role.USER, text=_FAILED.format(error=type(error).__name__))
+            self.failure = error
+            return Turn(text=text, results=tuple(results), observation=note), _End(truncated=True, scored=False)
+
+    def _ending(self, turn: Turn) -> "_End":
+        if turn.answer is None and not self.turn_taker.is_last(len(self.episode.turns) + 1):
+            return _RUNNING
+        texts = [*(earlier.text for earlier in self.episode.turns), turn.text]
+        return _End(
+            terminated=turn.answer is not None,
+            truncated=turn.answer is None,
+            grade=self.grader.grade(turn.answer, self.episode.task),
+            format_score=self.dialect.format_score(texts),
+        )
+
+    def _observe(self, message: Message, system: str) -> dict[str, Any]:
+        images = tuple(np.array(image) for image in message.images)
+        return {"images": images, "system": system, "text": message.text}
+
+    def _info(self) -> dict[str, Any]:
+        outcome = self.outcome
+        is_rewarded = self._end is not _RUNNING and self._end.scored
+        components = self.design.components(outcome) if is_rewarded else self._no_components
+        return outcome.to_info() | {f"reward_components/{name}": float(score) for name, score in components.items()}
+
+
+_NO_GRADE = Grade(0.0, GradingStep.NO_ANSWER)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _End:
+    """How an episode ended, or that it has not."""
+
+    terminated: bool = False
+    truncated: bool = False
+    scored: bool = True
+    grade: Grade = _NO_GRADE
+    format_score: float = 0.0
+
+
+_RUNNING = _End()
+_NO_MESSAGE = Message(role=Role.USER, text="")
+_BLANK_OUTCOME = Outcome(task_id="", answer_score=0.0, format_score=0.0, tool_calls=0, tool_benefit=0.0)
+
+
+def _is_call(call: Any) -> bool:
+    return isinstance(call, Mapping) and isinstance(call.get("name"), str)

@@ -1,0 +1,208 @@
+"""Where tasks come from: a taskset draws task ids and turns an id into a task.
+
+A taskset is named by a spec: one name with parameters (`"charts:answers=choice"`), several joined by `+`
+(`"signs+sums"`), or a mapping from specs to weights. Loading is cached, so that the episodes of a group, which share a
+task, draw its pictures once.
+"""
+
+import math
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from metis_gym.errors import ConfigError, TaskIdError
+from metis_gym.records import Task
+from metis_gym.registries import Registry, parse_spec
+
+__all__ = ["TASKSETS", "SPLITS", "TaskCache", "Taskset", "TasksetSpec", "WeightedTaskset", "load_task", "make_taskset"]
+
+TasksetSpec: TypeAlias = str | Sequence[str] | Mapping[str, float]
+
+SPLITS = ("train", "test")
+"""The splits; they share no seed, no part of a photograph and no fact."""
+
+TASKSETS: "Registry[Taskset]" = Registry(
+    "taskset",
+    {
+        "charts": "metis_envs.families.charts:Charts",
+        "mixture": "metis_envs.mixture:mixture",
+        "patches": "metis_envs.families.patches:Patches",
+        "signs": "metis_envs.families.signs:Signs",
+        "spotting": "metis_envs.families.spotting:Spotting",
+        "sums": "metis_envs.families.sums:Sums",
+    },
+)
+"""Tasksets by name; add one with `@TASKSETS.register("name")`. An entry takes `split`, `view_size` and its options."""
+
+
+class Taskset(ABC):
+    """A set of tasks."""
+
+    @property
+    @abstractmethod
+    def families(self) -> tuple[str, ...]:
+        """The names of the families of its tasks, as they stand at the beginning of task ids."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> str:
+        """Draw the id of a task."""
+
+    @abstractmethod
+    def build(self, task_id: str) -> Task:
+        """Make the task that an id names: the same id is the same task, to the byte.
+
+        Raises:
+            TaskIdError: The id cannot be read, or was made by other versions.
+        """
+
+    def load(self, task_id: str) -> Task:
+        """`build`, cached."""
+        return _cache.get(self, task_id)
+
+
+class WeightedTaskset(Taskset):
+    """Draws from several tasksets with given weights.
+
+    Args:
+        weighted: Pairs of a taskset and its weight.
+
+    Raises:
+        ConfigError: There is none, or a weight is not a positive number.
+    """
+
+    def __init__(self, weighted: Sequence[tuple[Taskset, float]]) -> None:
+        if not weighted:
+            raise ConfigError("a taskset needs at least one part")
+        for part, weight in weighted:
+            if not (weight > 0 and math.isfinite(weight)):
+                raise ConfigError(
+                    f"the weight of {'+'.join(part.families)} must be a positive number, actually: {weight!r}"
+                )
+        self.parts = tuple(part for part, _ in weighted)
+        weights = np.asarray([weight for _, weight in weighted], dtype=np.float64)
+        self._thresholds = np.cumsum(weights / weights.sum())
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families of all parts."""
+        return tuple(family for part in self.parts for family in part.families)
+
+    def draw(self, rng: np.random.Generator) -> str:
+        """Draw a part by weight, then one of its tasks."""
+        position = int(np.searchsorted(self._thresholds, rng.random(), side="right"))
+        return self.parts[min(position, len(self.parts) - 1)].draw(rng)
+
+    def build(self, task_id: str) -> Task:
+        """Let the part that knows the family make the task."""
+        family = family_of(task_id)
+        for part in self.parts:
+            if family in part.families:
+                return part.build(task_id)
+        raise TaskIdError(f"task id {task_id!r} is of family {family!r}; this taskset has: {', '.join(self.families)}")
+
+
+def family_of(task_id: str) -> str:
+    """The family at the beginning of a task id.
+
+    >>> family_of("patches:choices=2/train/64/17@0a1b2c3d")
+    'patches'
+    """
+    return task_id.partition("/")[0].partition(":")[0]
+
+
+def make_taskset(spec: TasksetSpec, *, split: str, view_size: int, options: Mapping[str, Any] | None = None) -> Taskset:
+    """Build a taskset from its spec.
+
+    Args:
+        spec: "signs", "charts:answers=choice", "signs+sums", a sequence of such, or a mapping from such to weights.
+        split: "train" or "test".
+        view_size: Longest side of the views in pixels.
+        options: Parameters for every part, below those that its own spec gives.
+
+    Raises:
+        ConfigError: Something in it is not valid; the message names what is.
+    """
+    if split not in SPLITS:
+        raise ConfigError(f"unknown split {split!r}; valid splits: {', '.join(SPLITS)}")
+    if not (isinstance(view_size, int) and view_size >= 16):
+        raise ConfigError(f"view_size must be a whole number of at least 16 pixels, actually: {view_size!r}")
+    weights = _weights(spec)
+    parts = []
+    for part, weight in weights.items():
+        name, parameters = parse_spec(part)
+        merged = {**(options or {}), **parameters}
+        parts.append((TASKSETS.create(name, split=split, view_size=view_size, **merged), weight))
+    return parts[0][0] if len(parts) == 1 else WeightedTaskset(parts)
+
+
+def _weights(spec: TasksetSpec) -> dict[str, float]:
+    if isinstance(spec, str):
+        spec = spec.split("+")
+    if isinstance(spec, Mapping):
+        return {str(part): float(weight) for part, weight in spec.items()}
+    if isinstance(spec, Sequence) and all(isinstance(part, str) for part in spec):
+        return dict.fromkeys(spec, 1.0)
+    raise ConfigError(f"a taskset is a name, several names, or a mapping from names to weights; actually: {spec!r}")
+
+
+def load_task(task_id: str) -> Task:
+    """Load any task by its id, whatever taskset drew it.
+
+    Raises:
+        TaskIdError: The id cannot be read, or was made by other versions.
+    """
+    name, parameters = parse_spec(task_id.partition("/")[0])
+    if name not in TASKSETS.names():
+        raise TaskIdError(f"task id {task_id!r} names no known taskset; known: {', '.join(TASKSETS.names())}")
+    return TASKSETS.create(name, split="train", view_size=448, **parameters).load(task_id)
+
+
+class TaskCache:
+    """Keeps the most recently used tasks, up to a number of bytes of pictures. Safe for threads.
+
+    Args:
+        capacity_bytes: How many bytes of pictures are kept. A single larger task is kept alone.
+    """
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self.capacity_bytes = capacity_bytes
+        self._tasks: OrderedDict[str, Task] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, taskset: Taskset, task_id: str) -> Task:
+        """The task of this id, built now if it is not kept."""
+        with self._lock:
+            if task_id in self._tasks:
+                self._tasks.move_to_end(task_id)
+                return self._tasks[task_id]
+        task = taskset.build(task_id)
+        with self._lock:
+            self._keep(task_id, task)
+        return task
+
+    def clear(self) -> None:
+        """Forget all tasks."""
+        with self._lock:
+            self._tasks.clear()
+            self._bytes = 0
+
+    def _keep(self, task_id: str, task: Task) -> None:
+        if task_id in self._tasks:
+            return
+        self._tasks[task_id] = task
+        self._bytes += _picture_bytes(task)
+        while self._bytes > self.capacity_bytes and len(self._tasks) > 1:
+            _, dropped = self._tasks.popitem(last=False)
+            self._bytes -= _picture_bytes(dropped)
+
+
+def _picture_bytes(task: Task) -> int:
+    return sum(image.source.nbytes + image.view.nbytes for image in task.images)
+
+
+_cache = TaskCache(capacity_bytes=256 << 20)

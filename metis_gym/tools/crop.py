@@ -1,0 +1,48 @@
+"""The numeric view's tool: a crop by trusted host code, charged as a `python` call.
+
+Policies with a discrete action space write no code, so none needs a sandbox.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from metis_gym.records import Task, ToolResult, ToolStatus
+from metis_gym.tools.base import Tool, ToolSession
+
+__all__ = ["CropTool"]
+
+
+class CropTool(Tool):
+    """Cuts a box out of the first source picture. Its name is `python`: it stands for that call and has its price."""
+
+    name: ClassVar[str] = "python"
+    description: ClassVar[str] = "Returns the box (left, top, right, bottom) of image_1, in pixels of the full picture."
+    schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {"box": {"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}},
+        "required": ["box"],
+    }
+
+    def open(self, task: Task, *, seed: int) -> "CropSession":  # noqa: ARG002
+        """A session on the task's first picture."""
+        return CropSession(task)
+
+
+class CropSession(ToolSession):
+    """One episode's crops."""
+
+    def __init__(self, task: Task) -> None:
+        self._source = task.images[0].source
+
+    def call(self, arguments: Mapping[str, Any]) -> ToolResult:
+        """Cut the box; one that misses the picture is the caller's error."""
+        if len(arguments["box"]) != 4:
+            problem = f"A box is (left, top, right, bottom), not {len(arguments['box'])} numbers."
+            return ToolResult(name="python", status=ToolStatus.ERROR, errors=problem)
+        left, top, right, bottom = arguments["box"]
+        crop = self._source[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+        if crop.size == 0:
+            height, width = self._source.shape[:2]
+            problem = f"The box {arguments['box']} holds no pixel of the {width} x {height} picture."
+            return ToolResult(name="python", status=ToolStatus.ERROR, errors=problem)
+        return ToolResult(name="python", status=ToolStatus.OK, images=(crop.copy(),))

@@ -1,0 +1,96 @@
+"""The tools of one environment: looks calls up, checks them, runs them in order, knows their prices."""
+
+from collections.abc import Mapping, Sequence
+
+from metis_gym.dialects.base import ToolSpec
+from metis_gym.errors import ConfigError
+from metis_gym.records import INVALID_CALLS, Task, ToolCall, ToolResult, ToolStatus
+from metis_gym.registries import nearest
+from metis_gym.tools.base import Tool, ToolSession, check_arguments
+
+__all__ = ["Toolbox"]
+
+
+class Toolbox:
+    """A set of tools and, between `open` and `close`, their sessions.
+
+    Args:
+        tools: The tools, each with its price.
+        invalid_price: What a malformed call or a call of an unknown tool costs.
+
+    Raises:
+        ConfigError: Two tools answer to one name.
+    """
+
+    def __init__(self, tools: Sequence[Tool], *, invalid_price: float = 1.0) -> None:
+        self.tools = {tool.name: tool for tool in tools}
+        self.prices = {name: tool.price for name, tool in self.tools.items()} | {INVALID_CALLS: float(invalid_price)}
+        self._by_name: dict[str, Tool] = {}
+        for tool in tools:
+            for name in (tool.name, *tool.aliases):
+                if name in self._by_name:
+                    raise ConfigError(f"two tools answer to the name {name!r}: {self._by_name[name]!r} and {tool!r}")
+                self._by_name[name] = tool
+        self._sessions: dict[str, ToolSession] = {}
+
+    def specs(self, *, show_prices: bool) -> tuple[ToolSpec, ...]:
+        """The tools as a model is told of them."""
+        return tuple(
+            ToolSpec(
+                name=tool.name,
+                description=tool.description,
+                schema=tool.schema,
+                price=tool.price if show_prices else None,
+            )
+            for tool in self.tools.values()
+        )
+
+    def open(self, task: Task, *, seed: int) -> None:
+        """Start an episode: a fresh session for each tool."""
+        self.close()
+        self._sessions = {name: tool.open(task, seed=seed) for name, tool in self.tools.items()}
+
+    def close(self) -> None:
+        """End all sessions. May be called twice."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            session.close()
+
+    def run(self, call: ToolCall) -> ToolResult:
+        """Run one call; what is wrong with it comes back as a result for the model.
+
+        Raises:
+            InfrastructureError: The tool broke.
+        """
+        tool = self._by_name.get(call.name)
+        if tool is None and not call.problem:
+            return _invalid(call, f"There is no tool {call.name!r:.80}. {nearest(call.name[:80], tuple(self.tools))}")
+        if tool is None or call.problem:
+            return _invalid(call, call.problem)
+        arguments = tool.normalise(call.arguments)
+        problem = check_arguments(tool.schema, arguments)
+        return self._sessions[tool.name].call(arguments) if not problem else _invalid(call, problem)
+
+    def refuse(self, call: ToolCall, reason: str) -> ToolResult:
+        """The result of a call that a limit forbids."""
+        return ToolResult(name=self.counted_as(call), status=ToolStatus.REFUSED, output=reason)
+
+    def counted_as(self, call: ToolCall) -> str:
+        """The tool that a call counts for: its tool's name, or "invalid"."""
+        tool = self._by_name.get(call.name)
+        return tool.name if tool is not None and not call.problem else INVALID_CALLS
+
+    def count(self, results: Sequence[ToolResult]) -> Mapping[str, int]:
+        """Calls by tool, malformed ones under "invalid"; every tool is named."""
+        counts = dict.fromkeys([*self.tools, INVALID_CALLS], 0)
+        for result in results:
+            counts[INVALID_CALLS if result.status is ToolStatus.INVALID else result.name] += 1
+        return counts
+
+    def cost(self, counts: Mapping[str, int]) -> float:
+        """The sum of the prices of these calls."""
+        return float(sum(self.prices[name] * count for name, count in counts.items()))
+
+
+def _invalid(call: ToolCall, problem: str) -> ToolResult:
+    return ToolResult(name=call.name, status=ToolStatus.INVALID, output=problem)
