@@ -1,37 +1,52 @@
-"""Reward designs: groups of outcomes → advantage channels."""
+"""Reward designs: groups of outcomes → advantage channels. Pure numpy, float64.
 
-from collections.abc import Mapping
-from typing import Any
+```python
+from metis_gym import rewards
 
-from metis_gym.records import Outcome
+design = rewards.make("hdpo", w_tool=0.15)          # or rewards.from_spec("hdpo:w_tool=0.15")
+accuracy, efficiency = design.channels(groups)      # groups: one sequence of Outcomes for each task
+scalar = design.reward(outcome)                     # for ordinary RL
+```
+
+Axes: N is the number of episodes of a batch, all groups end to end. The table of all designs is in docs/rewards.md;
+`python -m metis_gym.rewards.table docs/rewards.md` writes it. Nothing here knows an environment, a model or a token.
+"""
+
+from metis_gym.rewards.catalogue import available, from_spec, make, register, spec_of
 from metis_gym.rewards.contract import Channel, Groups, RewardDesign
+from metis_gym.rewards.design import (
+    Card,
+    Design,
+    Evidence,
+    ScoredApart,
+    SingleReward,
+    accuracy_score,
+    efficiency_score,
+)
+from metis_gym.rewards.estimators import ESTIMATORS
+from metis_gym.rewards.parameters import choice, flag, number, whole
+from metis_gym.rewards.statistics import Scale
 
-
-class Accuracy:
-    """Interim."""
-
-    name = "accuracy"
-
-    def components(self, outcome: Outcome) -> Mapping[str, float]:
-        """Interim."""
-        return {"accuracy": 0.9 * outcome.answer_score + 0.1 * outcome.format_score}
-
-    def reward(self, outcome: Outcome) -> float:
-        """Interim."""
-        return self.components(outcome)["accuracy"]
-
-    def channels(self, groups: Groups) -> tuple[Channel, ...]:
-        """Interim."""
-        return ()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Interim."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Interim."""
-
-
-def make(name: str, **kwargs: Any) -> RewardDesign:
-    """Interim."""
-    return Accuracy(**kwargs)
+__all__ = [
+    "ESTIMATORS",
+    "Card",
+    "Channel",
+    "Design",
+    "Evidence",
+    "Groups",
+    "RewardDesign",
+    "Scale",
+    "ScoredApart",
+    "SingleReward",
+    "accuracy_score",
+    "available",
+    "choice",
+    "efficiency_score",
+    "flag",
+    "from_spec",
+    "make",
+    "number",
+    "register",
+    "spec_of",
+    "whole",
+]

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from metis_gym.records import Outcome
 
-__all__ = ["Channel", "Floats", "Groups", "RewardDesign"]
+__all__ = ["Bools", "Channel", "Floats", "Groups", "RewardDesign"]
 
+Bools: TypeAlias = NDArray[np.bool_]
 Floats: TypeAlias = NDArray[np.float64]
 Groups: TypeAlias = Sequence[Sequence[Outcome]]
 
@@ -33,7 +34,7 @@ class Channel:
     name: str
     weight: float
     advantages: Floats
-    members: NDArray[np.bool_]
+    members: Bools
 
 
 @runtime_checkable
@@ -50,7 +51,7 @@ class RewardDesign(Protocol):
         ...
 
     def components(self, outcome: Outcome) -> Mapping[str, float]:
-        """The raw score of one episode in each channel, before any comparison; the same keys for every outcome."""
+        """The raw scores of one episode that the design compares; the same keys for every outcome."""
         ...
 
     def channels(self, groups: Groups) -> tuple[Channel, ...]:

@@ -1,0 +1,124 @@
+"""Reward designs by name: make one, list them, add one's own."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from metis_gym.errors import ConfigError
+from metis_gym.registries import Registry, format_spec, nearest, parse_spec
+from metis_gym.rewards.contract import RewardDesign
+from metis_gym.rewards.estimators import ESTIMATORS
+from metis_gym.rewards.parameters import changed_parameters
+
+__all__ = ["available", "from_spec", "make", "register", "spec_of"]
+
+Factory = TypeVar("Factory", bound=Callable[..., RewardDesign])
+
+_HERE = "metis_gym.rewards"
+_DESIGNS: Registry[RewardDesign] = Registry(
+    "reward design",
+    {
+        "accuracy": f"{_HERE}.outcome:Accuracy",
+        "at_grpo": f"{_HERE}.coupled:AdaToolerGrpo",
+        "coupled": f"{_HERE}.coupled:Coupled",
+        "deepeyes": f"{_HERE}.encouraging:DeepEyes",
+        "diet": f"{_HERE}.decoupled:Diet",
+        "dvao": f"{_HERE}.decoupled:Dvao",
+        "eapo": f"{_HERE}.gated:Eapo",
+        "gdpo": f"{_HERE}.decoupled:Gdpo",
+        "hdpo": f"{_HERE}.hdpo:Hdpo",
+        "ikea": f"{_HERE}.gated:Ikea",
+        "kimi_decay": f"{_HERE}.gated:KimiDecay",
+        "l1_budget": f"{_HERE}.budget:L1Budget",
+        "lagrangian": f"{_HERE}.constrained:Lagrangian",
+        "length_gated": f"{_HERE}.gated:LengthGated",
+        "linear_cost": f"{_HERE}.coupled:LinearCost",
+        "mmsearch_r1": f"{_HERE}.gated:MmSearchR1",
+        "mo_grpo": f"{_HERE}.decoupled:MoGrpo",
+        "otc": f"{_HERE}.otc:Otc",
+        "pixel_reasoner": f"{_HERE}.encouraging:PixelReasoner",
+        "retool": f"{_HERE}.encouraging:ReTool",
+        "sa_mrpo": f"{_HERE}.decoupled:SaMrpo",
+        "slimsearcher": f"{_HERE}.gated:SlimSearcher",
+    },
+)
+_METHODS = ("reward", "components", "channels", "state_dict", "load_state_dict")
+
+
+def make(design: str | RewardDesign, **parameters: Any) -> RewardDesign:
+    """Build a reward design.
+
+    Args:
+        design: A name, a spec such as `"coupled:alpha=0.1"`, or a design, which comes back as it is.
+        **parameters: Parameters of the design.
+
+    >>> make("hdpo", w_tool=0.3).w_tool == make("hdpo:w_tool=0.3").w_tool
+    True
+
+    Raises:
+        UnknownNameError: No such design; the message suggests the nearest.
+        ConfigError: A parameter that the design does not take, or a value that cannot be right.
+    """
+    if not isinstance(design, str):
+        if parameters:
+            raise ConfigError(f"Expect no parameters beside a finished design, actually: {sorted(parameters)}")
+        return _checked(design, type(design).__name__)
+    name, from_text = parse_spec(design)
+    twice = sorted(from_text.keys() & parameters.keys())
+    if twice:
+        raise ConfigError(f"Expect every parameter once, actually twice, in {design!r} and beside it: {twice}")
+    if name not in available() and name in ESTIMATORS.names():
+        raise ConfigError(
+            f"{name!r} is an advantage estimator, not a reward design; name it as a parameter: "
+            f"'accuracy:estimator={name}'. {nearest(name, available())}"
+        )
+    return _checked(_DESIGNS.create(name, **from_text, **parameters), name)
+
+
+def from_spec(spec: str) -> RewardDesign:
+    """Build a design from one string, for command lines.
+
+    >>> from_spec("coupled:alpha=0.1,gated=true").name
+    'coupled'
+    """
+    return make(spec)
+
+
+def spec_of(design: RewardDesign) -> str:
+    """The spec that builds a design, with the parameters that are not the default; for file names and legends.
+
+    >>> spec_of(make("hdpo", w_tool=0.3, ddof=1))
+    'hdpo:w_tool=0.3'
+    """
+    return format_spec(design.name, changed_parameters(design))
+
+
+def available() -> tuple[str, ...]:
+    """The names of all designs, sorted, one's own included."""
+    return _DESIGNS.names()
+
+
+def register(name: str) -> Callable[[Factory], Factory]:
+    """Add one's own design under a name that may then be used wherever a built-in name goes.
+
+    A class without a `name` is given this one.
+
+    Raises:
+        ConfigError: The name is taken.
+    """
+
+    def add(factory: Factory) -> Factory:
+        _DESIGNS.register(name)(factory)
+        if isinstance(factory, type) and not getattr(factory, "name", ""):
+            factory.name = name  # type: ignore[attr-defined]
+        return factory
+
+    return add
+
+
+def _checked(design: Any, name: str) -> RewardDesign:
+    missing = [method for method in _METHODS if not callable(getattr(design, method, None))]
+    if missing or not isinstance(getattr(design, "name", None), str):
+        lacks = ", ".join([*missing, *([] if isinstance(getattr(design, "name", None), str) else ["name"])])
+        raise ConfigError(f"Expect a reward design with name, {', '.join(_METHODS)}; {name!r} lacks: {lacks}")
+    finished: RewardDesign = design
+    return finished
