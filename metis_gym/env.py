@@ -220,6 +220,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         prompt = Message(role=Role.USER, text=self.dialect.prompt(task), images=tuple(i.view for i in task.images))
         self._episode = Episode(task=task, system=self._system, prompt=prompt)
         self._end = _RUNNING
+        self.failure = None
         return self._observe(prompt, self._system), self._info()
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
@@ -252,6 +253,12 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     def close(self) -> None:
         """End the tools' sessions. May be called twice."""
         self.toolbox.close()
+
+    def use_toolbox(self, toolbox: Toolbox) -> None:
+        """Let other tools answer from the next episode on: recorded results, a fake."""
+        self.toolbox.close()
+        self.toolbox = toolbox
+        self.turn_taker = dataclasses.replace(self.turn_taker, toolbox=toolbox)
 
     def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], sandbox: str) -> Toolbox:
         if isinstance(tools, str):

@@ -80,7 +80,9 @@ class NumericToolUseEnv(ToolUseEnv):
             raise ConfigError(f"crop_grid must be at least 1, actually: {crop_grid}")
         for name in ("tools", "dialect", "answers", "sandbox", "calls_per_turn"):
             if name in others:
-                raise ConfigError(f"the numeric view has no argument {name!r}: it answers by choice and crops by itself")
+                raise ConfigError(
+                    f"the numeric view has no argument {name!r}: it answers by choice and crops by itself"
+                )
         self.crop_grid, self.choices, self.view_size = crop_grid, choices, view_size
         arguments = {
             "taskset": taskset,
@@ -131,7 +133,9 @@ class NumericToolUseEnv(ToolUseEnv):
             return self.choices + self._deciding_cell()
         number = LETTERS.find(str(action["answer"]))
         if not 0 <= number < self.choices:
-            raise InvalidActionError(f"an answer is a letter from A to {LETTERS[self.choices - 1]}, actually: {action!r}")
+            raise InvalidActionError(
+                f"an answer is a letter from A to {LETTERS[self.choices - 1]}, actually: {action!r}"
+            )
         return number
 
     def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], sandbox: str) -> Toolbox:  # noqa: ARG002
@@ -150,7 +154,7 @@ class NumericToolUseEnv(ToolUseEnv):
         height, width = task.images[0].source.shape[:2]
         left, top, right, bottom = task.region or (0, 0, width, height)
         row, column = (top + bottom) * self.crop_grid // (2 * height), (left + right) * self.crop_grid // (2 * width)
-        return row * self.crop_grid + column
+        return int(row * self.crop_grid + column)
 
     def _observe(self, message: Message, system: str) -> dict[str, Any]:  # noqa: ARG002
         task, turns = self.episode.task, self.episode.turns
@@ -163,7 +167,9 @@ class NumericToolUseEnv(ToolUseEnv):
         left = max(self.turn_taker.limits.max_turns - len(turns), 0)
         return {
             "image": _squared(task.images[0].view, self.view_size),
-            "returned": _reduced(crops[-1], self.view_size) if crops else np.zeros((self.view_size, self.view_size, 3), dtype=np.uint8),
+            "returned": _reduced(crops[-1], self.view_size)
+            if crops
+            else np.zeros((self.view_size, self.view_size, 3), dtype=np.uint8),
             "text": _text_bytes(task),
             "tool_counts": np.array([min(len(crops), _MOST_COUNTED)], dtype=np.uint8),
             "turns_left": np.array([min(left, _MOST_COUNTED)], dtype=np.uint8),

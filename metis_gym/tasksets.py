@@ -18,7 +18,7 @@ from metis_gym.errors import ConfigError, TaskIdError
 from metis_gym.records import Task
 from metis_gym.registries import Registry, parse_spec
 
-__all__ = ["TASKSETS", "SPLITS", "TaskCache", "Taskset", "TasksetSpec", "WeightedTaskset", "load_task", "make_taskset"]
+__all__ = ["SPLITS", "TASKSETS", "TaskCache", "Taskset", "TasksetSpec", "WeightedTaskset", "load_task", "make_taskset"]
 
 TasksetSpec: TypeAlias = str | Sequence[str] | Mapping[str, float]
 

@@ -1,8 +1,8 @@
 """Vector environments that are right for text and pictures.
 
 Gymnasium's own `make_vec` works for the synchronous kind. The asynchronous kind shares memory by default, which cannot
-carry text; and the default autoreset mode spends one action of every episode on the reset, which for a language model is
-a whole generation.
+carry text; and the default autoreset mode spends one action of every episode on the reset, which for a language model
+is a whole generation.
 """
 
 import functools

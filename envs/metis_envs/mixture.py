@@ -26,5 +26,7 @@ def mixture(
         "required_share": required_share,
         "max_source": max_source,
     }
-    families = [(make_taskset(name, split=split, view_size=view_size, options=options), w) for name, w in WEIGHTS.items()]
+    families = [
+        (make_taskset(name, split=split, view_size=view_size, options=options), w) for name, w in WEIGHTS.items()
+    ]
     return WeightedTaskset(families)

@@ -192,7 +192,8 @@ class Family(Taskset):
             raise ConfigError(f"required_share must be from 0 to 1, actually: {self.required_share!r}")
         if self.view_size < self.smallest_view:
             raise ConfigError(
-                f"{self.name} needs a view of at least {self.smallest_view} px to be legible, actually: {self.view_size}"
+                f"{self.name} needs a view of at least {self.smallest_view} px to be legible, "
+                f"actually: {self.view_size}"
             )
         if not self._factors(self._smallest_factor()):
             raise ConfigError(

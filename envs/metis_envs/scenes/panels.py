@@ -73,7 +73,7 @@ def draw_lines(style: PanelStyle, curves: NDArray[np.float64], names: Sequence[s
 
 
 def draw_bars(
-    style: PanelStyle, heights: Sequence[float], names: Sequence[str], labels: Sequence[str] | None = None
+    style: PanelStyle, heights: NDArray[np.float64], names: Sequence[str], labels: Sequence[str] | None = None
 ) -> PictureArray:
     """Draw bars with their names below, and labels above them if there are any.
 
@@ -114,10 +114,11 @@ def _render(style: PanelStyle, draw: Callable[[Any], None]) -> PictureArray:
     except ImportError as error:
         raise MissingDependencyError.of("matplotlib", "envs", "Drawing charts") from error
     with matplotlib.rc_context():
-        dict.update(matplotlib.rcParams, _defaults(matplotlib))
+        settings: Any = matplotlib.rcParams
+        dict.update(settings, _defaults(matplotlib))  # past the validation, which takes as long as drawing
         inches = ((style.width + 0.01) / _DPI, (style.height + 0.01) / _DPI)
         figure = Figure(figsize=inches, dpi=_DPI)
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         pad_x, pad_y = style.text_size / style.width, style.text_size / style.height
         axes = figure.add_axes((0.5 * pad_x, 1.7 * pad_y, 1 - pad_x, 1 - 2.2 * pad_y))
         draw(axes)
@@ -131,5 +132,5 @@ def _render(style: PanelStyle, draw: Callable[[Any], None]) -> PictureArray:
 
 
 def _defaults(matplotlib: Any) -> dict[str, Any]:
-    """matplotlib's own settings, whatever the user's are; the font is the one it ships."""
+    """The settings that matplotlib ships, whatever the user's are."""
     return {key: value for key, value in dict.items(matplotlib.rcParamsDefault) if not key.startswith("backend")}

@@ -69,4 +69,5 @@ def _scale(flat: NDArray[np.float64], base: NDArray[np.float64]) -> NDArray[np.f
 def _round_to_zero_sum(flat: NDArray[np.float64]) -> NDArray[np.int64]:
     """Round so that each row (last axis) still sums to zero: differences of the rounded running sums."""
     running = np.rint(flat.cumsum(axis=-1)).astype(np.int64)
-    return np.diff(running, axis=-1, prepend=0)
+    whole: NDArray[np.int64] = np.diff(running, axis=-1, prepend=0)
+    return whole

@@ -1,0 +1,124 @@
+"""Scripted agents: fixtures for tests and baselines for tables. They know the task, and so prove nothing about it.
+
+| agent | where no tool is needed | where a tool is needed |
+|---|---|---|
+| `OracleAgent` | answers right at once | calls as the shortest solution does, then answers right |
+| `AlwaysToolAgent` | calls a tool once, then answers right | the same |
+| `NeverToolAgent` | answers right at once | guesses |
+| `RandomAgent` | calls or guesses at random | the same |
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from metis_gym.errors import UnknownNameError
+from metis_gym.records import Necessity, Task, ToolCall
+from metis_gym.registries import nearest
+
+__all__ = ["SCRIPTED", "AlwaysToolAgent", "NeverToolAgent", "OracleAgent", "RandomAgent", "scripted_agent"]
+
+Action = Mapping[str, Any]
+
+
+class _ScriptedAgent:
+    """Plays a list of calls, then answers."""
+
+    name = ""
+
+    def reset(self, task: Task, rng: np.random.Generator) -> None:
+        """Plan the episode."""
+        self._calls = list(self._plan(task, rng))
+        self._answer = self._choose(task, rng)
+
+    def act(self, observation: Any, info: dict[str, Any]) -> Action:  # noqa: ARG002
+        """The next call, or the answer."""
+        if self._calls:
+            call = self._calls.pop(0)
+            return {"name": call.name, "arguments": dict(call.arguments)}
+        return {"answer": self._answer}
+
+    def _plan(self, task: Task, rng: np.random.Generator) -> tuple[ToolCall, ...]:  # noqa: ARG002
+        return ()
+
+    def _choose(self, task: Task, rng: np.random.Generator) -> str:  # noqa: ARG002
+        return task.gold.value
+
+
+class OracleAgent(_ScriptedAgent):
+    """The task's own shortest solution."""
+
+    name = "oracle"
+
+    def _plan(self, task: Task, rng: np.random.Generator) -> tuple[ToolCall, ...]:  # noqa: ARG002
+        return task.solution
+
+
+class AlwaysToolAgent(_ScriptedAgent):
+    """One tool call on every task, then the right answer."""
+
+    name = "always-tool"
+
+    def _plan(self, task: Task, rng: np.random.Generator) -> tuple[ToolCall, ...]:  # noqa: ARG002
+        return task.solution[:1] or (_look_at(task),)
+
+
+class NeverToolAgent(_ScriptedAgent):
+    """Never calls a tool: right where the view suffices, a guess among all possible answers elsewhere."""
+
+    name = "never-tool"
+
+    def _choose(self, task: Task, rng: np.random.Generator) -> str:
+        return task.gold.value if task.necessity is Necessity.NONE else _guess(task, rng)
+
+
+class RandomAgent(_ScriptedAgent):
+    """Up to two random crops, then a guess.
+
+    Args:
+        call_probability: Probability of each of the two calls.
+    """
+
+    name = "random"
+
+    def __init__(self, call_probability: float = 0.5) -> None:
+        self.call_probability = call_probability
+
+    def _plan(self, task: Task, rng: np.random.Generator) -> tuple[ToolCall, ...]:
+        return tuple(_random_crop(task, rng) for _ in range(2) if rng.random() < self.call_probability)
+
+    def _choose(self, task: Task, rng: np.random.Generator) -> str:
+        return _guess(task, rng)
+
+
+SCRIPTED = {agent.name: agent for agent in (OracleAgent, AlwaysToolAgent, NeverToolAgent, RandomAgent)}
+"""The scripted agents by name."""
+
+
+def scripted_agent(name: str) -> _ScriptedAgent:
+    """Make a scripted agent.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+    """
+    if name not in SCRIPTED:
+        raise UnknownNameError(f"unknown agent {name!r}. {nearest(name, tuple(SCRIPTED))}")
+    return SCRIPTED[name]()
+
+
+def _guess(task: Task, rng: np.random.Generator) -> str:
+    possible = task.alternatives or ("?",)
+    return possible[int(rng.integers(len(possible)))]
+
+
+def _look_at(task: Task) -> ToolCall:
+    box = task.region or (0, 0, *task.images[0].source.shape[1::-1])
+    return ToolCall(name="python", arguments={"code": f"image_1.crop({tuple(box)}).resize((448, 448))"})
+
+
+def _random_crop(task: Task, rng: np.random.Generator) -> ToolCall:
+    height, width = task.images[0].source.shape[:2]
+    left, top = int(rng.integers(width // 2)), int(rng.integers(height // 2))
+    box = (left, top, left + width // 4, top + height // 4)
+    return ToolCall(name="python", arguments={"code": f"image_1.crop({box}).resize((448, 448))"})

@@ -1,0 +1,45 @@
+"""The `metis-gym` command: finds the sub-command by name and imports only that."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from metis_gym.errors import MetisError
+from metis_gym.registries import nearest
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "eval": ("metis_agents.commands:eval_command", "let an agent play episodes and print the table"),
+    "replay": ("metis_gym.replaying:replay_command", "play a recorded run again and report differences"),
+    "sandbox": ("metis_gym.sandbox.commands:main", "what isolation this machine offers"),
+}
+"""Sub-command → where it is and what it does."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a sub-command; errors of this project end in one message and exit code 2."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        sys.stdout.write(_usage())
+        return 0
+    if words[0] in ("-V", "--version"):
+        from metis_gym import __version__
+
+        sys.stdout.write(f"metis-gym {__version__}\n")
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        sys.stderr.write(f"metis-gym: unknown command {name!r}. {nearest(name, tuple(COMMANDS))}\n")
+        return 2
+    module, _, function = COMMANDS[name][0].partition(":")
+    try:
+        return int(getattr(importlib.import_module(module), function)(rest))
+    except MetisError as error:
+        sys.stderr.write(f"metis-gym {name}: {error}\n")
+        return 2
+
+
+def _usage() -> str:
+    lines = [f"  {name:<10}{meaning}" for name, (_, meaning) in COMMANDS.items()]
+    return "usage: metis-gym COMMAND [OPTIONS]\n\n" + "\n".join(lines) + "\n\nmetis-gym COMMAND --help says more.\n"
