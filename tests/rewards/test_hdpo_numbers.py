@@ -15,11 +15,11 @@ def episode(answer, calls=0, fmt=1.0, **more):
     return Outcome(task_id="t", answer_score=float(answer), format_score=fmt, tool_calls=calls, **more)
 
 
-def C(calls):  # noqa: N802
+def C(calls):
     return episode(1, calls)
 
 
-def W(calls):  # noqa: N802
+def W(calls):
     return episode(0, calls)
 
 

@@ -1,1 +1,1 @@
-"""families."""
+"""Families of tasks, one file each."""

@@ -3,7 +3,7 @@
 A *blueprint* holds everything that is fixed before the answer is drawn: the question, the options, all answers that
 could be right, and a way to draw the picture for each of them. The answer is drawn last, uniformly and from a stream of
 its own. So nothing but the deciding detail can depend on it, which is what makes the proof of necessity
-(`metis_envs.scenes.necessity`) possible.
+(`metis_envs.necessity`) possible.
 """
 
 import functools
@@ -68,7 +68,8 @@ class Blueprint:
     Attributes:
         question: The question; the same for every answer.
         answers: All answers that could be right, equally likely. For a choice these are the options, in their order.
-        render: Index of an answer → the source picture, shape (height, width, 3).
+        paint: Paints the scene without the deciding detail, shape (height, width, 3), uint8.
+        draw_detail: Draws the detail that an answer, given by its index, has; in place, inside the region.
         region: The deciding detail, in source pixels, on the cells.
         notes: What the picture is made of.
         explanation: The shortest solution in words.
@@ -77,11 +78,22 @@ class Blueprint:
 
     question: str
     answers: tuple[str, ...]
-    render: Callable[[int], PictureArray]
+    paint: Callable[[], PictureArray]
+    draw_detail: Callable[[PictureArray, int], None]
     region: Box
     notes: str
     explanation: str
     kind: AnswerKind = AnswerKind.TEXT
+
+    def render(self, index: int) -> PictureArray:
+        """The source picture for the answer of an index, shape (height, width, 3); the caller's own."""
+        scene = self._scene.copy()
+        self.draw_detail(scene, index)
+        return scene
+
+    @functools.cached_property
+    def _scene(self) -> PictureArray:
+        return self.paint()
 
 
 class Family(Taskset):
@@ -157,8 +169,7 @@ class Family(Taskset):
     def make(self, seed: int, task_id: str) -> Task:
         """Draw the answer of a seed's blueprint and make the task."""
         blueprint, brief = self.blueprint(seed)
-        answer_stream = np.random.default_rng(np.random.SeedSequence([zlib.crc32(b"answer"), seed]))
-        index = int(answer_stream.integers(len(blueprint.answers)))
+        index = self.answer_index(seed, len(blueprint.answers))
         source = blueprint.render(index)
         is_choice = brief.choices > 0
         letters = tuple(LETTERS[: len(blueprint.answers)])
@@ -178,6 +189,11 @@ class Family(Taskset):
             alternatives=alternatives,
             notes=blueprint.notes,
         )
+
+    def answer_index(self, seed: int, answers: int) -> int:
+        """Which of its answers a seed's task has: uniform, and from a stream of its own."""
+        stream = np.random.default_rng(np.random.SeedSequence([zlib.crc32(b"answer"), seed]))
+        return int(stream.integers(answers))
 
     @abstractmethod
     def plan(self, brief: Brief) -> Blueprint:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metis_envs.families.base import Blueprint, Brief, Family
-from metis_envs.scenes.background import paint_background
+from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.drawing import font, ink, plate, shadow
 from metis_envs.scenes.panels import PanelStyle, draw_bars, draw_lines
@@ -68,25 +68,28 @@ class Charts(Family):
         boxes = [large, *small]
         letters = [_LETTERS[i] for i in rng.permutation(len(boxes))]
         target = 1 + int(rng.integers(len(small))) if brief.hides else 0
-        chart = _KINDS[int(rng.integers(len(_KINDS)))](rng, brief.choices)
-        background = paint_background(rng, canvas.width, canvas.height, brief.split)
-        poster = background.pixels
-        _draw_sheet(poster, canvas)
-        for index, (box, letter) in enumerate(zip(boxes, letters, strict=True)):
-            _draw_badge(poster, box, letter, canvas)
-            if index != target:
-                other = _KINDS[int(rng.integers(len(_KINDS)))](rng, brief.choices)
-                _draw_panel(poster, box, other.draw(int(rng.integers(len(other.answers)))), canvas, small=index > 0)
+        charts = [_KINDS[int(rng.integers(len(_KINDS)))](rng, brief.choices) for _ in boxes]
+        shown = [int(rng.integers(len(chart.answers))) for chart in charts]
+        chart, others = charts[target], [index for index in range(len(boxes)) if index != target]
+        background = choose_background(rng, canvas, brief.split)
 
-        def render(index: int) -> PictureArray:
-            scene = poster.copy()
-            _draw_panel(scene, boxes[target], chart.draw(index), canvas, small=target > 0)
+        def paint() -> PictureArray:
+            scene = background.paint()
+            _draw_sheet(scene, canvas)
+            for box, letter in zip(boxes, letters, strict=True):
+                _draw_badge(scene, box, letter, canvas)
+            for index in others:
+                _draw_panel(scene, boxes[index], charts[index].draw(shown[index]), canvas, small=index > 0)
             return scene
+
+        def draw_detail(scene: PictureArray, index: int) -> None:
+            _draw_panel(scene, boxes[target], chart.draw(index), canvas, small=target > 0)
 
         return Blueprint(
             question=f"In panel {letters[target]}, {chart.question}",
             answers=chart.answers,
-            render=render,
+            paint=paint,
+            draw_detail=draw_detail,
             region=boxes[target],
             notes=background.notes,
             explanation=(

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from metis_envs.families.base import Blueprint, Brief, Family
-from metis_envs.scenes.background import paint_background
+from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.drawing import Colour
 from metis_envs.scenes.view import conceal
 from metis_gym.records import Box, PictureArray
@@ -62,18 +62,20 @@ class Patches(Family):
         place = brief.rng.integers(0, _PATCHES_PER_SIDE, size=2)
         side = canvas.view_width // _PATCHES_PER_SIDE
         left, top = int(place[0]) * side, int(place[1]) * side
-        background = paint_background(brief.rng, canvas.width, canvas.height, brief.split)
+        background = choose_background(brief.rng, canvas, brief.split)
         patch = canvas.box(left, top, left + side, top + side)
         frame = max(1, round(side * _FRAME_SHARE)) * canvas.factor
 
-        def render(index: int) -> PictureArray:
-            scene = background.pixels.copy()
+        def paint() -> PictureArray:
+            scene = background.paint()
             _fill(scene, patch, (0, 0, 0), margin=frame)
+            return scene
+
+        def draw_detail(scene: PictureArray, index: int) -> None:
             if brief.hides:
                 scene[patch[1] : patch[3], patch[0] : patch[2]] = _texture(names[index], patch, canvas.factor)
             else:
                 _fill(scene, patch, COLOURS[names[index]])
-            return scene
 
         listed = ", ".join(names)
         question = (
@@ -84,7 +86,8 @@ class Patches(Family):
         return Blueprint(
             question=question,
             answers=names,
-            render=render,
+            paint=paint,
+            draw_detail=draw_detail,
             region=patch,
             notes=background.notes,
             explanation="The patch is plain grey in the view: crop it."

@@ -8,7 +8,7 @@ import numpy as np
 
 from metis_envs.families.base import Blueprint, Brief, Family
 from metis_envs.families.names import place_name
-from metis_envs.scenes.background import paint_background
+from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.boards import BoardStyle, draw_board, fitting_board
 from metis_gym.records import AnswerKind, Necessity, PictureArray
 
@@ -132,18 +132,17 @@ class Signs(Family):
         """Write as many different signs of one kind as there are answers."""
         kind = _KINDS[int(brief.rng.integers(len(_KINDS)))]
         texts = _different(kind.write(brief.rng, brief.split), brief.choices or _OPEN_ANSWERS)
-        background = paint_background(brief.rng, brief.canvas.width, brief.canvas.height, brief.split)
+        background = choose_background(brief.rng, brief.canvas, brief.split)
         board = fitting_board(brief.rng, brief.canvas, kind.style, [written for _, written in texts])
 
-        def render(index: int) -> PictureArray:
-            scene = background.pixels.copy()
+        def draw_detail(scene: PictureArray, index: int) -> None:
             draw_board(scene, board, texts[index][1])
-            return scene
 
         return Blueprint(
             question=kind.question,
             answers=tuple(asked for asked, _ in texts),
-            render=render,
+            paint=background.paint,
+            draw_detail=draw_detail,
             region=board.box,
             notes=background.notes,
             explanation=f"Read the {kind.style.name} in the view.",

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from metis_envs.families.base import Blueprint, Brief, Family
-from metis_envs.scenes.background import paint_background
+from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.drawing import font, ink, plate
 from metis_envs.scenes.objects import OBJECT_COLOURS, OBJECTS, draw_object, label_box
@@ -79,24 +79,28 @@ class Spotting(Family):
         answers = _answers(rng, attribute, brief.choices)
         things = _place_things(rng, canvas, target_is_far=brief.hides)
         target, others = things[0], things[1:]
-        scene_without_target_label = paint_background(rng, canvas.width, canvas.height, brief.split)
-        for thing in things:
-            draw_object(scene_without_target_label.pixels, thing.kind, thing.colour, thing.box)
-        for thing in others:
-            glyph = list(attribute.glyphs.values())[int(rng.integers(len(attribute.glyphs)))]
-            _draw_label(scene_without_target_label.pixels, thing, glyph, canvas)
+        glyphs = list(attribute.glyphs.values())
+        others_glyphs = [glyphs[i] for i in rng.integers(len(glyphs), size=len(others))]
+        background = choose_background(rng, canvas, brief.split)
 
-        def render(index: int) -> PictureArray:
-            scene = scene_without_target_label.pixels.copy()
-            _draw_label(scene, target, attribute.glyphs[answers[index]], canvas)
+        def paint() -> PictureArray:
+            scene = background.paint()
+            for thing in things:
+                draw_object(scene, thing.kind, thing.colour, thing.box)
+            for thing, glyph in zip(others, others_glyphs, strict=True):
+                _draw_label(scene, thing, glyph, canvas)
             return scene
+
+        def draw_detail(scene: PictureArray, index: int) -> None:
+            _draw_label(scene, target, attribute.glyphs[answers[index]], canvas)
 
         return Blueprint(
             question=attribute.question.format(colour=target.colour, object=target.kind),
             answers=answers,
-            render=render,
+            paint=paint,
+            draw_detail=draw_detail,
             region=target.box,
-            notes=scene_without_target_label.notes,
+            notes=background.notes,
             explanation=(
                 f"The {target.colour} {target.kind} is far away: crop it and enlarge the crop."
                 if brief.hides

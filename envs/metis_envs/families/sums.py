@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from metis_envs.families.base import Blueprint, Brief, Family
-from metis_envs.scenes.background import paint_background
+from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.boards import BoardStyle, draw_board, fitting_board
 from metis_gym.records import AnswerKind, Necessity, PictureArray
 
@@ -73,19 +73,18 @@ class Sums(Family):
         rng, canvas = brief.rng, brief.canvas
         results = self._expressions(brief, brief.choices or _OPEN_ANSWERS)
         expressions = tuple(results.values())
-        background = paint_background(rng, canvas.width, canvas.height, brief.split)
+        background = choose_background(rng, canvas, brief.split)
         style = _STYLES[int(rng.integers(len(_STYLES)))]
         board = fitting_board(rng, canvas, style, [f"{expression} = ?" for expression in expressions])
 
-        def render(index: int) -> PictureArray:
-            scene = background.pixels.copy()
+        def draw_detail(scene: PictureArray, index: int) -> None:
             draw_board(scene, board, f"{expressions[index]} = ?")
-            return scene
 
         return Blueprint(
             question="What is the result of the calculation in the picture?",
             answers=tuple(str(result) for result in results),
-            render=render,
+            paint=background.paint,
+            draw_detail=draw_detail,
             region=board.box,
             notes=background.notes,
             explanation="Read the calculation in the view and work it out.",

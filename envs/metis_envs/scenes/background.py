@@ -6,62 +6,81 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.photographs import PHOTOGRAPHS, photograph
-from metis_gym.records import PictureArray
+from metis_gym.records import Box, PictureArray
 
-__all__ = ["Background", "paint_background"]
+__all__ = ["Background", "choose_background"]
 
 _LARGEST_TILE = 1_400
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class _Tile:
+    """A piece of a photograph (`piece`, in its own pixels) and where it goes (`place`, in pixels of the scene)."""
+
+    name: str
+    piece: Box
+    place: Box
+
+
+@dataclass(frozen=True)
 class Background:
-    """A painted background.
+    """A background, chosen but not painted yet.
 
     Attributes:
-        pixels: Shape (height, width, 3), uint8; the caller's own copy.
-        notes: What it is made of, for people: "mosaic of 4 photographs".
+        canvas: The size of the scene.
+        split: Which part of each photograph is used.
+        tiles: What goes where.
     """
 
-    pixels: PictureArray
-    notes: str
+    canvas: Canvas
+    split: str
+    tiles: tuple[_Tile, ...]
+
+    @property
+    def notes(self) -> str:
+        """What it is made of, for people."""
+        names = ", ".join(tile.name for tile in self.tiles)
+        count = len(self.tiles)
+        return f"mosaic of {count} enlarged photographs: {names}" if count > 1 else f"enlarged photograph: {names}"
+
+    def paint(self) -> PictureArray:
+        """Paint it: shape (height, width, 3), uint8, the caller's own."""
+        scene = Image.new("RGB", (self.canvas.width, self.canvas.height), None)
+        for tile in self.tiles:
+            left, top, right, bottom = tile.place
+            photo = Image.fromarray(photograph(tile.name, self.split))
+            piece = photo.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=tile.piece)
+            scene.paste(piece, (left, top))
+        return np.array(scene, dtype=np.uint8)
 
 
-def paint_background(rng: np.random.Generator, width: int, height: int, split: str) -> Background:
-    """Cut pieces out of photographs and enlarge them to the size of the scene.
+def choose_background(rng: np.random.Generator, canvas: Canvas, split: str) -> Background:
+    """Choose photographs and the pieces of them that are to be enlarged.
 
     Args:
-        rng: Chooses photographs and pieces.
-        width: Width in pixels.
-        height: Height in pixels.
+        rng: Chooses.
+        canvas: The size of the scene.
         split: Which part of each photograph may be used.
     """
-    columns, rows = math.ceil(width / _LARGEST_TILE), math.ceil(height / _LARGEST_TILE)
-    names = [entry.name for entry in PHOTOGRAPHS]
-    chosen = [names[i] for i in rng.choice(len(names), size=columns * rows, replace=False)]
-    scene = Image.new("RGB", (width, height), None)
-    for index, name in enumerate(chosen):
+    columns, rows = math.ceil(canvas.width / _LARGEST_TILE), math.ceil(canvas.height / _LARGEST_TILE)
+    tiles = []
+    for index, chosen in enumerate(rng.choice(len(PHOTOGRAPHS), size=columns * rows, replace=False)):
         row, column = divmod(index, columns)
-        left, right = column * width // columns, (column + 1) * width // columns
-        top, bottom = row * height // rows, (row + 1) * height // rows
-        scene.paste(_piece(rng, name, right - left, bottom - top, split), (left, top))
-    listed = ", ".join(chosen)
-    notes = (
-        f"mosaic of {len(chosen)} enlarged photographs: {listed}"
-        if len(chosen) > 1
-        else f"enlarged photograph: {listed}"
-    )
-    return Background(np.array(scene, dtype=np.uint8), notes)
+        left, right = column * canvas.width // columns, (column + 1) * canvas.width // columns
+        top, bottom = row * canvas.height // rows, (row + 1) * canvas.height // rows
+        name = PHOTOGRAPHS[int(chosen)].name
+        tiles.append(_Tile(name, _piece(rng, name, right - left, bottom - top, split), (left, top, right, bottom)))
+    return Background(canvas, split, tuple(tiles))
 
 
-def _piece(rng: np.random.Generator, name: str, width: int, height: int, split: str) -> Image.Image:
-    """A random piece of one photograph with the aspect ratio of (width, height), enlarged to it."""
-    photo = photograph(name, split)
-    full_height, full_width = photo.shape[:2]
+def _piece(rng: np.random.Generator, name: str, width: int, height: int, split: str) -> Box:
+    """A random piece of one photograph with the aspect ratio of (width, height)."""
+    full_height, full_width = photograph(name, split).shape[:2]
     largest = min(full_width / width, full_height / height)
     scale = largest * rng.uniform(0.7, 1.0)
     piece_width, piece_height = max(1, int(width * scale)), max(1, int(height * scale))
     left = int(rng.integers(0, full_width - piece_width + 1))
     top = int(rng.integers(0, full_height - piece_height + 1))
-    box = (left, top, left + piece_width, top + piece_height)
-    return Image.fromarray(photo).resize((width, height), Image.Resampling.BILINEAR, box=box)
+    return left, top, left + piece_width, top + piece_height
