@@ -16,6 +16,7 @@ PACKAGES = {
     "metis_envs": ROOT / "envs/metis_envs",
     "metis_agents": ROOT / "agents/metis_agents",
 }
+HEAVY = {"torch", "transformers", "matplotlib", "skimage", "sklearn", "requests", "metis_envs", "metis_agents", "rich"}
 MAY_IMPORT = {"metis_gym": set(), "metis_envs": {"metis_gym"}, "metis_agents": {"metis_gym"}}
 LONGEST_FILE = 450
 
@@ -109,21 +110,13 @@ def test_top_level_names():
 
 
 def test_importing_the_core_is_light():
-    code = "import gymnasium, json, sys; before = set(sys.modules); import metis_gym; print(json.dumps(sorted(set(sys.modules) - before)))"
+    code = (
+        "import gymnasium, json, sys; before = set(sys.modules); import metis_gym; "
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     added = {name.partition(".")[0] for name in json.loads(done.stdout)}
-    heavy = {
-        "torch",
-        "transformers",
-        "matplotlib",
-        "skimage",
-        "sklearn",
-        "requests",
-        "metis_envs",
-        "metis_agents",
-        "rich",
-    }
-    assert not added & heavy
+    assert not added & HEAVY
 
 
 def test_folders_that_are_no_packages():

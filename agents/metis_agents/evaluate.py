@@ -18,7 +18,7 @@ from metis_gym.numeric import NumericToolUseEnv
 from metis_gym.records import Outcome
 from metis_gym.registration import register_all
 
-__all__ = ["Report", "evaluate"]
+__all__ = ["Report", "compare_table", "evaluate", "markdown_table"]
 
 _CHUNK = 8
 _SHOWN = ("accuracy", "accuracy_none", "accuracy_required", "redundant_rate", "tool_recall", "tool_calls", "unscored")
@@ -47,6 +47,11 @@ class Report:
         rows = {**self.families, "all": self.metrics}
         head = f"{self.agent} on {self.env_id}, {len(self.outcomes)} episodes; mean [95 % interval]"
         return head + "\n\n" + markdown_table("family", rows, _SHOWN)
+
+
+def compare_table(reports: Sequence[Report]) -> str:
+    """A Markdown table with a row for each report."""
+    return markdown_table("agent", {report.agent: report.metrics for report in reports}, _SHOWN)
 
 
 def markdown_table(corner: str, rows: Mapping[str, Mapping[str, Estimate]], columns: Sequence[str]) -> str:

@@ -1,0 +1,96 @@
+"""Contact sheets: what the model sees, what a crop shows, question and answer, for people to look at."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from metis_envs.scenes.drawing import font
+from metis_gym.records import Necessity, PictureArray, Task
+
+__all__ = ["contact_sheet"]
+
+_CELL, _MARGIN, _LINE = 448, 16, 20
+_INK, _FAINT = (25, 25, 25), (110, 110, 110)
+_BADGES = {
+    Necessity.NONE: ("no tool needed", (36, 130, 70)),
+    Necessity.REQUIRED: ("tool required", (190, 60, 30)),
+    Necessity.UNKNOWN: ("unknown", (110, 110, 110)),
+}
+
+
+def contact_sheet(tasks: Sequence[Task], columns: int = 2) -> PictureArray:
+    """A sheet with one card for each task.
+
+    A card shows the view, as the model sees it; the deciding detail cut out of the source, as a tool would show it; the
+    question with its options; the answer; and whether a tool is needed.
+
+    Args:
+        tasks: What to show.
+        columns: Cards side by side.
+
+    Returns:
+        Shape (height, width, 3), uint8.
+    """
+    cards = [_card(task) for task in tasks]
+    rows = [cards[start : start + columns] for start in range(0, len(cards), columns)]
+    heights = [max(card.height for card in row) for row in rows]
+    sheet = Image.new("RGB", (columns * cards[0].width, sum(heights)), (255, 255, 255))
+    top = 0
+    for row, height in zip(rows, heights, strict=True):
+        for column, card in enumerate(row):
+            sheet.paste(card, (column * card.width, top))
+        top += height
+    return np.asarray(sheet, dtype=np.uint8)
+
+
+def _card(task: Task) -> Image.Image:
+    view = Image.fromarray(task.images[0].view)
+    crop = _crop(task)
+    text = _text(task)
+    width = 2 * _CELL + 3 * _MARGIN
+    height = 3 * _MARGIN + _LINE + max(view.height, crop.height) + _LINE * len(text)
+    card = Image.new("RGB", (width, height), (255, 255, 255))
+    pen = ImageDraw.Draw(card)
+    pen.rectangle((6, 6, width - 6, height - 6), outline=(205, 205, 205), width=2)
+    source_height, source_width = task.images[0].source.shape[:2]
+    captions = (
+        f"what the model sees: {view.width} x {view.height}",
+        f"cut out of the {source_width} x {source_height} source",
+    )
+    for left, picture, caption in ((_MARGIN, view, captions[0]), (_CELL + 2 * _MARGIN, crop, captions[1])):
+        pen.text((left, _MARGIN - 2), caption, fill=_FAINT, font=font("sans", 13))
+        card.paste(picture, (left, _MARGIN + _LINE))
+    for row, (line, colour) in enumerate(text):
+        top = 2 * _MARGIN + _LINE + max(view.height, crop.height) + row * _LINE
+        pen.text((_MARGIN, top), line, fill=colour, font=font("sans", 15))
+    return card
+
+
+def _text(task: Task) -> list[tuple[str, tuple[int, int, int]]]:
+    badge, colour = _BADGES[task.necessity]
+    options = "   ".join(f"{letter}. {option}" for letter, option in zip("ABCDEFGH", task.options, strict=False))
+    lines = [(f"{task.family} – {badge}", colour), (task.question, _INK)]
+    lines += [(options, _INK)] if options else []
+    return [*(line for whole in lines for line in _wrapped(*whole)), (f"Answer: {task.gold.value}", _INK)]
+
+
+def _wrapped(text: str, colour: tuple[int, int, int]) -> list[tuple[str, tuple[int, int, int]]]:
+    face, limit = font("sans", 15), 2 * _CELL
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if face.getlength(longer) > limit:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return [(line, colour) for line in lines]
+
+
+def _crop(task: Task) -> Image.Image:
+    """The deciding detail, enlarged without smoothing so that every source pixel can be seen."""
+    source = Image.fromarray(task.images[0].source)
+    crop = source.crop(task.region or (0, 0, *source.size))
+    scale = _CELL / max(crop.size)
+    size = (max(1, round(crop.width * scale)), max(1, round(crop.height * scale)))
+    return crop.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX)

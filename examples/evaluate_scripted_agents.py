@@ -1,0 +1,53 @@
+"""Evaluate the four scripted agents on the mixture, print the tables, and draw what the families look like.
+
+python examples/evaluate_scripted_agents.py --episodes 120 --out out/demo
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from PIL import Image
+
+from metis_agents.evaluate import compare_table, evaluate
+from metis_agents.scripted import SCRIPTED
+from metis_envs.gallery import contact_sheet
+from metis_gym.records import Necessity
+from metis_gym.registration import FAMILY_IDS
+from metis_gym.tasksets import make_taskset
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--episodes", type=int, default=120, help="episodes for each agent (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="where pictures go (default: %(default)s)")
+    given = parser.parse_args()
+
+    reports = [
+        evaluate(agent(), "MetisVQA-v0", given.episodes, seed=0, workers=given.workers) for agent in SCRIPTED.values()
+    ]
+    print(compare_table(reports))
+    print("\nBy family, the oracle:\n")
+    print(reports[0])
+
+    given.out.mkdir(parents=True, exist_ok=True)
+    print("\nPictures, one for each family:")
+    for family in FAMILY_IDS.values():
+        path = given.out / f"{family}.png"
+        Image.fromarray(contact_sheet(one_of_each(family))).save(path)
+        print(f"  {path}")
+
+
+def one_of_each(family: str) -> list:
+    """Tasks of a family: one that needs no tool and one that does, where there are both; else two that need none."""
+    taskset = make_taskset(family, split="test", view_size=448)
+    tasks = [taskset.load(taskset.task_id(seed)) for seed in range(8)]
+    needed = [task for task in tasks if task.necessity is Necessity.REQUIRED]
+    others = [task for task in tasks if task.necessity is Necessity.NONE]
+    return [others[0], needed[0]] if needed else others[:2]
+
+
+if __name__ == "__main__":
+    main()
