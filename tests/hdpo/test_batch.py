@@ -55,7 +55,7 @@ def test_a_batch_without_a_scored_episode_is_empty():
 
     batch = judge([[rollout(1, 0, scored=False)]], Untouched())
     assert (batch.rollouts, batch.groups, batch.channels) == ((), (), ())
-    assert batch.with_signal(np.arange(0)).size == 0
+    assert batch.needing_forward(np.arange(0)).size == 0
     assert batch.diagnostics.scored == batch.diagnostics.accuracy == 0
 
 
@@ -63,9 +63,15 @@ def test_signal_looks_at_channels_of_non_zero_weight_only():
     # All right, different calls: only efficiency has a signal. All wrong: none has.
     groups = [[rollout(1, 0), rollout(1, 1)], [rollout(0, 0, "u"), rollout(0, 5, "u")]]
     everyone = np.arange(4)
-    assert judge(groups, HDPO).with_signal(everyone).tolist() == [0, 1]
-    assert judge(groups, rewards.make("hdpo:w_tool=0")).with_signal(everyone).size == 0
-    assert judge(groups, rewards.make("accuracy")).with_signal(everyone).size == 0
+    assert judge(groups, HDPO).needing_forward(everyone).tolist() == [0, 1]
+    assert judge(groups, rewards.make("hdpo:w_tool=0")).needing_forward(everyone).size == 0
+    assert judge(groups, rewards.make("accuracy")).needing_forward(everyone).size == 0
+
+
+def test_an_episode_without_a_token_needs_no_forward_pass():
+    batch = judge([[rollout(1, 0, tokens=0), rollout(0, 1)]], HDPO)
+    assert batch.needing_forward(np.arange(2)).tolist() == [1]
+    assert batch.needing_forward(np.arange(2), regularised=True).tolist() == [1]
 
 
 def test_counts_come_before_skipping():

@@ -52,7 +52,7 @@ def whole_gradient(groups, config, cuts=None, design="hdpo", pad=0, left=False, 
     policy, batch = ToyPolicy(pad=pad, left=left), judge(groups, rewards.make(design))
     everyone = np.arange(len(batch.rollouts))
     counts = batch.counts(everyone, Denominator(config.denominator))
-    kept = batch.with_signal(everyone) if skip else everyone
+    kept = batch.needing_forward(everyone) if skip else everyone
     pieces = [kept] if cuts is None else np.array_split(cuts.permutation(kept), 1 + len(kept) // 3)
     total = 0.0
     for piece in filter(len, pieces):
@@ -74,7 +74,7 @@ def assert_same(one, other):
 @pytest.mark.parametrize("config", [*EVERY_CONFIG, REGULARISED], ids=str)
 def test_every_split_order_and_padding_has_one_gradient(config):
     groups = toy_groups(np.random.default_rng(3))
-    skip = not config.needs_every_episode
+    skip = not config.regularised
     whole, loss = whole_gradient(groups, config, skip=skip)
     assert whole.abs().max() > 0
     for seed in range(3):

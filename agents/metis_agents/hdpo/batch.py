@@ -54,9 +54,19 @@ class ChannelBatch(Generic[Payload]):
         """What divides the loss of an optimiser batch of these episodes, on this rank."""
         return LossCounts.of(select(self.channels, episodes), self.tokens_N[episodes], denominator)
 
-    def with_signal(self, episodes: Positions) -> Positions:
-        """Those of the episodes that have a gradient: all others need no forward pass."""
-        return episodes[signal(self.channels)[episodes]] if self.channels else episodes[:0]
+    def needing_forward(self, episodes: Positions, *, regularised: bool = False) -> Positions:
+        """Those of the episodes that have a gradient: all others need no forward pass.
+
+        Args:
+            episodes: The positions to choose from.
+            regularised: Whether an entropy or KL term gives episodes without signal a gradient, too.
+        """
+        if not self.channels:
+            return episodes[:0]
+        has_gradient_N = self.tokens_N > 0
+        if not regularised:
+            has_gradient_N &= signal(self.channels)
+        return episodes[has_gradient_N[episodes]]
 
 
 def judge(

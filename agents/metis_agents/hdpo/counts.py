@@ -35,7 +35,7 @@ class Aggregation(StrEnum):
     SEQUENCE_MEAN = "sequence-mean"
     """Every episode weighs the same: long episodes' tokens weigh less (GRPO, arXiv 2402.03300, equation 3)."""
     CONSTANT_LENGTH = "constant-length"
-    """Tokens over a constant length, over episodes (Dr. GRPO, arXiv 2503.20783, section 3.2)."""
+    """Tokens over a constant length, over episodes (Dr. GRPO, arXiv 2503.20783)."""
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class LossConfig:
         return self._objective
 
     @property
-    def needs_every_episode(self) -> bool:
+    def regularised(self) -> bool:
         """Whether episodes without any advantage have a gradient, too, and must not be skipped."""
         return self.entropy_coef > 0 or self.kl_coef > 0
 

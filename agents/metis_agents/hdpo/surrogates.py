@@ -52,7 +52,7 @@ class PpoClip(Surrogate):
     Args:
         eps_low: How far the ratio may fall.
         eps_high: How far the ratio may rise.
-        dual_clip: With a bound c, `max(…, c·A)` for A < 0 (Ye et al., arXiv 1912.09729, equation 5; c = 3 there). Off
+        dual_clip: With a bound c, `max(…, c·A)` for A < 0 (Ye et al., arXiv 1912.09729; c = 3 there). Off
             by default: the released code of arXiv 2604.08545 has it silently on.
     """
 

@@ -142,9 +142,7 @@ class Trainer(Generic[Payload]):
         """Collect one batch and learn from it."""
         groups = self.collector.collect(self.config.tasks, self.config.group_size)
         check_groups(groups, self.config.tasks, self.config.group_size)
-        report = self.learn(groups)
-        self.batches_done += 1
-        return report
+        return self.learn(groups)
 
     def learn(self, groups: Sequence[Sequence[Rollout[Payload]]]) -> BatchReport:
         """Learn from one batch of groups, however it came about."""
@@ -154,7 +152,8 @@ class Trainer(Generic[Payload]):
         for _ in range(self.config.epochs):
             for episodes in self._minibatches(batch):
                 updates.append(self._update(batch, episodes, old_logprobs))
-        return BatchReport(index=self.batches_done, batch=batch.diagnostics, updates=tuple(updates))
+        self.batches_done += 1
+        return BatchReport(index=self.batches_done - 1, batch=batch.diagnostics, updates=tuple(updates))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on exactly, for `torch.save`."""
@@ -203,7 +202,7 @@ class Trainer(Generic[Payload]):
         """One optimiser step; none where no rank has an episode with signal."""
         mine = batch.counts(episodes, Denominator(self.config.loss.denominator)) if batch.channels else None
         counts = _total([part for part in self.ranks.gather(mine) if part is not None])
-        kept = episodes if self.config.loss.needs_every_episode else batch.with_signal(episodes)
+        kept = batch.needing_forward(episodes, regularised=self.config.loss.regularised)
         forward = sum(self.ranks.gather(len(kept)))
         names = [channel.name for channel in batch.channels if channel.weight != 0.0]
         if counts is None or forward == 0:
@@ -232,8 +231,7 @@ class Trainer(Generic[Payload]):
     @torch.no_grad()
     def _acting_logprobs(self, batch: ChannelBatch[Payload]) -> dict[int, Tensor]:
         """Log-probabilities of the policy that acted, at the model tokens of each episode that will be used."""
-        everyone = np.arange(len(batch.rollouts))
-        needed = everyone if self.config.loss.needs_every_episode else batch.with_signal(everyone)
+        needed = batch.needing_forward(np.arange(len(batch.rollouts)), regularised=self.config.loss.regularised)
         old = {}
         for piece in self._pieces(batch, needed):
             logprobs_BT, is_model_token_BT = self._logprobs(batch, piece)[:2]
