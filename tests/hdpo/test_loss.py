@@ -139,6 +139,18 @@ def test_the_formula_by_brute_force(denominator):
 
 
 @pytest.mark.parametrize("config", EVERY_CONFIG, ids=str)
+def test_channels_add_up(config):
+    # A channel of weight 0 leaves the other one its own count, whichever of the two it is.
+    groups = toy_groups(np.random.default_rng(11))
+    both, accuracy, efficiency = (
+        whole_gradient(groups, config, design=design, skip=False)[0]
+        for design in ("hdpo:w_tool=0.5", "hdpo:w_tool=0", "hdpo:w_acc=0,w_tool=0.5")
+    )
+    torch.testing.assert_close(accuracy + efficiency, both, rtol=0, atol=1e-12 * both.abs().max().item())
+    assert efficiency.abs().max() > 0
+
+
+@pytest.mark.parametrize("config", EVERY_CONFIG, ids=str)
 def test_weight_zero_is_grpo_to_the_last_bit(config):
     groups = toy_groups(np.random.default_rng(11))
     for on_policy in (True, False):

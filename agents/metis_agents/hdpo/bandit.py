@@ -99,7 +99,7 @@ class BanditCollector:
         """Play the next tasks, `group_size` episodes of each."""
         groups = []
         for _ in range(tasks):
-            groups.append([self._play(self._next) for _ in range(group_size)])
+            groups.append(self._play(self._next, group_size))
             self._next = (self._next + 1) % len(self._tasks)
         return groups
 
@@ -112,11 +112,15 @@ class BanditCollector:
         self._random.set_state(state["random"])
         self._next = state["next"]
 
-    def _play(self, index: int) -> Rollout[Choice]:
-        choose, succeed = torch.rand(2, generator=self._random).tolist()
-        task, tool = self._tasks[index], choose < float(self._policy.tool_rates()[index])
-        right = succeed < (task.with_tool if tool else task.without_tool)
-        return bandit_rollout(index, tool, right)
+    def _play(self, index: int, episodes: int) -> list[Rollout[Choice]]:
+        task, tool_rate = self._tasks[index], float(self._policy.tool_rates()[index])
+        draws = torch.rand((episodes, 2), generator=self._random, dtype=torch.float64).tolist()
+        tools = [choose < tool_rate for choose, _ in draws]
+        chances = [task.with_tool if tool else task.without_tool for tool in tools]
+        return [
+            bandit_rollout(index, tool, succeed < chance)
+            for (_, succeed), tool, chance in zip(draws, tools, chances, strict=True)
+        ]
 
 
 def bandit_rollout(task: int, tool: bool, right: bool) -> Rollout[Choice]:
