@@ -8,6 +8,7 @@ MetisError
 ├── MissingDependencyError (ImportError)  an optional package is absent; the message holds the install command
 ├── TaskIdError (ValueError)            a task id that cannot be read, or was made by other versions
 ├── RecordingError                      a recorded run that cannot be written, read or replayed
+├── NonFiniteError (ArithmeticError)    training met a NaN or an infinity; the message names what was not finite
 ├── SandboxUnavailableError             no isolation can be had on this machine: nothing was run
 └── InfrastructureError                 failed, not wrong: the episode is *unscored*, never scored 0
     └── SandboxError                    a sandbox broke (not the code in it)
@@ -23,6 +24,7 @@ __all__ = [
     "InvalidActionError",
     "MetisError",
     "MissingDependencyError",
+    "NonFiniteError",
     "RecordingError",
     "SandboxError",
     "SandboxUnavailableError",
@@ -62,6 +64,10 @@ class MissingDependencyError(MetisError, ImportError):
         return cls(
             f"{purpose} needs {package}, which is not installed. Install it with: pip install 'metis-gym[{extra}]'"
         )
+
+
+class NonFiniteError(MetisError, ArithmeticError):
+    """Training met a NaN or an infinity. The message names what was not finite; no step was taken with it."""
 
 
 class TaskIdError(MetisError, ValueError):

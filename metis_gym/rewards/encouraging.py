@@ -39,7 +39,7 @@ class DeepEyes(SingleReward):
 
 @dataclass(kw_only=True, eq=False)
 class PixelReasoner(SingleReward):
-    """`c + 1[T > 0]·(α·max(H − RaPR, 0) + β·min(N − T, 0))`: Pixel Reasoner (arXiv 2505.15966, section 3.3).
+    """`c + 1[T > 0]·(α·max(H − RaPR, 0) + β·min(N − T, 0))`: Pixel Reasoner (arXiv 2505.15966).
 
     RaPR is the share of the group that uses a tool: below H, curiosity is paid. The scalar of a lone episode is that
     of a group of one: with a tool RaPR is 1, so nothing is paid and only calls beyond N cost.

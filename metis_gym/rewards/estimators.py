@@ -37,7 +37,7 @@ def grpo(scores_N: Floats, members_N: Bools, batch: Batch, scale: Scale) -> Floa
 
 
 def dr_grpo(scores_N: Floats, members_N: Bools, batch: Batch, _scale: Scale) -> Floats:
-    """`r − mean` (Dr. GRPO, arXiv 2503.20783, equation 3).
+    """`r − mean` (Dr. GRPO, arXiv 2503.20783).
 
     The paper's other half, a constant length instead of |o_i| as the divisor, is the loss's `constant-length`.
     """
@@ -45,7 +45,7 @@ def dr_grpo(scores_N: Floats, members_N: Bools, batch: Batch, _scale: Scale) -> 
 
 
 def rloo(scores_N: Floats, members_N: Bools, batch: Batch, _scale: Scale) -> Floats:
-    """`r − mean of the others = n/(n − 1) · (r − mean)` (RLOO, arXiv 2402.14740, section 3)."""
+    """`r − mean of the others = n/(n − 1) · (r − mean)` (RLOO, arXiv 2402.14740)."""
 
     def leave_one_out(members_n: Positions) -> Floats:
         return deviations(scores_N[members_n]) * (members_n.size / max(members_n.size - 1, 1))

@@ -14,7 +14,7 @@ __all__ = ["Otc", "otc_tool_reward"]
 
 
 def otc_tool_reward(calls: int, fewest: int, k: float = 1.0) -> float:
-    """r_tool of a correct episode (arXiv 2504.14870, section 3.2).
+    """r_tool of a correct episode (arXiv 2504.14870).
 
     1 if T = n = 0; cos(Tπ/(2T + k)) if n = 0; else sin(gπ/2n) with g = 2nT/(T + n): 1 at T = n, less on both sides.
 

@@ -17,22 +17,33 @@ __all__ = ["changed_parameters", "check_parameters", "choice", "flag", "number",
 _CHECK = "check"
 
 
-def number(default: float, *, low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> Any:
-    """A finite number with `low ≤ value ≤ high` and `value > above`."""
-    expected = "a finite number" + _range_text(low, high, above)
+def number(
+    default: float | None,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+    optional: bool = False,
+) -> Any:
+    """A finite number with `low ≤ value ≤ high` and `value > above`; or None, if it is optional."""
+    expected = ("none or " if optional else "") + "a finite number" + _range_text(low, high, above)
 
     def check(name: str, value: Any) -> None:
+        if optional and value is None:
+            return
         if not _is_number(value) or not low <= value <= high or not value > above:
             raise ConfigError(f"Expect `{name}` to be {expected}, actually: {value!r}")
 
     return _parameter(default, check)
 
 
-def whole(default: int, *, low: float = -math.inf, high: float = math.inf) -> Any:
-    """A whole number with `low ≤ value ≤ high`."""
-    expected = "a whole number" + _range_text(low, high, -math.inf)
+def whole(default: int | None, *, low: float = -math.inf, high: float = math.inf, optional: bool = False) -> Any:
+    """A whole number with `low ≤ value ≤ high`; or None, if it is optional."""
+    expected = ("none or " if optional else "") + "a whole number" + _range_text(low, high, -math.inf)
 
     def check(name: str, value: Any) -> None:
+        if optional and value is None:
+            return
         if not _is_number(value) or not low <= value <= high or value != int(value):
             raise ConfigError(f"Expect `{name}` to be {expected}, actually: {value!r}")
 
@@ -51,12 +62,11 @@ def flag(default: bool) -> Any:
 
 def choice(default: str, *options: str) -> Any:
     """One of a few words."""
+    words = tuple(str(option) for option in options)
 
     def check(name: str, value: Any) -> None:
-        if value not in options:
-            raise ConfigError(
-                f"Expect `{name}` to be one of these, actually: {value!r}. {nearest(str(value), options)}"
-            )
+        if value not in words:
+            raise ConfigError(f"Expect `{name}` to be one of these, actually: {value!r}. {nearest(str(value), words)}")
 
     return _parameter(default, check)
 

@@ -1,0 +1,57 @@
+"""Several ranks, one batch: what has to be added up so that two ranks take the step that one would.
+
+Reward designs see the outcomes of all ranks (some whiten over the batch or learn from it), denominators are counted
+over all ranks, and gradients are *summed*, because the loss is divided by global counts already.
+"""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+__all__ = ["Ranks"]
+
+Item = TypeVar("Item")
+
+
+class Ranks:
+    """The ranks of a process group; a single one where torch.distributed is not initialised.
+
+    Args:
+        group: The process group; None is the default one.
+    """
+
+    def __init__(self, group: "dist.ProcessGroup | None" = None) -> None:
+        self._group = group
+        self._several = dist.is_available() and dist.is_initialized() and dist.get_world_size(group) > 1
+
+    @property
+    def size(self) -> int:
+        """How many ranks there are."""
+        return dist.get_world_size(self._group) if self._several else 1
+
+    @property
+    def rank(self) -> int:
+        """Which one this is."""
+        return dist.get_rank(self._group) if self._several else 0
+
+    def gather(self, item: Item) -> list[Item]:
+        """One picklable item of every rank, in the order of ranks, on every rank."""
+        if not self._several:
+            return [item]
+        items: list[Item] = [item] * self.size
+        dist.all_gather_object(items, item, group=self._group)
+        return items
+
+    @torch.no_grad()
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Add up the gradients of all ranks, in place; a rank without one takes part with zeros."""
+        if not self._several:
+            return
+        for parameter in parameters:
+            if parameter.requires_grad:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                dist.all_reduce(parameter.grad, op=dist.ReduceOp.SUM, group=self._group)
