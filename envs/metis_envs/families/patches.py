@@ -108,6 +108,6 @@ def _fill(scene: PictureArray, box: Box, colour: Colour, margin: int = 0) -> Non
 def _texture(name: str, box: Box, factor: int) -> PictureArray:
     period = np.array([[int(mark) for mark in row] for row in PATTERNS[name]], dtype=np.float64)
     cell = np.repeat(np.repeat(period, factor // 4, axis=0), factor // 4, axis=1)
+    detail = np.repeat(cell[:, :, None] * -2 * _CONTRAST, 3, axis=2)
     rows, columns = (box[3] - box[1]) // factor, (box[2] - box[0]) // factor
-    detail = np.tile(cell, (rows, columns))[:, :, None] * -_CONTRAST * 2
-    return conceal(np.repeat(detail, 3, axis=2), _GREY, factor)
+    return np.tile(conceal(detail, _GREY, factor), (rows, columns, 1))

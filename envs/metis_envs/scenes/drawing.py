@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from metis_gym.errors import MissingDependencyError
 from metis_gym.records import Box, PictureArray
 
-__all__ = ["Colour", "FontName", "cap_height", "font", "ink", "paste", "plate", "shadow", "text_width"]
+__all__ = ["Colour", "FontName", "cap_height", "font", "font_path", "ink", "paste", "plate", "shadow", "text_width"]
 
 Colour: TypeAlias = tuple[int, int, int]
 FontName: TypeAlias = str
@@ -26,9 +26,8 @@ _FONT_FILES = {
 }
 
 
-@functools.cache
-def font(name: FontName, size: int) -> ImageFont.FreeTypeFont:
-    """One of the fonts that come with matplotlib, at a size in pixels; the same glyphs on every machine.
+def font_path(name: FontName) -> Path:
+    """The file of one of the fonts that come with matplotlib.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -36,8 +35,17 @@ def font(name: FontName, size: int) -> ImageFont.FreeTypeFont:
     found = importlib.util.find_spec("matplotlib")
     if found is None or found.origin is None:
         raise MissingDependencyError.of("matplotlib", "envs", "Drawing text")
-    path = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / _FONT_FILES[name]
-    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
+    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / _FONT_FILES[name]
+
+
+@functools.cache
+def font(name: FontName, size: int) -> ImageFont.FreeTypeFont:
+    """One of the fonts that come with matplotlib, at a size in pixels; the same glyphs on every machine.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    return ImageFont.truetype(str(font_path(name)), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def text_width(text: str, face: ImageFont.FreeTypeFont) -> int:
@@ -76,18 +84,38 @@ def paste(scene: PictureArray, stamp: Image.Image, left: int, top: int) -> None:
 
 
 def shadow(scene: PictureArray, box: Box, blur: int, strength: float = 0.45) -> None:
-    """Darken a scene softly below and around a box, in place."""
+    """Darken a scene softly around a box and a little below, in place; what is inside the box is left alone."""
     left, top, right, bottom = box
     coarse = max(1, blur // 6)  # computed at a coarse size: a shadow has no detail
-    margin = 2 * blur // coarse
-    width, height = (right - left) // coarse, (bottom - top) // coarse
-    cover = Image.new("L", (width + 2 * margin, height + 2 * margin), 0)
-    ImageDraw.Draw(cover).rectangle((margin, margin, margin + width, margin + height), fill=int(255 * strength))
+    margin, drop = 2 * blur, blur // 2
+    size = ((right - left + 2 * margin) // coarse, (bottom - top + 2 * margin) // coarse)
+    cover = Image.new("L", size, 0)
+    inner = (margin // coarse, margin // coarse, size[0] - margin // coarse, size[1] - margin // coarse)
+    ImageDraw.Draw(cover).rectangle(inner, fill=int(255 * strength))
     cover = cover.filter(ImageFilter.BoxBlur(blur / coarse))
-    cover = cover.resize((cover.width * coarse, cover.height * coarse))
-    dark = Image.new("RGB", cover.size)
-    dark.putalpha(cover)
-    paste(scene, dark, left - margin * coarse, top - margin * coarse + blur // 2)
+    outer = (left - margin, top - margin + drop, right + margin, bottom + margin + drop)
+    for strip in (
+        (outer[0], outer[1], outer[2], top),
+        (outer[0], bottom, outer[2], outer[3]),
+        (outer[0], top, left, bottom),
+        (right, top, outer[2], bottom),
+    ):
+        _darken(scene, strip, cover, outer, coarse)
+
+
+def _darken(scene: PictureArray, strip: Box, cover: Image.Image, outer: Box, coarse: int) -> None:
+    """Lay the part of a coarse cover that belongs to a strip on a scene; the cover stretches over `outer`."""
+    height, width = scene.shape[:2]
+    left, top = max(strip[0], 0), max(strip[1], 0)
+    right, bottom = min(strip[2], width), min(strip[3], height)
+    if left >= right or top >= bottom:
+        return
+    corner = ((left - outer[0]) / coarse, (top - outer[1]) / coarse)
+    end = (min((right - outer[0]) / coarse, cover.width), min((bottom - outer[1]) / coarse, cover.height))
+    mask = cover.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=(*corner, *end))
+    part = Image.fromarray(scene[top:bottom, left:right])
+    part.paste((0, 0, 0), (0, 0), mask)
+    scene[top:bottom, left:right] = np.asarray(part)
 
 
 def plate(
@@ -95,6 +123,9 @@ def plate(
 ) -> None:
     """Draw a filled, rounded rectangle with a border inside its edge, in place."""
     left, top, right, bottom = box
+    if radius == 0 and border is None:
+        scene[max(top, 0) : bottom, max(left, 0) : right] = fill
+        return
     stamp = Image.new("RGBA", (right - left, bottom - top), (0, 0, 0, 0))
     pen = ImageDraw.Draw(stamp)
     inset = width

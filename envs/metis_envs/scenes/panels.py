@@ -1,13 +1,18 @@
-"""Panels of charts, drawn by matplotlib's own renderer, the same whatever the user's matplotlib settings are."""
+"""Panels of charts, drawn by matplotlib's renderer, the same whatever the user's matplotlib settings are.
 
-from collections.abc import Callable, Sequence
+Lines, bars and labels are placed straight into a figure: a panel needs none of what makes matplotlib's axes slow, and
+most of the time of a fresh scene would go there.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metis_envs.scenes.drawing import Colour
+from metis_envs.scenes.drawing import Colour, FontName, font_path
 from metis_gym.errors import MissingDependencyError
 from metis_gym.records import PictureArray
 
@@ -22,8 +27,10 @@ LINE_COLOURS: tuple[Colour, ...] = (
     (60, 60, 60),
 )
 
-
 _DPI = 72  # one point of matplotlib is then one pixel
+_BLACK = (0.0, 0.0, 0.0)
+_GRID = (0.8, 0.8, 0.8)
+_BAR_WIDTH = 0.56
 
 
 @dataclass(frozen=True)
@@ -57,19 +64,16 @@ def draw_lines(style: PanelStyle, curves: NDArray[np.float64], names: Sequence[s
         Shape (height, width, 3), uint8, on white.
     """
     last = curves.shape[1] - 1
-
-    def draw(axes: Any) -> None:
+    with _plain_settings():
+        panel = _Panel(style, x_range=(-0.1, last + 0.6), y_range=(-0.08, 1.08))
+        for x in range(last + 1):
+            panel.line([x, x], panel.y_range, _GRID, style.line_width / 3)
+            panel.tick(x, str(x))
         for curve, name, colour in zip(curves, names, LINE_COLOURS, strict=False):
             shade = _unit(colour)
-            axes.plot(range(last + 1), curve, color=shade, linewidth=style.line_width, solid_capstyle="round")
-            axes.text(last + 0.12, curve[-1], name, color=shade, size=style.text_size, weight="bold", va="center")
-        axes.set_xlim(-0.1, last + 0.6)
-        axes.set_ylim(-0.08, 1.08)
-        axes.set_xticks(range(last + 1))
-        axes.set_yticks([])
-        axes.grid(axis="x", color=(0.8, 0.8, 0.8), linewidth=style.line_width / 3)
-
-    return _render(style, draw)
+            panel.line(range(last + 1), curve, shade, style.line_width)
+            panel.text(last + 0.12, curve[-1], name, shade, font="sans-bold", ha="left", va="center")
+        return panel.picture()
 
 
 def draw_bars(
@@ -86,19 +90,99 @@ def draw_bars(
     Returns:
         Shape (height, width, 3), uint8, on white.
     """
+    with _plain_settings():
+        panel = _Panel(style, x_range=(-0.5, len(heights) - 0.5), y_range=(0.0, 1.3 if labels else 1.08))
+        for place, (height, name, colour) in enumerate(zip(heights, names, LINE_COLOURS, strict=False)):
+            panel.bar(place, float(height), _unit(colour))
+            panel.tick(place, name)
+        for place, label in enumerate(labels or ()):
+            panel.text(place, heights[place] + 0.03, label, _BLACK, ha="center", va="bottom")
+        return panel.picture()
 
-    def draw(axes: Any) -> None:
-        places = range(len(heights))
-        shades = [_unit(colour) for colour in LINE_COLOURS[: len(heights)]]
-        fill = {"color": "none", "edgecolor": shades} if style.hollow else {"color": shades}
-        axes.bar(places, heights, width=0.56, linewidth=style.line_width, **fill)
-        for place, height, label in zip(places, heights, labels or (), strict=False):
-            axes.text(place, height + 0.03, label, size=style.text_size, ha="center", va="bottom")
-        axes.set_ylim(0, 1.3 if labels else 1.08)
-        axes.set_xticks(places, names)
-        axes.set_yticks([])
 
-    return _render(style, draw)
+class _Panel:
+    """A figure with two axis lines, and a mapping from data to its pixels."""
+
+    def __init__(self, style: PanelStyle, *, x_range: tuple[float, float], y_range: tuple[float, float]) -> None:
+        from matplotlib.figure import Figure
+
+        self.style, self.x_range, self.y_range = style, x_range, y_range
+        self._figure: Any = Figure(figsize=((style.width + 0.01) / _DPI, (style.height + 0.01) / _DPI), dpi=_DPI)
+        self._left, self._right = 0.5 * style.text_size, style.width - 0.5 * style.text_size
+        self._bottom, self._top = 1.7 * style.text_size, style.height - 0.5 * style.text_size
+        left_bottom_right = [self._left, self._left, self._right], [self._top, self._bottom, self._bottom]
+        self._add_line(*left_bottom_right, _BLACK, style.line_width / 2)
+
+    def line(self, xs: Sequence[float], ys: Any, colour: tuple[float, float, float], width: float) -> None:
+        """A line through data points."""
+        self._add_line([self._x(x) for x in xs], [self._y(y) for y in ys], colour, width)
+
+    def bar(self, place: float, height: float, colour: tuple[float, float, float]) -> None:
+        """A bar on the lower axis."""
+        from matplotlib.patches import Rectangle
+
+        left, right = self._x(place - _BAR_WIDTH / 2), self._x(place + _BAR_WIDTH / 2)
+        fill = {"facecolor": "none", "edgecolor": colour} if self.style.hollow else {"facecolor": colour}
+        size = (right - left, self._y(height) - self._bottom)
+        patch = Rectangle((left, self._bottom), *size, linewidth=self.style.line_width, **fill)
+        patch.set_transform(_pixels())
+        self._figure.add_artist(patch)
+
+    def tick(self, x: float, name: str) -> None:
+        """A mark and a name below the lower axis."""
+        length = self.style.text_size / 4
+        self._add_line([self._x(x)] * 2, [self._bottom, self._bottom - length], _BLACK, self.style.line_width / 2)
+        self._add_text(self._x(x), self._bottom - length - 2, name, _BLACK, ha="center", va="top")
+
+    def text(self, x: float, y: float, text: str, colour: tuple[float, float, float], **options: str) -> None:
+        """Text at a data point."""
+        self._add_text(self._x(x), self._y(y), text, colour, **options)
+
+    def picture(self) -> PictureArray:
+        """Shape (height, width, 3), uint8."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        canvas: Any = FigureCanvasAgg(self._figure)
+        canvas.draw()
+        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+
+    def _x(self, x: float) -> float:
+        low, high = self.x_range
+        return self._left + (x - low) / (high - low) * (self._right - self._left)
+
+    def _y(self, y: float) -> float:
+        low, high = self.y_range
+        return self._bottom + (y - low) / (high - low) * (self._top - self._bottom)
+
+    def _add_line(self, xs: list[float], ys: list[float], colour: tuple[float, float, float], width: float) -> None:
+        from matplotlib.lines import Line2D
+
+        line = Line2D(xs, ys, color=colour, linewidth=width, linestyle="-", marker="None", antialiased=True)
+        line.set_solid_capstyle("round")
+        line.set_solid_joinstyle("round")
+        line.set_transform(_pixels())
+        self._figure.add_artist(line)
+
+    def _add_text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        colour: tuple[float, float, float],
+        *,
+        font: FontName = "sans",
+        **align: str,
+    ) -> None:
+        from matplotlib.font_manager import FontProperties
+
+        face = FontProperties(fname=font_path(font), size=self.style.text_size)  # by file: another machine has others
+        self._figure.text(x, y, text, color=colour, fontproperties=face, transform=_pixels(), **align)
+
+
+def _pixels() -> Any:
+    from matplotlib.transforms import IdentityTransform
+
+    return IdentityTransform()
 
 
 def _unit(colour: Colour) -> tuple[float, float, float]:
@@ -106,31 +190,16 @@ def _unit(colour: Colour) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _render(style: PanelStyle, draw: Callable[[Any], None]) -> PictureArray:
+@contextlib.contextmanager
+def _plain_settings() -> Iterator[None]:
+    """The settings that matplotlib ships, whatever the user's are."""
     try:
         import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependencyError.of("matplotlib", "envs", "Drawing charts") from error
+    shipped: Any = matplotlib.rcParamsDefault
+    settings: Any = matplotlib.rcParams
+    plain = {key: value for key, value in dict.items(shipped) if not key.startswith("backend")}
     with matplotlib.rc_context():
-        settings: Any = matplotlib.rcParams
-        dict.update(settings, _defaults(matplotlib))  # past the validation, which takes as long as drawing
-        inches = ((style.width + 0.01) / _DPI, (style.height + 0.01) / _DPI)
-        figure = Figure(figsize=inches, dpi=_DPI)
-        canvas: Any = FigureCanvasAgg(figure)
-        pad_x, pad_y = style.text_size / style.width, style.text_size / style.height
-        axes = figure.add_axes((0.5 * pad_x, 1.7 * pad_y, 1 - pad_x, 1 - 2.2 * pad_y))
-        draw(axes)
-        axes.tick_params(labelsize=style.text_size, length=style.text_size / 4, width=style.line_width / 2, pad=2)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        for side in ("left", "bottom"):
-            axes.spines[side].set_linewidth(style.line_width / 2)
-        canvas.draw()
-        return np.array(canvas.buffer_rgba())[:, :, :3].copy()
-
-
-def _defaults(matplotlib: Any) -> dict[str, Any]:
-    """The settings that matplotlib ships, whatever the user's are."""
-    return {key: value for key, value in dict.items(matplotlib.rcParamsDefault) if not key.startswith("backend")}
+        dict.update(settings, plain)  # past the validation, which takes as long as drawing
+        yield
