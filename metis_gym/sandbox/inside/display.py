@@ -57,7 +57,7 @@ class Display:
             plt.close(figure)
 
         plt.show = show
-        Figure.show = show_figure  # type: ignore[method-assign]
+        Figure.show = show_figure  # type: ignore[assignment, method-assign]
         ImageShow._viewers[:] = [_Viewer(self)]
 
     def clear(self) -> None:

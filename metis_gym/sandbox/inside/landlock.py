@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from .syscalls import call
 
-__all__ = ["DEVICE", "LEAST_ABI", "LIST", "OWN", "READ", "Place", "Ruleset", "abi", "open_places"]
+__all__ = ["DEVICE", "LEAST_ABI", "LIST", "OWN", "READ", "Place", "Ruleset", "abi", "close_places", "open_places"]
 
 LEAST_ABI = 3
 """The first version that guards against truncation (Linux 6.2)."""
@@ -60,6 +60,12 @@ def open_places(paths: Iterable[str]) -> list[Place]:
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
             places.append(Place(fd, stat.S_ISDIR(os.fstat(fd).st_mode)))
     return places
+
+
+def close_places(places: Iterable[Place]) -> None:
+    """Close them again; the rules stay."""
+    for place in places:
+        os.close(place.fd)
 
 
 class Ruleset:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from . import landlock, namespaces, privileges, seccomp
 from .frames import LISTENER_FOLLOWS
-from .landlock import open_places
+from .landlock import close_places, open_places
 from .spec import LANDLOCK, NAMESPACE, SessionSpec, ZygoteSpec
 
 __all__ = ["Step", "Tier", "make"]
@@ -126,9 +126,15 @@ class LandlockTier(_Common):
         self._filter = seccomp.Filter(own_files=False)
         spec = self.spec
         self._devices = open_places(spec.devices)
-        self._shared = landlock.Ruleset().permit(landlock.READ, open_places(spec.readable))
-        self._shared.permit(landlock.LIST, open_places(spec.listable)).permit(landlock.DEVICE, self._devices)
-        self._shared.permit(landlock.OWN, open_places([spec.folder]))
+        self._shared = landlock.Ruleset().permit(landlock.DEVICE, self._devices)
+        for rights, paths in (
+            (landlock.READ, spec.readable),
+            (landlock.LIST, spec.listable),
+            (landlock.OWN, (spec.folder,)),
+        ):
+            places = open_places(paths)
+            self._shared.permit(rights, places)
+            close_places(places)
         tops = sorted({_highest_apart(path, spec.folder) for path in (*spec.readable, *spec.listable)})
         self._coarse = open_places(tops)
 
