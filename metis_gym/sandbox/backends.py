@@ -42,10 +42,12 @@ class ZygoteBackend:
     Args:
         tier: `namespace`, `landlock` or `unsafe`.
         packages: Import names that code inside may use; the standard library is always there.
+        grace: Seconds between the interruption of code at its time limit and its end, if it goes on nevertheless.
     """
 
-    def __init__(self, tier: str, packages: Sequence[str] = PACKAGES) -> None:
+    def __init__(self, tier: str, packages: Sequence[str] = PACKAGES, grace: float = 1.0) -> None:
         self.name = tier
+        self._grace = grace
         self._packages = tuple(packages)
         self._begin()
         _alive.add(self)
@@ -82,7 +84,7 @@ class ZygoteBackend:
         )
         parcel = make_parcel(images, files)
         try:
-            opened = _open(zygote, folders, session, limits, parcel)
+            opened = self._ask_for(zygote, folders, session, limits, parcel)
         finally:
             os.close(parcel)
         opened.await_opening()
@@ -92,6 +94,42 @@ class ZygoteBackend:
         """End every session and the zygote. May be called twice; a later `open` starts anew."""
         with self._lock:
             self._end()
+
+    def _ask_for(
+        self,
+        zygote: ZygoteProcess,
+        folders: SessionFolders | None,
+        session: SessionSpec,
+        limits: SandboxLimits,
+        parcel: int,
+    ) -> ZygoteSession:
+        """Make a session's channel and pipes, and ask the zygote for it."""
+        with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as theirs:
+            channel, their_channel = socket.socketpair()
+            on_failure.callback(channel.close)
+            theirs.callback(their_channel.close)
+            ends = [os.pipe(), os.pipe()]
+            for read, write in ends:
+                on_failure.callback(os.close, read)
+                theirs.callback(os.close, write)
+            handle = zygote.open(session, [their_channel.fileno(), *(write for _, write in ends), parcel])
+            theirs.close()
+            on_failure.callback(handle.close)
+            on_failure.callback(handle.kill)
+            guard = _guard(f"{folders.path}/{session.number}", limits, channel, handle) if folders else None
+            channel.setblocking(False)
+            out, error = (Pipe(read, limits.output_bytes) for read, _ in ends)
+            on_failure.pop_all()
+        return ZygoteSession(
+            zygote=zygote,
+            number=session.number,
+            handle=handle,
+            channel=channel,
+            pipes=(out, error),
+            limits=limits,
+            guard=guard,
+            grace=self._grace,
+        )
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
@@ -122,37 +160,6 @@ class ZygoteBackend:
         if self._folders is not None:
             self._folders.forget()
         self._begin()
-
-
-def _open(
-    zygote: ZygoteProcess, folders: SessionFolders | None, session: SessionSpec, limits: SandboxLimits, parcel: int
-) -> ZygoteSession:
-    """Make a session's channel and pipes, and ask the zygote for it."""
-    with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as theirs:
-        channel, their_channel = socket.socketpair()
-        on_failure.callback(channel.close)
-        theirs.callback(their_channel.close)
-        ends = [os.pipe(), os.pipe()]
-        for read, write in ends:
-            on_failure.callback(os.close, read)
-            theirs.callback(os.close, write)
-        handle = zygote.open(session, [their_channel.fileno(), *(write for _, write in ends), parcel])
-        theirs.close()
-        on_failure.callback(handle.close)
-        on_failure.callback(handle.kill)
-        guard = _guard(f"{folders.path}/{session.number}", limits, channel, handle) if folders else None
-        channel.setblocking(False)
-        out, error = (Pipe(read, limits.output_bytes) for read, _ in ends)
-        on_failure.pop_all()
-    return ZygoteSession(
-        zygote=zygote,
-        number=session.number,
-        handle=handle,
-        channel=channel,
-        pipes=(out, error),
-        limits=limits,
-        guard=guard,
-    )
 
 
 def _guard(folder: str, limits: SandboxLimits, channel: socket.socket, handle: Handle) -> Guard:

@@ -18,8 +18,6 @@ from metis_gym.sandbox.replies import ForgedReplyError, Reply, ReplyReader
 
 __all__ = ["Ending", "Execution", "Guard", "Pipe", "Stop"]
 
-GRACE_SECONDS = 1.0
-"""Between the interruption and the end of code that does not let itself be interrupted."""
 _READ_BYTES = 1 << 16
 _READS_TO_EMPTY = 32
 _CEILING_FACTOR = 64
@@ -40,8 +38,12 @@ class Guard(Protocol):
         """Answer what is asked on one of them."""
         ...
 
-    def check(self) -> str:
-        """Name the limit that is exceeded, or return an empty text."""
+    def check(self, *, is_last: bool) -> str:
+        """Name the limit that is exceeded, or return an empty text.
+
+        Args:
+            is_last: The run is over: a guard that looks from time to time only looks now.
+        """
         ...
 
     def resume(self) -> None:
@@ -126,13 +128,17 @@ class Execution:
         pipes: Standard output and standard error.
         handle: The session's process.
         guard: Further limits.
+        grace: Seconds between the interruption and the end of code that does not let itself be interrupted.
     """
 
-    def __init__(self, channel: socket.socket, pipes: tuple[Pipe, Pipe], handle: Handle, guard: Guard | None) -> None:
+    def __init__(
+        self, channel: socket.socket, pipes: tuple[Pipe, Pipe], handle: Handle, guard: Guard | None, grace: float
+    ) -> None:
         self._channel = channel
         self._pipes = {pipe.fd: pipe for pipe in pipes}
         self._handle = handle
         self._guard = guard
+        self._grace = grace
         self._poll = select.poll()
 
     def run(self, code: bytes, seconds: float, limits: SandboxLimits) -> Ending:
@@ -163,18 +169,18 @@ class Execution:
                 reply = self._step(reader, deadline)
             except (EOFError, ForgedReplyError, BrokenPipeError, ConnectionResetError) as error:
                 return Ending(None, stop, str(error))
-            if reply is not None:
-                return Ending(reply, stop)
-            exceeded = self._guard.check() if self._guard else ""
+            exceeded = self._guard.check(is_last=reply is not None) if self._guard else ""
             if exceeded:
                 return Ending(None, Stop.GUARD, exceeded)
+            if reply is not None:
+                return Ending(reply, stop)
             is_late = time.monotonic() >= deadline
             if stop is not None and is_late:
                 return Ending(None, stop)
             if stop is None and (is_late or self._is_flooded()):
                 stop = Stop.TIME if is_late else Stop.OUTPUT
                 self._handle.interrupt()
-                deadline = time.monotonic() + GRACE_SECONDS
+                deadline = time.monotonic() + self._grace
 
     def _register(self) -> None:
         self._poll.register(self._channel, select.POLLIN | (select.POLLOUT if self._unsent else 0))

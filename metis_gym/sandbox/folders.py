@@ -56,7 +56,7 @@ class Usage:
 
 
 def measure(path: str) -> Usage:
-    """Add up what is in a folder, on disk and as files, at most `DEEPEST` folders deep."""
+    """Add up the files in a folder, at most `DEEPEST` folders deep."""
     usage = Usage()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         fd = os.open(path, _FOLDER)
@@ -119,9 +119,10 @@ def _measure(fd: int, depth: int, usage: Usage) -> None:
         with contextlib.suppress(FileNotFoundError):
             state = os.stat(name, dir_fd=fd, follow_symlinks=False)
             usage.entries += 1
-            usage.bytes += 512 * state.st_blocks
             if stat.S_ISDIR(state.st_mode):
                 _measure_folder(name, fd, depth + 1, usage)
+            else:
+                usage.bytes += 512 * state.st_blocks
 
 
 def _measure_folder(name: str, parent: int, depth: int, usage: Usage) -> None:

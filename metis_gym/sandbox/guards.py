@@ -12,7 +12,7 @@ import time
 
 from metis_gym.sandbox.contract import SandboxLimits
 from metis_gym.sandbox.folders import DEEPEST, measure, remove_tree, unlinked_bytes
-from metis_gym.sandbox.inside.tracebacks import mebibytes
+from metis_gym.sandbox.inside.tracebacks import readable_size
 from metis_gym.sandbox.process import Handle
 
 __all__ = ["FolderGuard", "ThreadWatch"]
@@ -64,7 +64,7 @@ class FolderGuard:
         threads: Answers its requests for threads.
     """
 
-    interval = 0.05
+    interval = 0.02
 
     def __init__(self, handle: Handle, folder: str, limits: SandboxLimits, threads: ThreadWatch | None) -> None:
         self._handle = handle
@@ -84,17 +84,17 @@ class FolderGuard:
         if self._threads and descriptor == self._threads.listener:
             self._threads.answer()
 
-    def check(self) -> str:
+    def check(self, *, is_last: bool) -> str:
         """Name the limit that is exceeded, or return an empty text."""
         start = time.monotonic()
-        if start < self._next:
+        if start < self._next and not is_last:
             return ""
         usage = measure(self._folder)
         used = usage.bytes + unlinked_bytes(self._handle.pid, self._device)
         now = time.monotonic()
         self._next = now + max(self.interval, _PATIENCE * (now - start))
         if used > self._limits.disk_bytes:
-            return f"Disk limit of {mebibytes(self._limits.disk_bytes)} reached."
+            return f"Disk limit of {readable_size(self._limits.disk_bytes)} reached."
         if usage.entries > self._most_files:
             return f"Limit of {self._most_files} files reached."
         if usage.depth > DEEPEST:

@@ -11,7 +11,7 @@ from metis_gym.errors import ConfigError, SandboxError
 from metis_gym.sandbox.contract import RunResult, RunStatus, SandboxLimits
 from metis_gym.sandbox.execution import Ending, Execution, Guard, Pipe, Stop
 from metis_gym.sandbox.inside import frames
-from metis_gym.sandbox.inside.tracebacks import mebibytes
+from metis_gym.sandbox.inside.tracebacks import readable_size
 from metis_gym.sandbox.process import Handle, SessionEnd, ZygoteProcess
 
 __all__ = ["OPEN_SECONDS", "ZygoteSession"]
@@ -39,6 +39,7 @@ class ZygoteSession:
         pipes: Its standard output and standard error.
         limits: What it may use.
         guard: Enforces limits that the kernel does not.
+        grace: Seconds between the interruption and the end of code that does not let itself be interrupted.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class ZygoteSession:
         pipes: tuple[Pipe, Pipe],
         limits: SandboxLimits,
         guard: Guard | None,
+        grace: float,
     ) -> None:
         self._zygote = zygote
         self._number = number
@@ -59,6 +61,7 @@ class ZygoteSession:
         self._pipes = pipes
         self._limits = limits
         self._guard = guard
+        self._grace = grace
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._over = ""
@@ -110,7 +113,7 @@ class ZygoteSession:
             self.close()
 
     def _execution(self) -> Execution:
-        return Execution(self._channel, self._pipes, self._handle, self._guard)
+        return Execution(self._channel, self._pipes, self._handle, self._guard, self._grace)
 
     def _refuse_if_over(self) -> None:
         if self._owner != os.getpid():
@@ -127,7 +130,7 @@ class ZygoteSession:
             status, message = self._judge(ending, seconds)
         (stdout, out_overflowed), (stderr, error_overflowed) = (pipe.take() for pipe in self._pipes)
         if out_overflowed or error_overflowed:
-            limit = f"Output limit of {mebibytes(self._limits.output_bytes)} reached; the rest was dropped."
+            limit = f"Output limit of {readable_size(self._limits.output_bytes)} reached; the rest was dropped."
             message = f"{limit} {message}".strip()
             status = RunStatus.OUTPUT_LIMIT if status is RunStatus.OK else status
         if message:

@@ -43,6 +43,7 @@ _OURS = ("metis_gym", "metis_envs", "metis_agents")
 _PICTURES = {"skimage": ("data",), "sklearn": ("datasets/images",)}
 """Folders, by package, of which only the Python files are shown."""
 _SITE_FOLDERS = ("site-packages", "dist-packages")
+_NOT_STANDARD = (*_SITE_FOLDERS, "idlelib", "test")
 _SHARED_DATA = ("/usr/share/zoneinfo",)
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
@@ -123,7 +124,7 @@ def build_view(packages: Iterable[str] = PACKAGES, *, also_hidden: Iterable[str]
         rules.update({str(path): False for path in Path(folder).glob("python*") if path.is_dir()})
     standard = _show(sysconfig.get_path("stdlib"), rules, links)
     _show(sysconfig.get_path("platstdlib", vars={"platbase": sys.base_exec_prefix}), rules, links)
-    rules.update({f"{standard}/{name}": False for name in _SITE_FOLDERS if os.path.isdir(f"{standard}/{name}")})
+    rules.update({f"{standard}/{name}": False for name in _NOT_STANDARD if os.path.isdir(f"{standard}/{name}")})
     for path in (*_with_companions(found), *filter(os.path.exists, _SHARED_DATA)):
         _show(path, rules, links)
     for name, place in found.items():

@@ -112,7 +112,10 @@ class Display:
         self._add((array.shape[1], array.shape[0]), colours.tobytes())
 
     def _add(self, size: tuple[int, int], pixels: bytes) -> None:
-        self.sizes.append((int(size[0]), int(size[1])))
+        width, height = size
+        if len(pixels) != 3 * width * height:  # a subclass with ideas of its own
+            raise NotShown(f"A picture of {width}×{height} pixels cannot be shown: it gave {len(pixels)} bytes of RGB.")
+        self.sizes.append((int(width), int(height)))
         self.pixels.append(pixels)
 
     def _check(self, width: int, height: int) -> None:

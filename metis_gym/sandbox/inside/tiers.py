@@ -127,7 +127,9 @@ class LandlockTier(_Common):
         spec = self.spec
         self._devices = open_places(spec.devices)
         self._shared = landlock.Ruleset().permit(landlock.DEVICE, self._devices)
+        # Of /proc, which is permitted here, every session is left nothing but its own map of memory.
         for rights, paths in (
+            (landlock.READ, ("/proc",)),
             (landlock.READ, spec.readable),
             (landlock.LIST, spec.listable),
             (landlock.OWN, (spec.folder,)),
@@ -143,6 +145,7 @@ class LandlockTier(_Common):
         folder = self.own_folders(session, user)
         own = landlock.Ruleset().permit(landlock.READ, self._coarse).permit(landlock.DEVICE, self._devices)
         own.permit(landlock.OWN, open_places([folder]))
+        own.permit(landlock.READ, open_places([f"/proc/{os.getpid()}/maps"]))  # threadpoolctl reads it
         self.give_up_rights(session, user, count_processes=user is not None)
         self._shared.enforce()
         own.enforce()

@@ -8,24 +8,29 @@ from collections.abc import Iterator
 from .privileges import DESCRIPTORS
 from .spec import SessionLimits
 
-__all__ = ["format_error", "is_out_of_memory", "mebibytes", "remember_source"]
+__all__ = ["CELL", "format_error", "is_a", "is_out_of_memory", "readable_size", "remember_source"]
 
 _OURS = (__file__.rpartition("/")[0] + "/", "<frozen _sitebuiltins>")
+CELL = "<cell "
+"""What the file names of cells begin with."""
+_MOST_FRAMES = 2000
+"""The innermost frames that are looked at: memory can be filled with a million of them."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_PERMITTED = (errno.EPERM, errno.EACCES, errno.EROFS)
 
 
 def remember_source(name: str, code: str) -> None:
     """Let tracebacks show the lines of a cell."""
-    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+    lines = [line + "\n" for line in code.splitlines()]  # all of them end so, or carets are misplaced
+    linecache.cache[name] = (len(code), None, lines, name)
 
 
 def format_error(error: BaseException, limits: SessionLimits) -> str:
     """The traceback of an error, with a line about the limit that caused it, if one did."""
     try:
-        report = traceback.TracebackException.from_exception(error, compact=True)
+        report = traceback.TracebackException.from_exception(error, limit=-_MOST_FRAMES, compact=True)
         for part in _all_parts(report):
-            part.stack = traceback.StackSummary.from_list([f for f in part.stack if not f.filename.startswith(_OURS)])
+            _cut(part)
         text = "".join(report.format())
     except (MemoryError, RecursionError):
         text = f"{type(error).__name__} (its traceback is too large to show)\n"
@@ -34,16 +39,23 @@ def format_error(error: BaseException, limits: SessionLimits) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error, or one that it followed from, is a lack of memory."""
-    return any(isinstance(cause, MemoryError) for cause in _chain(error))
+    return any(is_a(cause, MemoryError) for cause in _chain(error))
 
 
-def mebibytes(count: int) -> str:
+def is_a(error: BaseException, kind: type[BaseException]) -> bool:
+    """As `isinstance`, without asking the error, whose author may have written its `__class__`."""
+    return issubclass(type(error), kind)
+
+
+def readable_size(count: int) -> str:
     """A number of bytes for people.
 
-    >>> mebibytes(1 << 30), mebibytes(64 << 10)
-    ('1024 MB', '64 kB')
+    >>> readable_size(1 << 30), readable_size(64 << 10), readable_size(1000)
+    ('1024 MB', '64 kB', '1000 bytes')
     """
-    return f"{count >> 20} MB" if count >= 1 << 20 else f"{count >> 10} kB"
+    if count >= 1 << 20:
+        return f"{count >> 20} MB"
+    return f"{count >> 10} kB" if count >= 1 << 10 else f"{count} bytes"
 
 
 def _all_parts(report: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
@@ -59,6 +71,16 @@ def _all_parts(report: traceback.TracebackException) -> Iterator[traceback.Trace
         yield part
 
 
+def _cut(part: traceback.TracebackException) -> None:
+    """Leave out the frames of the sandbox, and those between them and the first cell (of the compiler, say)."""
+    frames = list(part.stack)
+    if frames and frames[0].filename.startswith(_OURS):
+        cells = [index for index, frame in enumerate(frames) if frame.filename.startswith(CELL)]
+        frames = frames[cells[0] :] if cells else []
+    kept = [frame for frame in frames if not frame.filename.startswith(_OURS)]
+    part.stack = traceback.StackSummary.from_list(kept) if kept else None  # type: ignore[assignment]
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     current: BaseException | None = error
     for _ in range(100):
@@ -71,13 +93,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _hint(error: BaseException, limits: SessionLimits) -> str:
     code = error.errno if isinstance(error, OSError) else None
     if is_out_of_memory(error):
-        return f"Memory limit of {mebibytes(limits.memory_bytes)} reached.\n"
+        return f"Memory limit of {readable_size(limits.memory_bytes)} reached.\n"
     if code in _NO_SPACE:
-        return f"Disk limit of {mebibytes(limits.disk_bytes)} reached.\n"
+        return f"Disk limit of {readable_size(limits.disk_bytes)} reached.\n"
     if code == errno.EMFILE:
         return f"Limit of {DESCRIPTORS} open files reached.\n"
-    if isinstance(error, RuntimeError) and "new thread" in str(error):
-        return f"Limit of {limits.processes} threads or of {mebibytes(limits.memory_bytes)} of memory reached.\n"
+    if is_a(error, RuntimeError) and "new thread" in str(error):
+        return f"Limit of {limits.processes} threads or of {readable_size(limits.memory_bytes)} of memory reached.\n"
     if code in _NOT_PERMITTED:
         return "Sandbox: files can be written in the working folder only; new processes and the network are off.\n"
     return ""

@@ -10,6 +10,9 @@ import os
 import random
 import sys
 import warnings
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 _OTHER_STREAM = 0x9E3779B97F4A7C15
 
@@ -24,6 +27,27 @@ PIL.Image PIL.ImageChops PIL.ImageColor PIL.ImageDraw PIL.ImageEnhance PIL.Image
 PIL.ImageStat PIL.BmpImagePlugin PIL.GifImagePlugin PIL.JpegImagePlugin PIL.PngImagePlugin PIL.WebPImagePlugin
 matplotlib matplotlib.pyplot matplotlib.patches
 """
+
+
+class _ShownFinder(PathFinder):
+    """Takes modules that may not be read for absent. Landlock would answer "permission denied" instead.
+
+    Libraries try optional imports, and expect an ImportError where there is nothing.
+    """
+
+    @classmethod
+    def find_spec(
+        cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """As `PathFinder.find_spec`."""
+        spec = super().find_spec(name, path, target)
+        if spec is None or path is not None or not spec.has_location or spec.origin is None:
+            return spec
+        try:
+            os.close(os.open(spec.origin, os.O_RDONLY | os.O_CLOEXEC))
+        except PermissionError:
+            return None
+        return spec
 
 
 def warm_up(import_path: tuple[str, ...], environment: dict[str, str], then: str) -> None:
@@ -41,6 +65,7 @@ def warm_up(import_path: tuple[str, ...], environment: dict[str, str], then: str
     os.environ.update(environment)
     sys.path[:] = import_path
     sys.path_importer_cache.clear()
+    sys.meta_path[:] = [_ShownFinder if finder is PathFinder else finder for finder in sys.meta_path]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in _OFTEN_USED.split():

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from . import frames
 from .display import Display
 from .spec import SessionLimits
-from .tracebacks import format_error, is_out_of_memory, mebibytes, remember_source
+from .tracebacks import CELL, format_error, is_a, is_out_of_memory, readable_size, remember_source
 
 __all__ = ["Worker", "receive_exactly"]
 
@@ -136,7 +136,7 @@ class Worker:
 
     def _run(self, code: str) -> _Outcome:
         self._cells += 1
-        name = f"<cell {self._cells}>"
+        name = f"{CELL}{self._cells}>"
         remember_source(name, code)
         _restore_streams()
         try:
@@ -149,7 +149,9 @@ class Worker:
             return _Outcome(frames.OUTPUT, text, self._display.over_limit + "\n")
         if len(text) > self._limits.output_bytes:
             kept = text[: self._limits.output_bytes]
-            return _Outcome(frames.OUTPUT, kept, f"Output limit of {mebibytes(self._limits.output_bytes)} reached.\n")
+            return _Outcome(
+                frames.OUTPUT, kept, f"Output limit of {readable_size(self._limits.output_bytes)} reached.\n"
+            )
         return _Outcome(frames.OK, text)
 
     def _run_cell(self, code: str, name: str) -> str:
@@ -169,7 +171,7 @@ class Worker:
                 _flush()
         except BaseException as second:  # the boundary again: formatting calls `__str__` of the code's own errors
             message = f"{type(error).__name__} (its message could not be shown: {type(second).__name__})\n"
-        if isinstance(error, SystemExit):
+        if is_a(error, SystemExit):
             message += _EXIT_GOES_ON
         if self._interrupt.was_used:
             return _Outcome(frames.INTERRUPTED, message=message)
