@@ -1,7 +1,7 @@
-"""The first lines of a zygote's life, passed to a bare Python as text.
+"""The first lines of a process that has no files of this project, passed to a bare Python as text.
 
-The modules of `inside` come over standard input as source, so that a zygote needs no file of this project: it may run
-as a user, in a mount namespace or in a container that cannot see any.
+The modules come over standard input as source: a zygote may run as a user, in a mount namespace or in a container
+that cannot see any.
 """
 
 import importlib.util
@@ -20,13 +20,14 @@ class FromText:
 
     def __init__(self, sources: dict[str, str]) -> None:
         self._sources = sources
+        self._packages = {name.rpartition(".")[0] for name in sources}
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
         """What the import system asks of a finder."""
         if name not in self._sources:
             return None
         place = f"<sandbox>/{name.replace('.', '/')}.py"
-        within: list[str] | None = None if "." in name else []
+        within: list[str] | None = [] if name in self._packages else None
         return importlib.util.spec_from_file_location(
             name,
             place,
@@ -45,10 +46,12 @@ class FromText:
 
 
 def main() -> None:
-    """Read what was sent and become a zygote."""
-    sent = json.load(sys.stdin)
+    """Read what was sent, and call it."""
+    length = int.from_bytes(sys.stdin.buffer.read(8), "little")
+    sent = json.loads(sys.stdin.buffer.read(length))
     sys.meta_path.insert(0, FromText(sent["sources"]))
-    importlib.import_module("inside.zygote").main(int(sys.argv[1]), int(sys.argv[2]), sent["spec"])
+    module, _, function = sent["entry"].partition(":")
+    getattr(importlib.import_module(module), function)(*sent["arguments"])
 
 
 if __name__ == "__main__":
