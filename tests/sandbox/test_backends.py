@@ -139,7 +139,8 @@ def test_sessions_leave_nothing_behind(backend):
     assert held() == before
 
 
-def test_a_session_that_is_dropped_is_closed(backend):
+def test_a_session_that_is_dropped_is_closed(daemonless):
+    backend = daemonless
     session = backend.open()
     handle = session._handle
     del session
@@ -147,7 +148,8 @@ def test_a_session_that_is_dropped_is_closed(backend):
     assert handle.has_ended(5)
 
 
-def test_a_zygote_that_dies_takes_its_sessions_along_and_is_replaced(backend):
+def test_a_zygote_that_dies_takes_its_sessions_along_and_is_replaced(daemonless):
+    backend = daemonless
     session = backend.open()
     os.kill(backend._zygote._process.pid, signal.SIGKILL)
     with pytest.raises(SandboxError):
