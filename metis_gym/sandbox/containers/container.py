@@ -94,7 +94,9 @@ class Container:
             # The engine waits for whoever is attached, so this comes first.
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
-            self._reader.join(_START_SECONDS)
+            if self._reader.ident is not None:
+                self._reader.join(_START_SECONDS)
+            self._socket.close()
             self._response.close()
         if self._id and self.owner == os.getpid():
             engine.remove(self._client, self._id)
@@ -112,7 +114,6 @@ class Container:
         try:
             self._client.api.start(self._id)
         except docker.errors.APIError as error:
-            self._reader.start()
             raise SandboxUnavailableError(f"the Docker engine cannot start the sandbox's container: {error}") from error
         self._reader.start()
         texts = {**inside_sources(), "boot": boot_text()}
