@@ -95,6 +95,10 @@ class ZygoteBackend:
         with self._lock:
             self._end()
 
+    def __del__(self) -> None:
+        if hasattr(self, "_lock"):
+            self.close()
+
     def _ask_for(
         self,
         zygote: ZygoteProcess,
@@ -121,6 +125,7 @@ class ZygoteBackend:
             out, error = (Pipe(read, limits.output_bytes) for read, _ in ends)
             on_failure.pop_all()
         return ZygoteSession(
+            owner=self,
             zygote=zygote,
             number=session.number,
             handle=handle,

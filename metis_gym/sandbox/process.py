@@ -10,13 +10,12 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from metis_gym.errors import ConfigError, SandboxError, SandboxUnavailableError
 from metis_gym.sandbox.advice import explain_failure
 from metis_gym.sandbox.inside.spec import SessionSpec, ZygoteSpec
+from metis_gym.sandbox.sources import boot_text, inside_sources, pack_program
 
 __all__ = ["ENVIRONMENT", "Handle", "SessionEnd", "ZygoteProcess"]
 
@@ -113,7 +112,8 @@ class ZygoteProcess:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(_START_SECONDS)
         host_fd = os.pidfd_open(os.getpid())
-        options = ["-P", "-s", "-S", "-B", "-c", _text("boot.py"), str(theirs.fileno()), str(host_fd)]
+        options = ["-P", "-s", "-S", "-B", "-c", boot_text()]
+        theirs_fd = theirs.fileno()
         with theirs:
             self._process = subprocess.Popen(
                 [python, *options],
@@ -122,12 +122,12 @@ class ZygoteProcess:
                 stderr=self._log,
                 env=ENVIRONMENT,
                 cwd="/",
-                pass_fds=(theirs.fileno(), host_fd),
+                pass_fds=(theirs_fd, host_fd),
                 start_new_session=True,
             )
         os.close(host_fd)
         try:
-            self._send_program(spec)
+            self._send_program([theirs_fd, host_fd, spec.to_json()])
             self._await_ready()
         except BaseException:
             self.close()
@@ -188,8 +188,8 @@ class ZygoteProcess:
         os.close(self._log)
         self._log = -1
 
-    def _send_program(self, spec: ZygoteSpec) -> None:
-        program = json.dumps({"sources": _sources(), "spec": spec.to_json()}).encode()
+    def _send_program(self, arguments: list[object]) -> None:
+        program = pack_program(inside_sources(), "inside.zygote:main", arguments)
         stdin = self._process.stdin
         assert stdin is not None  # asked for above
         with contextlib.suppress(BrokenPipeError), stdin:
@@ -220,19 +220,3 @@ class ZygoteProcess:
         if self._log < 0:
             return "it was closed"
         return os.pread(self._log, 1 << 14, 0).decode("utf-8", "replace") or "it left no message"
-
-
-@cache
-def _sources() -> dict[str, str]:
-    """The modules that run inside, as source text by name."""
-    folder = files("metis_gym.sandbox").joinpath("inside")
-    found = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.name.endswith(".py")}
-    return {
-        "inside" if name == "__init__.py" else f"inside.{name.removesuffix('.py')}": text
-        for name, text in found.items()
-    }
-
-
-@cache
-def _text(name: str) -> str:
-    return files("metis_gym.sandbox").joinpath(name).read_text(encoding="utf-8")

@@ -32,6 +32,7 @@ class ZygoteSession:
     """A process forked from a zygote. Threads may share it; runs follow one another.
 
     Args:
+        owner: What it needs to live, kept until it is gone.
         zygote: Its parent.
         number: Its number there.
         handle: Its process.
@@ -45,6 +46,7 @@ class ZygoteSession:
     def __init__(
         self,
         *,
+        owner: object,
         zygote: ZygoteProcess,
         number: int,
         handle: Handle,
@@ -54,6 +56,7 @@ class ZygoteSession:
         guard: Guard | None,
         grace: float,
     ) -> None:
+        self._kept = owner
         self._zygote = zygote
         self._number = number
         self._handle = handle
@@ -63,13 +66,13 @@ class ZygoteSession:
         self._guard = guard
         self._grace = grace
         self._lock = threading.Lock()
-        self._owner = os.getpid()
+        self._process = os.getpid()
         self._over = ""
 
     @property
     def alive(self) -> bool:
         """Whether it can run more code."""
-        return not self._over and self._owner == os.getpid() and not self._handle.has_ended()
+        return not self._over and self._process == os.getpid() and not self._handle.has_ended()
 
     def await_opening(self) -> None:
         """Wait until it is ready.
@@ -101,7 +104,7 @@ class ZygoteSession:
 
     def close(self) -> None:
         """End the session and all it started. May be called twice."""
-        if self._owner != os.getpid():
+        if self._process != os.getpid():
             return  # a forked copy: the session is the parent's
         self._handle.kill()
         with self._lock:
@@ -116,7 +119,7 @@ class ZygoteSession:
         return Execution(self._channel, self._pipes, self._handle, self._guard, self._grace)
 
     def _refuse_if_over(self) -> None:
-        if self._owner != os.getpid():
+        if self._process != os.getpid():
             raise SandboxError(
                 "this sandbox session belongs to the process that this one was forked from; open another"
             )

@@ -21,6 +21,7 @@ _registry: Registry[SandboxBackend] = Registry(
         "auto": "metis_gym.sandbox.sharing:auto",
         "namespace": "metis_gym.sandbox.backends:namespace",
         "landlock": "metis_gym.sandbox.backends:landlock",
+        "docker": "metis_gym.sandbox.containers.backend:docker",
         "unsafe": "metis_gym.sandbox.backends:unsafe",
     },
 )

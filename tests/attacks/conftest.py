@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from metis_gym.errors import SandboxUnavailableError
-from metis_gym.sandbox.backends import ZygoteBackend
+from metis_gym.errors import MissingDependencyError, SandboxUnavailableError
 from tests.attacks.arena import GRACE, Arena, Verdict
 from tests.attacks.attack import Attack
+from tests.sandbox.available import ISOLATING, start
 
-BACKENDS = ("namespace", "landlock")
 _HERE = Path(__file__).parent
 _REPOSITORY = _HERE.parents[1]
 
@@ -72,15 +71,15 @@ def remote_arenas():
     remote.close()
 
 
-@pytest.fixture(scope="module", params=[f"{name}-{user}" for name in BACKENDS for user in ("current", "plain")])
+@pytest.fixture(scope="module", params=[f"{name}-{user}" for name in ISOLATING for user in ("current", "plain")])
 def arena(request):
     name, _, user = request.param.partition("-")
     if user == "plain":
         yield PlainArena(request.getfixturevalue("remote_arenas"), name)
         return
     try:
-        own = Arena(ZygoteBackend(name, grace=GRACE))
-    except SandboxUnavailableError as error:
+        own = Arena(start(name, GRACE))
+    except (MissingDependencyError, SandboxUnavailableError) as error:
         pytest.skip(str(error))
     yield own
     own.close()

@@ -8,10 +8,10 @@ import os
 import sys
 from dataclasses import asdict
 
-from metis_gym.errors import SandboxUnavailableError
-from metis_gym.sandbox.backends import ZygoteBackend
+from metis_gym.errors import MissingDependencyError, SandboxUnavailableError
 from tests.attacks.arena import GRACE, Arena
 from tests.attacks.catalogue import BY_NAME
+from tests.sandbox.available import start
 
 
 def main() -> None:
@@ -24,10 +24,10 @@ def main() -> None:
         name = request["backend"]
         try:
             if name not in arenas:
-                arenas[name] = Arena(ZygoteBackend(name, grace=GRACE))
+                arenas[name] = Arena(start(name, GRACE))
             verdict = arenas[name].attack(BY_NAME[request["attack"]])
             answer = asdict(verdict)
-        except SandboxUnavailableError as error:
+        except (MissingDependencyError, SandboxUnavailableError) as error:
             answer = {"unavailable": str(error)}
         answers.write(json.dumps(answer) + "\n")
     for arena in arenas.values():

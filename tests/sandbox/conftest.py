@@ -4,18 +4,15 @@ import warnings
 
 import pytest
 
-from metis_gym.errors import SandboxUnavailableError
-from metis_gym.sandbox.backends import ZygoteBackend
-
-TIERS = ("namespace", "landlock", "unsafe")
+from metis_gym.errors import MissingDependencyError, SandboxUnavailableError
+from tests.sandbox.available import TIERS, start
 
 
 @pytest.fixture(scope="session", params=TIERS)
 def backend(request):
-    started = ZygoteBackend(request.param, grace=0.3)
     try:
-        started.start()
-    except SandboxUnavailableError as error:
+        started = start(request.param)
+    except (MissingDependencyError, SandboxUnavailableError) as error:
         pytest.skip(str(error))
     yield started
     started.close()
@@ -26,6 +23,13 @@ def session(backend):
     opened = backend.open(seed=7)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def daemonless(backend):
+    if backend.name == "docker":
+        pytest.skip("it has no zygote in this process")
+    return backend
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .syscalls import AUDIT_ARCH, MACHINE, call, numbers
 
-__all__ = ["Filter", "ask_before_clone", "install"]
+__all__ = ["Filter", "ask_before_clone", "install", "session_calls"]
 
 _LOAD, _AND, _RETURN, _JUMP = 0x20, 0x54, 0x06, 0x05
 _EQUAL, _AT_LEAST = 0x15, 0x35
@@ -44,6 +44,7 @@ select pselect6 poll ppoll epoll_create epoll_create1 epoll_ctl epoll_wait epoll
 recvfrom shutdown getsockname getpeername getsockopt
 """
 _FILE_TIMES_AND_MODES = "chmod fchmod fchmodat utime utimes futimesat utimensat"
+_CHECKED = "clone fcntl ioctl kill prlimit64 sendto socketpair tgkill"
 _MISSING = "clone3 openat2 fchmodat2"
 
 _THREAD_FLAGS = 0x00010000 | 0x00000800 | 0x00000100  # CLONE_THREAD, _SIGHAND, _VM
@@ -118,6 +119,11 @@ def _decide(blocks: Sequence[tuple[int, Code]]) -> Code:
     low, high = _decide(blocks[:middle]), _decide(blocks[middle:])
     # A conditional jump reaches 255 instructions, an unconditional one any number.
     return _instruction(_AT_LEAST, blocks[middle][0], 0, 1) + _instruction(_JUMP, len(low)) + low + high
+
+
+def session_calls() -> tuple[str, ...]:
+    """Names of all calls that a session may make in some form."""
+    return (*_PLAIN.split(), *_FILE_TIMES_AND_MODES.split(), *_CHECKED.split())
 
 
 class Filter:

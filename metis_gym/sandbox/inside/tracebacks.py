@@ -20,8 +20,8 @@ _NOT_PERMITTED = (errno.EPERM, errno.EACCES, errno.EROFS)
 
 
 def remember_source(name: str, code: str) -> None:
-    """Let tracebacks show the lines of a cell."""
-    lines = [line + "\n" for line in code.splitlines()]  # all of them end so, or carets are misplaced
+    """Let tracebacks show the lines of a cell. All have to end with a line feed, or carets are misplaced."""
+    lines = [line + "\n" for line in code.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     linecache.cache[name] = (len(code), None, lines, name)
 
 
