@@ -66,7 +66,10 @@ class Toolbox:
         """
         tool = self._by_name.get(call.name)
         if tool is None and not call.problem:
-            return _invalid(call, f"There is no tool {call.name[:_LONGEST_NAME]!r}. {nearest(call.name[:_LONGEST_NAME], tuple(self.tools))}")
+            return _invalid(
+                call,
+                f"There is no tool {call.name[:_LONGEST_NAME]!r}. {nearest(call.name[:_LONGEST_NAME], tuple(self.tools))}",
+            )
         if tool is None or call.problem:
             return _invalid(call, call.problem)
         arguments = tool.normalise(call.arguments)
