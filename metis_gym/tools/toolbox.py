@@ -66,10 +66,8 @@ class Toolbox:
         """
         tool = self._by_name.get(call.name)
         if tool is None and not call.problem:
-            return _invalid(
-                call,
-                f"There is no tool {call.name[:_LONGEST_NAME]!r}. {nearest(call.name[:_LONGEST_NAME], tuple(self.tools))}",
-            )
+            name = call.name[:_LONGEST_NAME]
+            return _invalid(call, f"There is no tool {name!r}. {nearest(name, tuple(self.tools))}")
         if tool is None or call.problem:
             return _invalid(call, call.problem)
         arguments = tool.normalise(call.arguments)
