@@ -32,7 +32,7 @@ from metis_gym.registries import nearest
 from metis_gym.rendering import conversation_picture, conversation_text
 from metis_gym.spaces import Picture, Pictures, Unicode
 from metis_gym.tasksets import TasksetSpec, make_taskset
-from metis_gym.tools import TOOLS, Tool
+from metis_gym.tools import TOOLS, Tool, ToolSettings
 from metis_gym.tools.toolbox import Toolbox
 from metis_gym.turns import MAX_ACTION_CHARS, TurnTaker, encodable, estimated_tokens
 
@@ -87,6 +87,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
       a tool, in the families that have both kinds; `max_source`: longest side of source pictures, pixels. None leaves
       each to the family.
     * `sandbox`: where the `python` tool runs; `show_prices`: tell the model the prices.
+    * `text_engine`, `image_engine`: what `text_search` and `image_search` ask, such as `"fts5:path=/data/my.sqlite"`
+      or `"serper:api_key_env=SERPER_API_KEY"`; by default local indexes, built at their first use.
     * `render_mode`: "ansi" or "rgb_array", the conversation so far.
 
     Raises:
@@ -114,6 +116,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         required_share: float | None = None,
         max_source: int | None = None,
         sandbox: str = "auto",
+        text_engine: str = "fts5",
+        image_engine: str = "dhash",
         prices: Mapping[str, float] | None = None,
         show_prices: bool = False,
         render_mode: str | None = None,
@@ -134,7 +138,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self.dialect = DIALECTS.create(dialect)
         self.design = rewards.make(reward)
         self.grader = CascadeGrader()
-        self.toolbox = self._make_toolbox(tools, dict(prices or {}), sandbox)
+        settings = ToolSettings(sandbox=sandbox, text_engine=text_engine, image_engine=image_engine)
+        self.toolbox = self._make_toolbox(tools, dict(prices or {}), settings)
         options = {
             "answers": answers,
             "choices": choices,
@@ -260,14 +265,15 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self.toolbox = toolbox
         self.turn_taker = dataclasses.replace(self.turn_taker, toolbox=toolbox)
 
-    def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], sandbox: str) -> Toolbox:
+    def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], settings: ToolSettings) -> Toolbox:
         if isinstance(tools, str):
             raise ConfigError(f"tools must be a sequence of names, such as ({tools!r},); actually the text {tools!r}")
         self._check_prices(prices, tools)
         made: list[Tool] = []
         for name in tools:
-            extra = {"sandbox": sandbox} if name == "python" else {}
-            made.append(TOOLS.create(name, price=prices.get(name, 1.0), **extra))
+            wanted = getattr(TOOLS.get(name), "settings", ())
+            taken = {key: value for key, value in settings.items() if key in wanted}
+            made.append(TOOLS.create(name, price=prices.get(name, 1.0), **taken))
         return Toolbox(made, invalid_price=prices.get(INVALID_CALLS, 1.0))
 
     def _check_prices(self, prices: Mapping[str, float], tools: Sequence[str]) -> None:
@@ -279,12 +285,11 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         if isinstance(action, np.str_ | str):
             return encodable(str(action))
         if isinstance(action, Mapping) and set(action) == {"answer"}:
-            return self.dialect.write_answer(str(action["answer"]))
+            return encodable(self.dialect.write_answer(str(action["answer"])))
         calls = [action] if isinstance(action, Mapping) else action
         if isinstance(calls, Sequence) and calls and all(_is_call(call) for call in calls):
-            return self.dialect.write_calls(
-                [ToolCall(name=call["name"], arguments=call.get("arguments", {})) for call in calls]
-            )
+            made = [ToolCall(name=call["name"], arguments=call.get("arguments", {})) for call in calls]
+            return encodable(self.dialect.write_calls(made))
         raise InvalidActionError(
             'an action is text, {"name": …, "arguments": {…}}, a list of such, or {"answer": …}; '
             f"actually: {type(action).__name__} {action!r:.200}"

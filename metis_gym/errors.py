@@ -10,8 +10,10 @@ MetisError
 ├── RecordingError                      a recorded run that cannot be written, read or replayed
 ├── NonFiniteError (ArithmeticError)    training met a NaN or an infinity; the message names what was not finite
 ├── SandboxUnavailableError             no isolation can be had on this machine: nothing was run
+├── SearchIndexError                    a corpus or an index that cannot be built or opened; the message names the row
 └── InfrastructureError                 failed, not wrong: the episode is *unscored*, never scored 0
-    └── SandboxError                    a sandbox broke (not the code in it)
+    ├── SandboxError                    a sandbox broke (not the code in it)
+    └── SearchError                     a search failed: a service, a time-out, a damaged index
 ```
 
 Whatever the *model* does wrong is no error here: it gets an observation that says what was wrong, and the episode
@@ -28,6 +30,8 @@ __all__ = [
     "RecordingError",
     "SandboxError",
     "SandboxUnavailableError",
+    "SearchError",
+    "SearchIndexError",
     "TaskIdError",
     "UnknownNameError",
 ]
@@ -82,9 +86,17 @@ class SandboxUnavailableError(MetisError):
     """No isolation can be had on this machine. Nothing was run without it."""
 
 
+class SearchIndexError(MetisError):
+    """A corpus or an index that cannot be built or opened. The message names the file and the row, if there is one."""
+
+
 class InfrastructureError(MetisError):
     """Something around the model failed. The episode is unscored: left out of every statistic and of the loss."""
 
 
 class SandboxError(InfrastructureError):
     """A sandbox broke. What the *code* in it does (raise, hang, exhaust a limit) is a result, not this error."""
+
+
+class SearchError(InfrastructureError):
+    """A search failed. The message says why; it is never an empty result, and it is never cached."""

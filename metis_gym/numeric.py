@@ -16,6 +16,7 @@ from metis_gym.env import ToolUseEnv
 from metis_gym.errors import ConfigError, InvalidActionError
 from metis_gym.grading.choice import LETTERS
 from metis_gym.records import INVALID_CALLS, Box, Message, PictureArray, Task
+from metis_gym.tools.base import ToolSettings
 from metis_gym.tools.crop import CropTool
 from metis_gym.tools.toolbox import Toolbox
 
@@ -57,7 +58,8 @@ class NumericToolUseEnv(ToolUseEnv):
     As in `ToolUseEnv`.
 
     ## Arguments
-    Those of `ToolUseEnv` except `tools`, `dialect`, `answers`, `sandbox` and `calls_per_turn`; and
+    Those of `ToolUseEnv` except `tools`, `dialect`, `answers`, `sandbox`, `text_engine`, `image_engine` and
+    `calls_per_turn`; and
     * `crop_grid`: cells on each side of the grid.
     * `max_source`: longest side of the source pictures.
 
@@ -78,7 +80,7 @@ class NumericToolUseEnv(ToolUseEnv):
     ) -> None:
         if crop_grid < 1:
             raise ConfigError(f"crop_grid must be at least 1, actually: {crop_grid}")
-        for name in ("tools", "dialect", "answers", "sandbox", "calls_per_turn"):
+        for name in ("tools", "dialect", "answers", "sandbox", "text_engine", "image_engine", "calls_per_turn"):
             if name in others:
                 raise ConfigError(
                     f"the numeric view has no argument {name!r}: it answers by choice and crops by itself"
@@ -138,7 +140,12 @@ class NumericToolUseEnv(ToolUseEnv):
             )
         return number
 
-    def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], sandbox: str) -> Toolbox:  # noqa: ARG002
+    def _make_toolbox(
+        self,
+        tools: Sequence[str],  # noqa: ARG002
+        prices: Mapping[str, float],
+        settings: ToolSettings,  # noqa: ARG002
+    ) -> Toolbox:
         self._check_prices(prices, (CropTool.name,))
         crop = CropTool(price=prices.get(CropTool.name, 1.0))
         return Toolbox([crop], invalid_price=prices.get(INVALID_CALLS, 1.0))

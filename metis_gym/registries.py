@@ -82,7 +82,7 @@ class Registry(Generic[T]):
 
         Raises:
             UnknownNameError: No such name.
-            ConfigError: A parameter that the entry does not take; the message suggests the nearest.
+            ConfigError: A parameter that the entry does not take, with the nearest one, or one that it needs and lacks.
         """
         factory = self.get(name)
         valid = inspect.signature(factory).parameters
@@ -91,6 +91,9 @@ class Registry(Generic[T]):
                 if parameter not in valid:
                     hint = nearest(parameter, tuple(valid))
                     raise ConfigError(f"the {self.kind} {name!r} has no parameter {parameter!r}. {hint}")
+        for key, taken in valid.items():
+            if taken.kind is taken.KEYWORD_ONLY and taken.default is taken.empty and key not in parameters:
+                raise ConfigError(f"the {self.kind} {name!r} needs the parameter {key!r}")
         return factory(**parameters)
 
 

@@ -5,12 +5,12 @@ A tool has two texts. Its class docstring is for developers; `description` is fo
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 from metis_gym.errors import ConfigError
 from metis_gym.records import Task, ToolResult
 
-__all__ = ["Tool", "ToolSession", "check_arguments"]
+__all__ = ["Tool", "ToolSession", "ToolSettings", "check_arguments"]
 
 _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
@@ -20,6 +20,17 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "array": (list, tuple),
     "object": (dict,),
 }
+
+
+class ToolSettings(TypedDict):
+    """Arguments of the environment that tools may take; each tool says which in its `settings`."""
+
+    sandbox: str
+    """Where model-written code runs."""
+    text_engine: str
+    """Spec of the engine that text is searched with."""
+    image_engine: str
+    """Spec of the engine that pictures are searched with."""
 
 
 class ToolSession(ABC):
@@ -54,6 +65,8 @@ class Tool(ABC):
     """JSON schema of the arguments, an object."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names under which models call it."""
+    settings: ClassVar[tuple[str, ...]] = ()
+    """Arguments of the environment that this tool takes as well: any of `ToolSettings`."""
 
     def __init__(self, *, price: float = 1.0) -> None:
         if not price >= 0:

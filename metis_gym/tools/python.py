@@ -42,6 +42,7 @@ class PythonTool(Tool):
         "required": ["code"],
     }
     aliases: ClassVar[tuple[str, ...]] = ("code_interpreter",)
+    settings: ClassVar[tuple[str, ...]] = ("sandbox",)
 
     def __init__(self, *, price: float = 1.0, sandbox: str = "auto", limits: SandboxLimits | None = None) -> None:
         super().__init__(price=price)

@@ -1,0 +1,48 @@
+"""Picture files that others made, decoded with care: size first, pixels second."""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from metis_gym.records import PictureArray
+
+__all__ = ["MOST_PIXELS", "UnreadablePictureError", "decode_picture"]
+
+MOST_PIXELS = 64_000_000
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+
+
+class UnreadablePictureError(ValueError):
+    """A file that is no picture, a damaged one, or a picture too large to decode. The message says which."""
+
+
+def decode_picture(source: Path | bytes) -> PictureArray:
+    """Decode a picture file.
+
+    Args:
+        source: The file, or its bytes.
+
+    Returns:
+        Shape (height, width, 3), uint8; the first frame, on black where it is transparent.
+
+    Raises:
+        UnreadablePictureError: It cannot be decoded, or has more than 64 million pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's about sizes: the limit here is lower than its own
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise UnreadablePictureError(
+                        f"{image.width} x {image.height} pixels, at most {MOST_PIXELS:,} are decoded"
+                    )
+                return np.array(image.convert("RGB"), dtype=np.uint8)
+    except Image.DecompressionBombError as error:
+        raise UnreadablePictureError(f"more pixels than at most {MOST_PIXELS:,} that are decoded ({error})") from None
+    except UnreadablePictureError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError) as error:
+        raise UnreadablePictureError(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,109 @@
+"""Text indexes: how one is written, and what its file holds.
+
+```
+meta(key, value)                     kind, fingerprint, passages, average_length
+passages(id, title, text, link, terms)   the passages as they came, and their terms, joined by spaces
+frequencies(term, passages)          how many passages contain a term
+postings                             FTS5 over the terms, without a copy of them
+```
+Passages have their place in the corpus as id, from 1 on. A file is written once and never changed.
+"""
+
+import hashlib
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from metis_gym.errors import SearchIndexError
+from metis_gym.records import Passage
+from metis_gym.search.places import build_atomically
+from metis_gym.search.sqlite_files import check_fts5
+from metis_gym.search.terms import terms_of
+
+__all__ = ["KIND", "searchable", "write_text_index"]
+
+KIND = "text index"
+FORMAT = 1
+"""Raise this whenever terms are made or stored differently: fingerprints carry it."""
+
+_LONGEST_TEXT = 1_000_000
+_SCHEMA = """
+PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE passages(id INTEGER PRIMARY KEY, title TEXT NOT NULL, text TEXT NOT NULL, link TEXT NOT NULL,
+    terms TEXT NOT NULL);
+CREATE TABLE frequencies(term TEXT PRIMARY KEY, passages INTEGER NOT NULL) WITHOUT ROWID;
+CREATE VIRTUAL TABLE postings USING fts5(terms, content='', tokenize='ascii');
+"""
+
+
+def searchable(passage: Passage) -> list[str]:
+    """The terms of a passage, in order: those of its title, then those of its text."""
+    return [*terms_of(passage.title), *terms_of(passage.text)]
+
+
+def write_text_index(passages: Iterable[Passage], path: Path) -> int:
+    """Write a text index; an older file of this name is replaced once the new one is whole.
+
+    Args:
+        passages: The corpus, in order. Read once.
+        path: The file.
+
+    Returns:
+        How many passages it holds.
+
+    Raises:
+        SearchIndexError: There is no passage, one is longer than a million characters, or the file cannot be written.
+        MissingDependencyError: This Python's SQLite has no FTS5.
+    """
+    check_fts5()
+    writer = _Writer(passages)
+    build_atomically(path, writer.write)
+    return writer.count
+
+
+class _Writer:
+    """Writes one index, counting on the way."""
+
+    def __init__(self, passages: Iterable[Passage]) -> None:
+        self._passages = passages
+        self._frequencies: Counter[str] = Counter()
+        self._digest = hashlib.sha256(f"{KIND} {FORMAT}".encode())
+        self._length = self.count = 0
+
+    def write(self, path: Path) -> None:
+        with closing(sqlite3.connect(path)) as file:
+            file.executescript(_SCHEMA)
+            for row in self._rows():
+                file.execute("INSERT INTO passages VALUES(?, ?, ?, ?, ?)", row)
+                file.execute("INSERT INTO postings(rowid, terms) VALUES(?, ?)", (row[0], row[4]))
+            if not self.count:
+                raise SearchIndexError("an index needs at least one passage; there is none")
+            file.execute("INSERT INTO postings(postings) VALUES('optimize')")
+            file.executemany("INSERT INTO frequencies VALUES(?, ?)", sorted(self._frequencies.items()))
+            file.executemany("INSERT INTO meta VALUES(?, ?)", self._meta().items())
+            file.commit()
+
+    def _rows(self) -> Iterator[tuple[int, str, str, str, str]]:
+        for passage in self._passages:
+            self.count += 1
+            if len(passage.text) > _LONGEST_TEXT:
+                raise SearchIndexError(
+                    f"passage {self.count} has {len(passage.text):,} characters, at most {_LONGEST_TEXT:,} are "
+                    "indexed; cut it into several"
+                )
+            words = searchable(passage)
+            self._frequencies.update(set(words))
+            self._length += len(words)
+            self._digest.update(repr((passage.title, passage.text, passage.link)).encode())
+            yield self.count, passage.title, passage.text, passage.link, " ".join(words)
+
+    def _meta(self) -> dict[str, str]:
+        return {
+            "kind": KIND,
+            "fingerprint": self._digest.hexdigest()[:32],
+            "passages": str(self.count),
+            "average_length": repr(max(self._length / self.count, 1.0)),
+        }

@@ -1,0 +1,113 @@
+"""A text index that is open for reading: what its engines share."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from metis_gym.errors import ConfigError, SearchError
+from metis_gym.records import Passage
+from metis_gym.search.bm25 import CorpusStatistics, bm25
+from metis_gym.search.contract import TextHit
+from metis_gym.search.corpora import corpus_file
+from metis_gym.search.places import cache_folder
+from metis_gym.search.snippets import one_line, snippet
+from metis_gym.search.sqlite_files import ReadOnlyFile
+from metis_gym.search.text_index import KIND
+
+__all__ = ["TextIndex", "find_index"]
+
+
+def find_index(path: str | None, corpus: str | None, folder: str | None) -> "Callable[[], TextIndex]":
+    """What opens the index that an engine's arguments name.
+
+    One's own index is opened at once, so that a wrong path is found early. A corpus is built, if need be, when it is
+    first asked for.
+
+    Raises:
+        SearchIndexError: There is no index at `path`, or it is none.
+        ConfigError: Both a path and a corpus are given.
+    """
+    if path is not None and corpus is not None:
+        raise ConfigError(f"an engine has a path or a corpus, not both; actually: {path!r} and {corpus!r}")
+    if path is not None:
+        opened = TextIndex(Path(path))
+        return lambda: opened
+    return lambda: TextIndex(corpus_file(corpus or "default", cache_folder(folder)))
+
+
+class TextIndex:
+    """A text index.
+
+    Args:
+        path: The file.
+
+    Raises:
+        SearchIndexError: It is not there, or is no text index.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.file = ReadOnlyFile(path, KIND)
+        meta = self.file.meta
+        self.fingerprint = meta["fingerprint"]
+        self.statistics = CorpusStatistics(int(meta["passages"]), float(meta["average_length"]))
+
+    def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
+        """Term → how many passages contain it, rarest first; terms that are equally rare in their order."""
+        statement = f"SELECT term, passages FROM frequencies WHERE term IN ({_marks(terms)})"
+        with self.file.connection() as connection:
+            known = dict(connection.execute(statement, terms).fetchall())
+        return dict(sorted(((term, known.get(term, 0)) for term in terms), key=lambda pair: pair[1]))
+
+    def weights(self, frequencies: Mapping[str, int]) -> dict[str, float]:
+        """Term → its inverse document frequency."""
+        return {term: self.statistics.weight(count) for term, count in frequencies.items()}
+
+    def all_terms(self) -> Iterator[list[str]]:
+        """The terms of every passage, in the corpus's order."""
+        with self.file.connection() as connection:
+            for (terms,) in connection.execute("SELECT terms FROM passages ORDER BY id"):
+                yield terms.split(" ")
+
+    def terms(self, rows: Sequence[int]) -> list[tuple[int, str]]:
+        """Id and joined terms of some passages, in no order."""
+        statement = f"SELECT id, terms FROM passages WHERE id IN ({_marks(rows)})"
+        with self.file.connection() as connection:
+            return connection.execute(statement, rows).fetchall()
+
+    def best(
+        self, candidates: Sequence[tuple[int, str]], weights: Mapping[str, float], query: str, limit: int
+    ) -> tuple[TextHit, ...]:
+        """The best of some passages by BM25; of equals, those that come first in the corpus.
+
+        Args:
+            candidates: Id and joined terms.
+            weights: Term of the query → its inverse document frequency.
+            query: The query, for the snippets.
+            limit: Most hits that are wanted.
+
+        Raises:
+            SearchError: The file is damaged.
+        """
+        average = self.statistics.average_length
+        scored = sorted((-bm25(words.split(" "), weights, average), row) for row, words in candidates)[:limit]
+        found = self._passages([row for _, row in scored])
+        return tuple(
+            TextHit(
+                title=one_line(found[row].title),
+                snippet=snippet(found[row].text, query),
+                link=found[row].link,
+                score=-negative,
+            )
+            for negative, row in scored
+        )
+
+    def _passages(self, rows: Sequence[int]) -> dict[int, Passage]:
+        statement = f"SELECT id, title, text, link FROM passages WHERE id IN ({_marks(rows)})"
+        with self.file.connection() as connection:
+            found = connection.execute(statement, rows).fetchall()
+        if len(found) < len(rows):
+            raise SearchError(f"the text index {self.file.path} is damaged: passages of its postings are missing")
+        return {row: Passage(title=title, text=text, link=link) for row, title, text, link in found}
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))

@@ -1,0 +1,90 @@
+"""The `image_search` tool: pages on which the task's own picture, or a near-duplicate of it, stands."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from metis_gym.pictures import fit
+from metis_gym.records import Task, ToolResult, ToolStatus
+from metis_gym.search.contract import ImageEngine, PictureHit, PictureQuery
+from metis_gym.search.engines import make_image_engine
+from metis_gym.search.overlay import search_pictures
+from metis_gym.tools.base import Tool, ToolSession
+
+__all__ = ["ImageSearchTool"]
+
+_RESULTS = 5
+_NO_PICTURE = "This question has no picture to search for."
+_AGAIN = "image_search was called already: it always searches for the same picture, so its results stand above."
+_NOTHING = "A search for the picture found 0 results: no near-duplicate of it is known."
+
+
+class ImageSearchTool(Tool):
+    """Searches for the task's first picture, at full resolution, once in an episode.
+
+    What is found among the task's own pictures is ranked together with the index's and counts as any other page.
+
+    Args:
+        price: Price of one call.
+        image_engine: Spec of an engine such as "dhash:path=/data/my.sqlite", or an engine.
+
+    Raises:
+        ConfigError: The engine cannot be made.
+    """
+
+    name: ClassVar[str] = "image_search"
+    description: ClassVar[str] = (
+        "Searches for pages that show image_1 or a copy of it, and returns their pictures and titles, nearest first. "
+        "It takes no arguments and runs once."
+    )
+    schema: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {}}
+    settings: ClassVar[tuple[str, ...]] = ("image_engine",)
+
+    def __init__(self, *, price: float = 1.0, image_engine: str | ImageEngine = "dhash") -> None:
+        super().__init__(price=price)
+        self.engine = make_image_engine(image_engine)
+
+    def open(self, task: Task, *, seed: int) -> "ImageSearchSession":  # noqa: ARG002
+        """A session on the task's picture; nothing is looked at yet."""
+        return ImageSearchSession(self.engine, task)
+
+
+class ImageSearchSession(ToolSession):
+    """One episode's search."""
+
+    def __init__(self, engine: ImageEngine, task: Task) -> None:
+        self._engine, self._task = engine, task
+        self._was_called = False
+
+    def call(self, arguments: Mapping[str, Any]) -> ToolResult:  # noqa: ARG002
+        """Search for the picture; a second call is told that it is one.
+
+        Raises:
+            SearchError: The engine failed: the episode will be unscored.
+        """
+        if not self._task.images:
+            return _error(_NO_PICTURE)
+        if self._was_called:
+            return _error(_AGAIN)
+        query = PictureQuery(picture=self._task.images[0].source, task_id=self._task.task_id)
+        hits = search_pictures(self._engine, query, self._task.pictures, limit=_RESULTS)
+        self._was_called = True
+        return _result(hits)
+
+
+def _error(text: str) -> ToolResult:
+    return ToolResult(name=ImageSearchTool.name, status=ToolStatus.ERROR, errors=text)
+
+
+def _result(hits: Sequence[PictureHit]) -> ToolResult:
+    """Hits with pictures as pictures, with their titles as captions; the titles of those without in the text."""
+    shown = [(hit.picture, hit.title) for hit in hits if hit.picture is not None]
+    bare = [f"[{hit.title}]" for hit in hits if hit.picture is None]
+    head = f"A search for the picture found {len(hits)} result{'' if len(hits) == 1 else 's'}:" if hits else _NOTHING
+    lines = [head, f"Without a picture: {', '.join(bare)}"] if bare else [head]
+    return ToolResult(
+        name=ImageSearchTool.name,
+        status=ToolStatus.OK,
+        output="\n".join(lines),
+        images=tuple(fit(picture) for picture, _ in shown),
+        captions=tuple(title or "(no title)" for _, title in shown),
+    )

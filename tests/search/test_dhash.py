@@ -1,0 +1,197 @@
+"""The default image engine: hashes, the index, and what it recognises of real photographs."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image, ImageEnhance
+
+from metis_envs.scenes.photographs import PHOTOGRAPHS, photograph
+from metis_gym.errors import ConfigError, SearchError, SearchIndexError
+from metis_gym.records import TitledPicture
+from metis_gym.search import PictureQuery, make_image_engine
+from metis_gym.search.dhash import BITS, WORDS, _count_ones_portably, dhash, differing_bits, near_distances
+from metis_gym.search.dhash_engine import DhashEngine
+from metis_gym.search.picture_index import PictureIndex, write_picture_index
+
+
+def photographs():
+    """Both parts of every photograph: 32 real pictures."""
+    return [photograph(entry.name, split) for entry in PHOTOGRAPHS for split in ("train", "test")]
+
+
+@pytest.fixture(scope="module")
+def index_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "photographs.sqlite"
+    pictures = photographs()
+    entries = [
+        TitledPicture(title=f"Photograph {n}", picture=p, link=f"https://generated.example/{n}")
+        for n, p in enumerate(pictures)
+    ]
+    assert write_picture_index(entries, path) == len(pictures)
+    return path
+
+
+@pytest.fixture(scope="module")
+def engine(index_path):
+    return DhashEngine(path=str(index_path))
+
+
+def query(picture):
+    return PictureQuery(picture=np.ascontiguousarray(picture), task_id="t")
+
+
+def jpeg(picture):
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=30)
+    return np.array(Image.open(stream))
+
+
+def halved(picture):
+    return np.array(Image.fromarray(picture).resize((picture.shape[1] // 2, picture.shape[0] // 2)))
+
+
+def doubled(picture):
+    return np.array(Image.fromarray(picture).resize((picture.shape[1] * 2, picture.shape[0] * 2)))
+
+
+def brighter(picture):
+    return np.array(ImageEnhance.Brightness(Image.fromarray(picture)).enhance(1.3))
+
+
+def darker(picture):
+    return np.array(ImageEnhance.Brightness(Image.fromarray(picture)).enhance(0.6))
+
+
+def cropped(picture, share=0.10):
+    height, width = picture.shape[:2]
+    top, left = int(height * share / 2), int(width * share / 2)
+    return picture[top : height - top, left : width - left]
+
+
+@pytest.mark.parametrize("change", [lambda p: p, jpeg, halved, doubled, brighter, darker, cropped])
+def test_copies_of_real_photographs_are_found_first(engine, change):
+    for number, picture in enumerate(photographs()):
+        hits = engine.search(query(change(picture)), limit=5)
+        assert hits and hits[0].title == f"Photograph {number}"
+
+
+def test_an_unchanged_copy_has_no_distance_and_its_thumbnail_looks_alike(engine):
+    picture = photographs()[0]
+    hit = engine.search(query(picture), limit=1)[0]
+    assert hit.distance == 0.0 and hit.link == "https://generated.example/0"
+    height, width = hit.picture.shape[:2]
+    assert max(height, width) == 256
+    small = np.array(Image.fromarray(picture).resize((width, height)), dtype=float)
+    assert np.abs(small - hit.picture).mean() < 12
+
+
+def test_mirrored_copies_and_other_pictures_are_not_found(engine):
+    """What it does not do, kept here so that the documentation stays true."""
+    mirrored = [engine.search(query(picture[:, ::-1]), limit=1) for picture in photographs()]
+    assert sum(bool(hits) and hits[0].title == f"Photograph {n}" for n, hits in enumerate(mirrored)) <= 8
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    assert engine.search(query(noise), limit=5) == ()
+
+
+def test_bits_say_where_it_becomes_brighter():
+    ramp = np.repeat(np.arange(240, dtype=np.uint8)[None, :, None], 240, axis=0).repeat(3, axis=2)
+    bits = np.unpackbits(dhash(ramp).astype("<u8").view(np.uint8))[:BITS]
+    assert bits[:121].all(), "brighter from left to right everywhere"
+    assert not bits[121:].any(), "equally bright from top to bottom"
+    turned = np.unpackbits(dhash(np.ascontiguousarray(ramp.transpose(1, 0, 2))).astype("<u8").view(np.uint8))[:BITS]
+    assert turned[121:].all() and not turned[:121].any()
+
+
+@given(arrays(np.uint64, st.tuples(st.just(WORDS), st.integers(1, 20))), arrays(np.uint64, (WORDS,)))
+def test_distances_count_bits(hashes, wanted):
+    expected = [sum((int(a) ^ int(b)).bit_count() for a, b in zip(column, wanted, strict=True)) for column in hashes.T]
+    assert differing_bits(hashes, wanted).tolist() == expected
+
+
+@given(arrays(np.uint64, st.integers(1, 50)))
+def test_counting_for_old_numpy_is_the_same(words):
+    assert _count_ones_portably(words).tolist() == [int(word).bit_count() for word in words]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 500, 3), (500, 1, 3), (3000, 2, 3), (11, 12, 3)])
+def test_pictures_of_any_shape_have_a_hash(shape, tmp_path):
+    picture = np.full(shape, 7, dtype=np.uint8)
+    assert near_distances(picture, [picture]) == [0.0]
+    write_picture_index([TitledPicture(title="odd", picture=picture)], tmp_path / "p.sqlite")
+    assert DhashEngine(path=str(tmp_path / "p.sqlite")).search(query(picture), limit=1)[0].title == "odd"
+
+
+def test_equally_near_pictures_come_in_their_order(tmp_path):
+    picture = photographs()[0]
+    write_picture_index([TitledPicture(title=str(n), picture=picture) for n in range(9)], tmp_path / "p.sqlite")
+    hits = DhashEngine(path=str(tmp_path / "p.sqlite")).search(query(picture), limit=4)
+    assert [hit.title for hit in hits] == ["0", "1", "2", "3"]
+
+
+def test_distances_of_pictures_are_those_in_the_index(engine):
+    pictures = photographs()
+    changed = query(cropped(pictures[4]))
+    hit = engine.search(changed, limit=1)[0]
+    distances = engine.distances(changed, [TitledPicture(title="", picture=picture) for picture in pictures])
+    assert distances[4] == hit.distance
+    assert distances.count(None) >= 24
+
+
+def test_an_index_built_again_is_the_same_also_in_another_process(index_path, tmp_path):
+    again = tmp_path / "again.sqlite"
+    write_picture_index(
+        [
+            TitledPicture(title=f"Photograph {n}", picture=p, link=f"https://generated.example/{n}")
+            for n, p in enumerate(photographs())
+        ],
+        again,
+    )
+    assert PictureIndex(again).fingerprint == PictureIndex(index_path).fingerprint
+    code = (
+        "import json, sys; from metis_gym.search.dhash_engine import DhashEngine;"
+        "from metis_gym.search import PictureQuery; from metis_envs.scenes.photographs import photograph;"
+        "q = PictureQuery(picture=photograph('cat', 'train')[20:], task_id='');"
+        "print(json.dumps([(h.title, h.distance) for h in DhashEngine(path=sys.argv[1]).search(q, limit=9)]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code, str(again)], env=environment, capture_output=True, check=True)
+    here = DhashEngine(path=str(index_path)).search(query(photograph("cat", "train")[20:]), limit=9)
+    assert json.loads(done.stdout) == [[hit.title, hit.distance] for hit in here]
+
+
+def test_max_distance_bounds_what_is_found(index_path):
+    strict, lax = (make_image_engine(f"dhash:path={index_path},max_distance={share}") for share in (0, 1))
+    picture = photographs()[5]
+    assert len(strict.search(query(picture), limit=50)) == 1
+    assert len(lax.search(query(picture), limit=50)) == len(photographs())
+    assert strict.parameters != lax.parameters
+    for wrong in (-0.1, 1.5):
+        with pytest.raises(ConfigError, match="from 0 to 1"):
+            make_image_engine(f"dhash:path={index_path},max_distance={wrong}")
+
+
+def test_wrong_files_are_refused(tmp_path, index_path):
+    with pytest.raises(SearchIndexError, match="there is no picture index"):
+        make_image_engine(f"dhash:path={tmp_path / 'none'}")
+    with pytest.raises(SearchIndexError, match="at least one picture"):
+        write_picture_index([], tmp_path / "p.sqlite")
+    with pytest.raises(ConfigError, match="not both"):
+        make_image_engine(f"dhash:path={index_path},collection=default")
+    with pytest.raises(ConfigError, match="Did you mean 'dhash'"):
+        make_image_engine("dhsh")
+
+
+def test_a_damaged_thumbnail_is_a_failed_search(index_path, tmp_path):
+    path = tmp_path / "p.sqlite"
+    data = index_path.read_bytes()
+    path.write_bytes(data.replace(b"\xff\xd8\xff\xe0", b"\x00\x00\x00\x00"))
+    with pytest.raises(SearchError, match="a thumbnail cannot be read"):
+        DhashEngine(path=str(path)).search(query(photographs()[0]), limit=1)
