@@ -29,6 +29,11 @@ TASKSETS: "Registry[Taskset]" = Registry(
     "taskset",
     {
         "charts": "metis_envs.families.charts:Charts",
+        "documents": "metis_envs.families.documents:Documents",
+        "counting": "metis_envs.families.counting:Counting",
+        "geometry": "metis_envs.families.geometry:Geometry",
+        "wordmaths": "metis_envs.families.wordmaths:Wordmaths",
+        "relations": "metis_envs.families.relations:Relations",
         "mixture": "metis_envs.mixture:mixture",
         "patches": "metis_envs.families.patches:Patches",
         "signs": "metis_envs.families.signs:Signs",
