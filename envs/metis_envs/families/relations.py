@@ -92,10 +92,16 @@ def _place(brief: Brief, words: str) -> tuple[list[Box], int]:
             break
         if box is None:
             boxes.clear()
-        elif all(abs(box[axis] - other[axis]) >= clear for other in boxes):
+        elif all(_is_apart(box, other, axis, clear) for other in boxes):
             boxes.append(box)
     ordered = sorted(range(len(boxes)), key=lambda index: boxes[index][axis])
     return boxes, ordered[place]
+
+
+def _is_apart(box: Box, other: Box, axis: int, clear: int) -> bool:
+    """Do both edges along the axis say the same about which comes first, and clearly?"""
+    near, far = box[axis] - other[axis], box[axis + 2] - other[axis + 2]
+    return min(near, far) >= clear or max(near, far) <= -clear
 
 
 def _around(boxes: list[Box]) -> Box:
