@@ -17,6 +17,7 @@ __all__ = ["Relations"]
 
 _LETTERS = "ABCDEFGHJKLMNPRSTUVXYZ"
 _FEWEST, _MOST = 3, 5
+_ATTEMPTS = 200
 _OPEN_ANSWERS = 8
 _CLEAR = 8
 """View pixels by which two objects must differ in the direction that is asked for."""
@@ -83,17 +84,16 @@ def _place(brief: Brief, words: str) -> tuple[list[Box], int]:
     """Boxes of which no two are hard to tell apart along the asked axis, and the index of the one that is asked for."""
     axis, place = _ORDERS[words]
     sides = FAR_SIDES if brief.hides else NEAR_SIDES
-    boxes: list[Box] = []
     wanted = int(brief.rng.integers(_FEWEST, _MOST + 1))
-    clear = _CLEAR * brief.canvas.factor
-    while len(boxes) < wanted:
-        box = free_box(brief.rng, brief.canvas, sides, boxes)
-        if box is None and len(boxes) >= _FEWEST:
-            break
-        if box is None:
-            boxes.clear()
-        elif all(_is_apart(box, other, axis, clear) for other in boxes):
-            boxes.append(box)
+    boxes: list[Box] = []
+    while len(boxes) < _FEWEST:  # begins anew in the rare case that the first objects leave no room for others
+        boxes = []
+        for _ in range(_ATTEMPTS):
+            box = free_box(brief.rng, brief.canvas, sides, boxes)
+            if box is None or len(boxes) == wanted:
+                break
+            if all(_is_apart(box, other, axis, _CLEAR * brief.canvas.factor) for other in boxes):
+                boxes.append(box)
     ordered = sorted(range(len(boxes)), key=lambda index: boxes[index][axis])
     return boxes, ordered[place]
 
