@@ -61,6 +61,12 @@ def open_the_way(paths: list[str]) -> None:
         os.close(fd)
 
 
+def _continue_in_child() -> None:
+    if child := os.fork():
+        _, status = os.waitpid(child, 0)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
 def be_alone() -> None:
     """Continue in namespaces in which there are no other processes and no network but the loopback.
 
@@ -68,9 +74,8 @@ def be_alone() -> None:
     """
     if _libc.unshare(_NEWNS | _NEWPID | _NEWNET | _NEWIPC):
         raise OSError(ctypes.get_errno(), "unshare: cannot make namespaces")
-    if child := os.fork():
-        _, status = os.waitpid(child, 0)
-        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+    _continue_in_child()  # the first process of the pid namespace, which ends with it
+    _continue_in_child()  # an ordinary one
     _mount(None, "/", None, _REC | _PRIVATE)
     _mount("proc", "/proc", "proc", 0)
     with socket.socket() as any_socket:
