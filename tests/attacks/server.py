@@ -11,7 +11,8 @@ from dataclasses import asdict
 from metis_gym.errors import MissingDependencyError, SandboxUnavailableError
 from tests.attacks.arena import GRACE, Arena
 from tests.attacks.catalogue import BY_NAME
-from tests.sandbox.available import start
+from tests.benchmarks.alternatives import ALTERNATIVES
+from tests.sandbox.available import TIERS, start
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
         name = request["backend"]
         try:
             if name not in arenas:
-                arenas[name] = Arena(start(name, GRACE))
+                arenas[name] = Arena(start(name, GRACE) if name in TIERS else ALTERNATIVES[name]())
             verdict = arenas[name].attack(BY_NAME[request["attack"]])
             answer = asdict(verdict)
         except (MissingDependencyError, SandboxUnavailableError) as error:
