@@ -54,7 +54,11 @@ class Arena:
         finally:
             session.close()
         breaches += [line for line in text.splitlines() if line.startswith(BREACH)]
-        breaches += self.ground.leaked(text) + self.ground.damage()
+        damage = self.ground.damage()
+        breaches += self.ground.leaked(text) + damage
+        if damage:  # a fresh one, or the next attacks would be blamed for it
+            self.ground.close()
+            self.ground = Ground()
         breaches += filter(None, [attack.judge(results[-1])])
         return Verdict(results[-1].status.value, breaches + self._aftermath())
 
