@@ -7,6 +7,7 @@ MetisError
 ├── InvalidActionError (TypeError)      an action that no model could have produced, such as a number
 ├── MissingDependencyError (ImportError)  an optional package is absent; the message holds the install command
 ├── TaskIdError (ValueError)            a task id that cannot be read, or was made by other versions
+├── TaskDataError (ValueError)          a file of tasks, or a row of it, that cannot be used
 ├── RecordingError                      a recorded run that cannot be written, read or replayed
 ├── NonFiniteError (ArithmeticError)    training met a NaN or an infinity; the message names what was not finite
 ├── SandboxUnavailableError             no isolation can be had on this machine: nothing was run
@@ -32,6 +33,7 @@ __all__ = [
     "SandboxUnavailableError",
     "SearchError",
     "SearchIndexError",
+    "TaskDataError",
     "TaskIdError",
     "UnknownNameError",
 ]
@@ -76,6 +78,10 @@ class NonFiniteError(MetisError, ArithmeticError):
 
 class TaskIdError(MetisError, ValueError):
     """A task id that cannot be read, or that was made by other versions of the generating packages."""
+
+
+class TaskDataError(MetisError, ValueError):
+    """A file of tasks, or a row of it, that cannot be used. The message names the file, the row and what is wrong."""
 
 
 class RecordingError(MetisError):

@@ -215,6 +215,7 @@ class Task:
         passages: What text search finds for this task besides its corpus: facts drawn afresh, so that none can be
             learned by heart.
         pictures: What image search finds for this task besides its index.
+        search_key: Key of this task in a prepared image-search cache.
     """
 
     task_id: str
@@ -233,6 +234,7 @@ class Task:
     tool_benefit: float | None = None
     passages: tuple[Passage, ...] = ()
     pictures: tuple[TitledPicture, ...] = ()
+    search_key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,17 +1,22 @@
-"""Become a user without rights, and run a command: `python plain_user.py command …`, as root.
+"""Become a user without rights, and run a command: `python plain_user.py [--alone] command …`, as root.
 
 A Python installed under a home folder of mode 700 cannot be executed by anybody else. So the command runs in a mount
 namespace of its own, in which closed folders on the way are replaced by open ones that hold only what is needed.
 """
 
 import ctypes
+import fcntl
 import os
+import socket
 import stat
+import struct
 import sys
 import sysconfig
 from pathlib import Path
 
 UID = 54321
+_NEWPID, _NEWNET, _NEWIPC = 0x20000000, 0x40000000, 0x08000000
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _NEWNS, _BIND, _REC, _PRIVATE = 0x00020000, 4096, 16384, 1 << 18
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -56,9 +61,33 @@ def open_the_way(paths: list[str]) -> None:
         os.close(fd)
 
 
+def _continue_in_child() -> None:
+    if child := os.fork():
+        _, status = os.waitpid(child, 0)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def be_alone() -> None:
+    """Continue in namespaces in which there are no other processes and no network but the loopback.
+
+    What is not contained can then harm nothing but the process that runs the attacks.
+    """
+    if _libc.unshare(_NEWNS | _NEWPID | _NEWNET | _NEWIPC):
+        raise OSError(ctypes.get_errno(), "unshare: cannot make namespaces")
+    _continue_in_child()  # the first process of the pid namespace, which ends with it
+    _continue_in_child()  # an ordinary one
+    _mount(None, "/", None, _REC | _PRIVATE)
+    _mount("proc", "/proc", "proc", 0)
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", _IFF_UP))
+
+
 def main(command: list[str]) -> None:
     """Open the way, give up all rights, run the command."""
     os.umask(0o022)
+    if command[0] == "--alone":
+        command = command[1:]
+        be_alone()
     open_the_way(needed_paths())
     os.setgroups([])
     os.setresgid(UID, UID, UID)

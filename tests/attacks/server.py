@@ -11,7 +11,8 @@ from dataclasses import asdict
 from metis_gym.errors import MissingDependencyError, SandboxUnavailableError
 from tests.attacks.arena import GRACE, Arena
 from tests.attacks.catalogue import BY_NAME
-from tests.sandbox.available import start
+from tests.benchmarks.alternatives import ALTERNATIVES
+from tests.sandbox.available import TIERS, start
 
 
 def main() -> None:
@@ -24,7 +25,8 @@ def main() -> None:
         name = request["backend"]
         try:
             if name not in arenas:
-                arenas[name] = Arena(start(name, GRACE))
+                is_ours = name in TIERS
+                arenas[name] = Arena(start(name, GRACE) if is_ours else ALTERNATIVES[name](), try_next=is_ours)
             verdict = arenas[name].attack(BY_NAME[request["attack"]])
             answer = asdict(verdict)
         except (MissingDependencyError, SandboxUnavailableError) as error:

@@ -15,22 +15,31 @@ from .tiers import Tier
 from .warmup import seed_generators
 from .worker import Worker
 
-__all__ = ["run_session"]
+__all__ = ["wait_and_run"]
 
 _CHANNEL, _PARCEL, _FIRST_OTHER = 3, 4, 5
 _OUT_OF_THE_WAY = 64
+_REQUEST_BYTES = 1 << 16
+_DESCRIPTORS = 4
 
 _worker = Worker()
 
 
-def run_session(tier: Tier, session: SessionSpec, fds: list[int]) -> None:
-    """Live as a session, in a process just forked from the zygote, until the host closes the channel.
+def wait_and_run(tier: Tier, link: socket.socket) -> None:
+    """Live as a session, in a process forked ahead of time by the zygote, until the host closes the channel.
 
     Args:
         tier: How to isolate it.
-        session: What was asked for.
-        fds: Channel, standard output, standard error, parcel.
+        link: Brings a `SessionSpec`, and with it channel, standard output, standard error and parcel.
     """
+    tier.begin()
+    data, fds, _, _ = socket.recv_fds(link, _REQUEST_BYTES, _DESCRIPTORS)
+    link.close()
+    if data:
+        _run_session(tier, SessionSpec.from_json(data.decode()), fds)
+
+
+def _run_session(tier: Tier, session: SessionSpec, fds: list[int]) -> None:
     _arrange(fds)
     os.setsid()
     channel = socket.socket(fileno=_CHANNEL)

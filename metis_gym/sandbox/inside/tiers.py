@@ -34,6 +34,10 @@ class Tier(Protocol):
         """Called in the zygote before each session is forked."""
         ...
 
+    def begin(self) -> None:
+        """What a new process can do towards its isolation before it knows which session it is to be."""
+        ...
+
     def confine(self, session: SessionSpec, channel: socket.socket, /) -> None:
         """Put the walls up around the calling process, a new session, for good.
 
@@ -67,6 +71,9 @@ class _Common:
             fd = os.open("self/statm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
             self._memory = privileges.memory_in_use(os.read(fd, 256).decode())
             os.close(fd)
+
+    def begin(self) -> None:
+        pass
 
     def user_of(self, session: SessionSpec) -> int | None:
         """The session's own user id; None to stay the host's user."""
@@ -182,12 +189,14 @@ class NamespaceTier(_Common):
         super().before_fork()
         namespaces.enter_own(self._own_pids)
 
-    def confine(self, session: SessionSpec, _channel: socket.socket) -> None:
-        user = self.user_of(session)
+    def begin(self) -> None:
         if self.spec.own_user_namespace:
             namespaces.unshare_user(self.proc)
             privileges.empty_bounding_set()  # which a new user namespace fills again
         namespaces.unshare_for_session()
+
+    def confine(self, session: SessionSpec, _channel: socket.socket) -> None:
+        user = self.user_of(session)
         owner = os.geteuid() if user is None or self.spec.keep_file_user else user
         group = os.getegid() if user is None else owner
         namespaces.private_folders(session.limits.disk_bytes, owner, group, self._kept)

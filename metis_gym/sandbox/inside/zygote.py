@@ -4,18 +4,20 @@ It trusts the host, which it talks to over a socket of its own; no session ever 
 does, and takes its sessions along.
 """
 
+import contextlib
 import json
 import os
 import select
 import signal
 import socket
 import traceback
+from dataclasses import dataclass
 from typing import NoReturn
 
 from . import tiers
 from .namespaces import PRIVATE, TEMPORARY, WORK
 from .privileges import die_with_parent
-from .spec import SessionSpec, ZygoteSpec
+from .spec import ZygoteSpec
 from .warmup import warm_up
 
 __all__ = ["main"]
@@ -100,6 +102,15 @@ def _report(control: socket.socket, message: dict[str, object]) -> None:
     control.send(json.dumps(message).encode())
 
 
+@dataclass(frozen=True)
+class _Spare:
+    """A child that waits to be told which session it is to be. Forking takes most of the time of opening one."""
+
+    pid: int
+    pidfd: int
+    link: socket.socket
+
+
 class _Zygote:
     """The loop: open sessions, notice their ends."""
 
@@ -109,6 +120,7 @@ class _Zygote:
         self._tier = tier
         self._children: dict[int, tuple[int, int]] = {}  # pidfd → session number, pid
         self._ends: dict[int, dict[str, object]] = {}
+        self._spare: _Spare | None = None
         self._poll = select.poll()
         for fd in (control.fileno(), host_fd):
             self._poll.register(fd, select.POLLIN)
@@ -116,6 +128,7 @@ class _Zygote:
     def serve(self) -> None:
         """Answer the host until it is gone."""
         while True:
+            self._prepare_spare()
             ready = [fd for fd, _ in self._poll.poll()]
             if self._host_fd in ready:
                 return
@@ -132,36 +145,50 @@ class _Zygote:
         request = json.loads(data)
         if "end_of" in request:
             _report(self._control, self._end_of(request["end_of"]))
-        else:
-            self._open(SessionSpec.from_json(data.decode()), fds)
+            return True
+        try:
+            self._open(request["number"], data, fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
         return True
 
-    def _open(self, session: SessionSpec, fds: list[int]) -> None:
+    def _open(self, number: int, data: bytes, fds: list[int]) -> None:
+        """Give a request to the spare child, and the host a handle that stays valid whatever becomes of the pid."""
         try:
-            self._tier.before_fork()
-            pid = os.fork()
+            spare = self._spare or self._fork_spare()
+            self._spare = None
+            with spare.link:
+                socket.send_fds(spare.link, [data], fds)
         except OSError as error:
             _report(self._control, {"error": f"{error}", "errno": error.errno})
-            pid = -1
+            return
+        self._children[spare.pidfd] = (number, spare.pid)
+        self._poll.register(spare.pidfd, select.POLLIN)
+        socket.send_fds(self._control, [json.dumps({"pid": spare.pid}).encode()], [spare.pidfd])
+
+    def _prepare_spare(self) -> None:
+        """Fork ahead, while nobody waits. When it fails, the next request tries again and reports it."""
+        if self._spare is None:
+            with contextlib.suppress(OSError):
+                self._spare = self._fork_spare()
+
+    def _fork_spare(self) -> _Spare:
+        self._tier.before_fork()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
         if pid == 0:
-            self._become_session(session, fds)
-        for fd in fds:
-            os.close(fd)
-        if pid > 0:
-            self._hand_over(session.number, pid)
+            ours.close()
+            self._control.close()
+            self._become_session(theirs)
+        theirs.close()
+        return _Spare(pid, os.pidfd_open(pid), ours)
 
-    def _hand_over(self, number: int, pid: int) -> None:
-        """Give the host a handle on the session, which stays valid whatever happens to the pid."""
-        pidfd = os.pidfd_open(pid)
-        self._children[pidfd] = (number, pid)
-        self._poll.register(pidfd, select.POLLIN)
-        socket.send_fds(self._control, [json.dumps({"pid": pid}).encode()], [pidfd])
-
-    def _become_session(self, session: SessionSpec, fds: list[int]) -> NoReturn:
-        from .session import run_session  # imported beforehand by `main`, once the libraries it needs were
+    def _become_session(self, link: socket.socket) -> NoReturn:
+        from .session import wait_and_run  # imported beforehand by `main`, once the libraries it needs were
 
         try:
-            run_session(self._tier, session, fds)
+            wait_and_run(self._tier, link)
         except BaseException:  # the boundary of a process: nothing may return into the zygote's loop
             traceback.print_exc()
             os._exit(1)

@@ -22,7 +22,7 @@ import socket
 attempt('udp', lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b'hello', ('127.0.0.1', G['udp'])))
 """,
 )
-add("names", "import socket\nattempt('resolve', socket.getaddrinfo, 'example.org', 80)")
+add("names", "import socket\nattempt('resolve', socket.getaddrinfo, 'localhost', 80)")
 add(
     "http", "import urllib.request\nattempt('http', urllib.request.urlopen, f\"http://127.0.0.1:{G['tcp']}/\", None, 1)"
 )
