@@ -80,7 +80,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
 
     ## Arguments
     * `taskset`: `"charts"`, `"patches:choices=2"`, `"signs+sums"`, or a mapping from such to weights.
-    * `tools`: names of tools; `prices`: price of a call by tool name, and of `"invalid"` calls (all 1 by default).
+    * `tools`: names of tools, None for those that the taskset's tasks are made for; `prices`: price of a call by tool
+      name, and of `"invalid"` calls (all 1 by default).
     * `dialect`: "metis", "qwen", "plain"; `reward`: a reward design such as `"hdpo"` or `"coupled:alpha=0.1"`.
     * `max_turns`: turns that may call tools; `calls_per_turn`: calls that run in one turn.
     * `view_size`: longest side of the views, pixels; `split`: "train" or "test".
@@ -106,7 +107,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self,
         *,
         taskset: TasksetSpec = "mixture",
-        tools: Sequence[str] = ("python",),
+        tools: Sequence[str] | None = None,
         dialect: str = "metis",
         reward: str = "accuracy",
         max_turns: int = 10,
@@ -141,8 +142,6 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self.dialect = DIALECTS.create(dialect)
         self.design = rewards.make(reward)
         self.grader = CascadeGrader()
-        settings = ToolSettings(sandbox=sandbox, text_engine=text_engine, image_engine=image_engine)
-        self.toolbox = self._make_toolbox(tools, dict(prices or {}), settings)
         options = {
             "answers": answers,
             "choices": choices,
@@ -157,6 +156,9 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         )
         if curriculum:
             self.taskset = PassRateCurriculum(self.taskset, pool=curriculum)
+        settings = ToolSettings(sandbox=sandbox, text_engine=text_engine, image_engine=image_engine)
+        wanted = self.taskset.tools if tools is None else tools
+        self.toolbox = self._make_toolbox(wanted, dict(prices or {}), settings)
         self.observation_space = spaces.Dict(
             {
                 "images": Pictures(Picture(_MAX_PICTURE_SIDE, _MAX_PICTURE_SIDE)),

@@ -10,7 +10,7 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -57,6 +57,9 @@ _PARAMETERS = re.compile(r"(,[a-z_]+=[^,/]*)+$")
 
 class Taskset(ABC):
     """A set of tasks."""
+
+    tools: tuple[str, ...] = ("python",)
+    """The tools that its tasks are made for: what an environment offers unless it is told otherwise."""
 
     @property
     @abstractmethod
@@ -106,6 +109,7 @@ class WeightedTaskset(Taskset):
                     f"the weight of {'+'.join(part.families)} must be a positive number, actually: {weight!r}"
                 )
         self.parts = tuple(part for part, _ in weighted)
+        self.tools = _united(part.tools for part in self.parts)
         weights = np.asarray([weight for _, weight in weighted], dtype=np.float64)
         self._thresholds = np.cumsum(weights / weights.sum())
 
@@ -125,6 +129,15 @@ class WeightedTaskset(Taskset):
             if part.knows(task_id):
                 return part.build(task_id)
         raise TaskIdError(f"task id {task_id!r} is of none of the families of this taskset: {', '.join(self.families)}")
+
+
+def _united(sets: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Each tool once, in the order of first mention.
+
+    >>> _united([("python",), ("python", "text_search")])
+    ('python', 'text_search')
+    """
+    return tuple(dict.fromkeys(tool for tools in sets for tool in tools))
 
 
 def make_taskset(spec: TasksetSpec, *, split: str, view_size: int, options: Mapping[str, Any] | None = None) -> Taskset:
@@ -231,7 +244,8 @@ class TaskCache:
 
 
 def _picture_bytes(task: Task) -> int:
-    return sum(image.source.nbytes + image.view.nbytes for image in task.images)
+    own = sum(image.source.nbytes + image.view.nbytes for image in task.images)
+    return own + sum(entry.picture.nbytes for entry in task.pictures)
 
 
 _cache = TaskCache(capacity_bytes=256 << 20)

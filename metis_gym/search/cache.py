@@ -208,7 +208,11 @@ class CachedImageEngine:
         Raises:
             SearchError: The engine failed.
         """
-        wanted = {"picture": picture_fingerprint(query.picture), "task_id": query.task_id}
+        wanted = {
+            "picture": picture_fingerprint(query.picture),
+            "task_id": query.task_id,
+            "search_key": query.search_key,
+        }
         key = _key(self.engine, wanted, limit)
         kept = self.cache.get(key, lambda: [_as_json(hit) for hit in self.engine.search(query, limit=limit)])
         return tuple(_as_hit(hit) for hit in kept)

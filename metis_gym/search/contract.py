@@ -58,10 +58,12 @@ class PictureQuery:
     Attributes:
         picture: The task's own picture, at full resolution.
         task_id: The task, for engines that look answers up by it.
+        search_key: The task's key in a prepared cache; empty if it has none.
     """
 
     picture: PictureArray
     task_id: str
+    search_key: str = ""
 
 
 class TextEngine(Protocol):

@@ -22,8 +22,8 @@ _LONGEST_WAIT_SECONDS = 1_800.0
 
 
 def log_note(note: str) -> None:
-    """The default way to tell: the log of this package, at level INFO."""
-    logging.getLogger("metis_gym.search").info(note)
+    """The default way to tell: the log of this package, at level WARNING, which is shown unless told otherwise."""
+    logging.getLogger("metis_gym.search").warning(note)
 
 
 def cache_folder(explicit: str | Path | None = None) -> Path:

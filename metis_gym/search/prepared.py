@@ -1,8 +1,8 @@
 """Image search out of a prepared file, in the format of the reference (arXiv 2604.08545) and MMSearch-R1.
 
 `{index: {"tool_returned_web_title": [title, …], "cached_images_path": [path or null, …]}}`. As there, results without a
-picture are left out. A task is looked up by its whole id, then by the id's last part (`extra_info.index` of the
-reference's training files): "file/train/fvqa_17@0a1b2c3d" by "fvqa_17".
+picture are left out. A task with a `search_key` (`extra_info.index` of the reference's training files) is looked up by
+that; another one by its whole id, then by the id's last part: "file/train/fvqa_17@0a1b2c3d" by "fvqa_17".
 """
 
 import hashlib
@@ -66,11 +66,11 @@ class PreparedEngine:
         Raises:
             SearchError: The file holds no entry for this task, or a picture cannot be read.
         """
-        index = query.task_id
-        if index not in self._entries:
-            index = query.task_id.rpartition("/")[2].partition("@")[0]
-        if index not in self._entries:
-            raise SearchError(f"{self._path} holds no results for task {query.task_id!r}, nor for {index!r}")
+        keys = [query.search_key] if query.search_key else [query.task_id, _last_part(query.task_id)]
+        index = next((key for key in keys if key in self._entries), None)
+        if index is None:
+            tried = " and ".join(map(repr, keys))
+            raise SearchError(f"{self._path} holds no results for task {query.task_id!r}, looked up by {tried}")
         return tuple(self._hit(index, title, path) for title, path in self._entries[index][:limit])
 
     def distances(self, query: PictureQuery, pictures: Sequence[TitledPicture]) -> None:  # noqa: ARG002
@@ -98,3 +98,7 @@ class PreparedEngine:
             return PictureHit(title=one_line(title), picture=decode_picture(self._folder / path))
         except UnreadablePictureError as error:
             raise SearchError(f"picture {path!r} of entry {index!r} cannot be read: {error}") from error
+
+
+def _last_part(task_id: str) -> str:
+    return task_id.rpartition("/")[2].partition("@")[0]

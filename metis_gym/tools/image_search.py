@@ -65,8 +65,9 @@ class ImageSearchSession(ToolSession):
             return _error(_NO_PICTURE)
         if self._was_called:
             return _error(_AGAIN)
-        query = PictureQuery(picture=self._task.images[0].source, task_id=self._task.task_id)
-        hits = search_pictures(self._engine, query, self._task.pictures, limit=_RESULTS)
+        task = self._task
+        query = PictureQuery(picture=task.images[0].source, task_id=task.task_id, search_key=task.search_key)
+        hits = search_pictures(self._engine, query, task.pictures, limit=_RESULTS)
         self._was_called = True
         return _result(hits)
 

@@ -1,12 +1,14 @@
 """The search tools inside the environment: what models read, what counts, what fails."""
 
 import dataclasses
+import json
 import pickle
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
+from PIL import Image
 
 import metis_gym  # noqa: F401 — registers the ids
 from metis_gym.errors import ConfigError, SearchError, SearchIndexError
@@ -41,6 +43,8 @@ def picture(seed):
 @TASKSETS.register("with_overlay")
 class WithOverlay(Taskset):
     """Tasks of `signs` that bring a passage and a copy of their picture; "bare" ones bring nothing."""
+
+    tools = ("text_search", "image_search")
 
     def __init__(self, *, split, view_size, bare=False):
         self._signs = make_taskset("signs:max_source=1344", split=split, view_size=view_size)
@@ -284,6 +288,31 @@ def test_engines_are_shared_within_a_process(engines):
 def test_wrong_engines_are_found_when_the_environment_is_made(arguments, error, message):
     with pytest.raises(error, match=message):
         gym.make("MetisVQA-v0", taskset="signs", **arguments)
+
+
+def test_an_environment_offers_the_tools_that_its_tasks_are_made_for(engines):
+    def offered(taskset, **others):
+        return tuple(gym.make("MetisVQA-v0", taskset=taskset, **engines, **others).unwrapped.toolbox.tools)
+
+    assert offered("with_overlay") == ("text_search", "image_search")
+    assert offered("signs") == ("python",)
+    assert offered("signs+with_overlay") == ("python", "text_search", "image_search")
+    assert offered("with_overlay", curriculum=2) == ("text_search", "image_search")
+    assert offered("with_overlay", tools=("python",)) == ("python",)
+    assert offered("with_overlay", tools=()) == ()
+
+
+def test_a_prepared_cache_is_asked_by_the_tasks_search_key(env, tmp_path):
+    (tmp_path / "results.json").write_text(
+        json.dumps({"fvqa_17": {"tool_returned_web_title": ["Big Ben"], "cached_images_path": ["ben.png"]}})
+    )
+    Image.fromarray(picture(1)).save(tmp_path / "ben.png")
+    tool = ImageSearchTool(image_engine=f"prepared:path={tmp_path / 'results.json'}")
+    task = dataclasses.replace(env.unwrapped.episode.task, pictures=())
+    found = tool.open(dataclasses.replace(task, search_key="fvqa_17"), seed=0).call({})
+    assert found.captions == ("Big Ben",)
+    with pytest.raises(SearchError, match="looked up by 'fvqa_18'"):
+        tool.open(dataclasses.replace(task, search_key="fvqa_18"), seed=0).call({})
 
 
 def test_opening_an_episode_looks_at_nothing(env):
