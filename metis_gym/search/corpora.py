@@ -38,7 +38,7 @@ class Collection(Protocol):
         """All pictures, in order."""
 
 
-CORPORA: Registry[Corpus] = Registry("corpus", {})
+CORPORA: Registry[Corpus] = Registry("corpus", {"default": "metis_envs.world.corpus:DefaultCorpus"})
 """Corpora by name."""
 
 COLLECTIONS: Registry[Collection] = Registry("picture collection", {})

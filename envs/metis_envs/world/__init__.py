@@ -1,0 +1,30 @@
+"""An invented world to search: things with names, facts that are drawn, pages about them, and pictures of them.
+
+Everything here is made up and says so by its links, which end in `.example`. The default corpus is written out of it,
+beside real text; families draw *fresh* things with the same words, so that what they ask about looks like what the
+corpus is full of, and stands in the task's overlay only:
+
+```python
+thing = draw_thing(rng, owner="train")  # never a thing of the corpus or of the other split
+fact = draw_fact(rng, thing)  # .question, .value, .attribute
+task = Task(..., question=fact.question, passages=pages_of_task(rng, thing, fact.attribute))
+```
+`passages` then hold the page that answers, a near-copy of it, a page that contradicts it and says that it is out of
+date, one that only chats, and pages about namesakes. `draw_landmark` draws a picture of a thing for image search.
+"""
+
+from metis_envs.world.kinds import KINDS, Attribute, Kind
+from metis_envs.world.pages import pages_of_task
+from metis_envs.world.things import OWNERS, Fact, Thing, draw_fact, draw_thing
+
+__all__ = [
+    "KINDS",
+    "OWNERS",
+    "Attribute",
+    "Fact",
+    "Kind",
+    "Thing",
+    "draw_fact",
+    "draw_thing",
+    "pages_of_task",
+]
