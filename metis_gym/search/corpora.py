@@ -41,7 +41,9 @@ class Collection(Protocol):
 CORPORA: Registry[Corpus] = Registry("corpus", {"default": "metis_envs.world.corpus:DefaultCorpus"})
 """Corpora by name."""
 
-COLLECTIONS: Registry[Collection] = Registry("picture collection", {})
+COLLECTIONS: Registry[Collection] = Registry(
+    "picture collection", {"default": "metis_envs.world.collection:DefaultCollection"}
+)
 """Picture collections by name."""
 
 

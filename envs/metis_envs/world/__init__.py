@@ -10,10 +10,15 @@ fact = draw_fact(rng, thing)  # .question, .value, .attribute
 task = Task(..., question=fact.question, passages=pages_of_task(rng, thing, fact.attribute))
 ```
 `passages` then hold the page that answers, a near-copy of it, a page that contradicts it and says that it is out of
-date, one that only chats, and pages about namesakes. `draw_landmark` draws a picture of a thing for image search.
+date, one that only chats, and pages about namesakes. Twins that share name and town do not exist.
+
+`draw_landmark(rng, thing.kind, width, height)` draws a picture of a thing; a second stream with the same seed draws it
+at another size, which image search recognises: one for the question, one, with `thing.name` as title, for the overlay's
+`pictures`. Unlike a name, a look says nothing about its owner: no two are alike.
 """
 
 from metis_envs.world.kinds import KINDS, Attribute, Kind
+from metis_envs.world.landmarks import draw_landmark
 from metis_envs.world.pages import pages_of_task
 from metis_envs.world.things import OWNERS, Fact, Thing, draw_fact, draw_thing
 
@@ -25,6 +30,7 @@ __all__ = [
     "Kind",
     "Thing",
     "draw_fact",
+    "draw_landmark",
     "draw_thing",
     "pages_of_task",
 ]

@@ -10,6 +10,7 @@ The generated part is the same everywhere; the real part is that of the installe
 
 import platform
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from metis_envs.world.real_text import python_passages
 from metis_envs.world.things import Thing, draw_thing
 from metis_gym.records import Passage
 
-__all__ = ["THINGS", "DefaultCorpus", "generated_passages"]
+__all__ = ["THINGS", "DefaultCorpus", "generated_passages", "generated_things"]
 
 GENERATION = 1
 """Raise this whenever any passage is written differently."""
@@ -60,13 +61,22 @@ def generated_passages(things: int = THINGS) -> Iterator[Passage]:
     Args:
         things: How many things they are about.
     """
-    rng = np.random.default_rng(_SEED)
-    drawn = []
-    for _ in range(things):
-        thing = draw_thing(rng, owner="corpus")
-        drawn.append(thing)
+    rng = np.random.default_rng([_SEED, 1])
+    drawn = list(islice(generated_things(), things))
+    for thing in drawn:
         yield from _pages_of(rng, thing)
     yield from _lists(drawn)
+
+
+def generated_things() -> Iterator[Thing]:
+    """The things of the corpus, always the same, without end; no two share name and town."""
+    rng = np.random.default_rng([_SEED, 0])
+    seen: set[str] = set()
+    while True:
+        thing = draw_thing(rng, owner="corpus")
+        if thing.full_name not in seen:
+            seen.add(thing.full_name)
+            yield thing
 
 
 def _pages_of(rng: np.random.Generator, thing: Thing) -> Iterator[Passage]:

@@ -92,7 +92,9 @@ def person_page(thing: Thing) -> Passage:
     return Passage(title=person, text=text, link=_link("people", person))
 
 
-def pages_of_task(rng: np.random.Generator, thing: Thing, asked: Attribute, *, namesakes: int = 2) -> tuple[Passage, ...]:
+def pages_of_task(
+    rng: np.random.Generator, thing: Thing, asked: Attribute, *, namesakes: int = 2
+) -> tuple[Passage, ...]:
     """What a task about a thing brings: the page that answers, in the midst of pages that do not.
 
     Args:

@@ -1,0 +1,108 @@
+"""The default picture collection: some six thousand pictures.
+
+Landmarks of the default corpus, drawn, with their names as titles; for every fifth a near-copy on another page, cropped
+or of another brightness; and pieces of the real photographs, titled as what they are.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+from PIL import Image
+
+from metis_envs.scenes.photographs import PHOTOGRAPHS, photograph
+from metis_envs.world.corpus import generated_things
+from metis_envs.world.landmarks import draw_landmark
+from metis_envs.world.names import choose
+from metis_envs.world.things import Thing
+from metis_gym.records import PictureArray, TitledPicture
+from metis_gym.tasksets import SPLITS
+
+__all__ = ["LANDMARKS", "DefaultCollection", "picture_of"]
+
+GENERATION = 1
+"""Raise this whenever any picture or title is made differently."""
+
+LANDMARKS = 4_000
+PIECES = 30
+"""Pieces of each split's part of each photograph."""
+
+_WIDTH, _HEIGHT = 256, 192
+_COPY_SHARE = 0.2
+_SEED = 20_260_102
+
+
+class DefaultCollection:
+    """The collection `default`.
+
+    Args:
+        landmarks: How many landmarks there are.
+        pieces: How many pieces of each split's part of each photograph.
+    """
+
+    def __init__(self, *, landmarks: int = LANDMARKS, pieces: int = PIECES) -> None:
+        self.landmarks, self.pieces = landmarks, pieces
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the pictures do."""
+        is_usual = (self.landmarks, self.pieces) == (LANDMARKS, PIECES)
+        return str(GENERATION) if is_usual else f"{GENERATION}-{self.landmarks}-{self.pieces}"
+
+    def pictures(self) -> Iterator[TitledPicture]:
+        """Landmarks with their copies first, then pieces of photographs.
+
+        Raises:
+            MissingDependencyError: The packages that ship the photographs are not installed.
+        """
+        rng = np.random.default_rng(_SEED)
+        pieces = list(_pieces(rng, self.pieces))  # first, so that a missing package is found at once
+        for thing in islice(generated_things(), self.landmarks):
+            picture = picture_of(thing, _WIDTH, _HEIGHT)
+            yield TitledPicture(title=f"{thing.name}, {thing.town}", picture=picture, link=_link("gallery", thing))
+            if rng.random() < _COPY_SHARE:
+                title = f"Postcard: the {thing.name} in {thing.town}"
+                yield TitledPicture(title=title, picture=_copied(rng, picture), link=_link("postcards", thing))
+        yield from pieces
+
+
+def picture_of(thing: Thing, width: int, height: int) -> PictureArray:
+    """The picture of a thing of the corpus; its look follows from its name and town.
+
+    Returns:
+        Shape (height, width, 3), uint8.
+    """
+    rng = np.random.default_rng(list(thing.full_name.encode()))
+    return draw_landmark(rng, thing.kind, width, height)
+
+
+def _copied(rng: np.random.Generator, picture: PictureArray) -> PictureArray:
+    """A little cropped, and a little brighter or darker."""
+    height, width = picture.shape[:2]
+    left, top = int(0.06 * width * rng.random()), int(0.06 * height * rng.random())
+    right, bottom = width - int(0.06 * width * rng.random()), height - int(0.06 * height * rng.random())
+    factor = choose(rng, (0.8, 0.9, 1.1, 1.2))
+    return np.clip(picture[top:bottom, left:right] * factor, 0, 255).astype(np.uint8)
+
+
+def _pieces(rng: np.random.Generator, count: int) -> Iterator[TitledPicture]:
+    for entry in PHOTOGRAPHS:
+        for split in SPLITS:
+            whole = photograph(entry.name, split)
+            for number in range(1, count + 1):
+                title = f"Photograph: {entry.name} ({entry.terms}), {split} piece {number}"
+                yield TitledPicture(title=title, picture=_piece(rng, whole), link=f"photographs:{entry.name}#{number}")
+
+
+def _piece(rng: np.random.Generator, whole: PictureArray) -> PictureArray:
+    height, width = whole.shape[:2]
+    share = 0.3 + 0.5 * rng.random()
+    wide, high = int(width * share), int(height * share)
+    left, top = int((width - wide) * rng.random()), int((height - high) * rng.random())
+    piece = Image.fromarray(whole[top : top + high, left : left + wide])
+    piece.thumbnail((_WIDTH, _WIDTH))
+    return np.array(piece, dtype=np.uint8)
+
+
+def _link(site: str, thing: Thing) -> str:
+    return f"https://{site}.example/{thing.full_name.casefold().replace(' ', '-')}"
