@@ -82,7 +82,8 @@ def _copied(rng: np.random.Generator, picture: PictureArray) -> PictureArray:
     left, top = int(0.06 * width * rng.random()), int(0.06 * height * rng.random())
     right, bottom = width - int(0.06 * width * rng.random()), height - int(0.06 * height * rng.random())
     factor = choose(rng, (0.8, 0.9, 1.1, 1.2))
-    return np.clip(picture[top:bottom, left:right] * factor, 0, 255).astype(np.uint8)
+    table = np.clip(np.arange(256) * factor, 0, 255).astype(np.uint8)
+    return np.asarray(table[picture[top:bottom, left:right]])
 
 
 def _pieces(rng: np.random.Generator, count: int) -> Iterator[TitledPicture]:

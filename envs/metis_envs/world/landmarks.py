@@ -85,7 +85,8 @@ def _sky(rng: np.random.Generator, width: int, height: int) -> Image.Image:
     clouds = (np.array([rng.random() for _ in range(_CLOUD_ROWS * _CLOUD_COLUMNS)]) - 0.5) * _CLOUD_DEPTH
     coarse = above + (below - above) * share + clouds.reshape(_CLOUD_ROWS, _CLOUD_COLUMNS, 1)
     small = Image.fromarray(np.clip(coarse, 0, 255).astype(np.uint8))
-    return small.resize((width, height), Image.Resampling.BILINEAR)
+    soft = small.resize((width // _SMOOTH, height // _SMOOTH), Image.Resampling.BILINEAR)
+    return soft.resize((width, height), Image.Resampling.NEAREST)  # it has no edges to be smoothed
 
 
 def _hills(rng: np.random.Generator, sky: Image.Image, horizon: float, land: Colour) -> None:
