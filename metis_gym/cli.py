@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "eval": ("metis_agents.commands:eval_command", "let an agent play episodes and print the table"),
     "gallery": ("metis_envs.gallery:gallery_command", "draw what the families look like"),
+    "index": ("metis_gym.search.commands:main", "build an index for text or image search, or search one"),
     "replay": ("metis_gym.replaying:replay_command", "play a recorded run again and report differences"),
     "sandbox": ("metis_gym.sandbox.commands:main", "what isolation this machine offers"),
 }

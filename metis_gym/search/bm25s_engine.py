@@ -31,7 +31,7 @@ class Bm25sEngine:
     """Finds passages in a local text index, which it reads into memory at its first search.
 
     Args:
-        path: An index of one's own, made by `metis-gym index text`.
+        path: An index of one's own, made by `metis-gym index build`.
         corpus: Name of a corpus that is built at its first use; taken when no path is given.
         folder: Where such a corpus is kept; None for the user's cache folder.
 

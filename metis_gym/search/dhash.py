@@ -21,7 +21,7 @@ WORDS = 4
 NEAR = 0.35
 """Share of differing bits up to which two pictures count as copies. Unrelated ones differ in about half."""
 
-_SAMPLED_SIDE = 1_024
+_SAMPLED_SIDE = 512
 _REDUCED_SIDE = 256
 
 Hashes = NDArray[np.uint64]
@@ -85,7 +85,8 @@ def _small_grey(picture: PictureArray) -> Image.Image:
     """A grey picture of a few hundred pixels: every n-th pixel of a large one, then averages of cells."""
     longest = max(picture.shape[:2])
     step = max(1, longest // _SAMPLED_SIDE)
-    sampled = Image.fromarray(np.ascontiguousarray(picture[step // 2 :: step, step // 2 :: step]))
+    top, left = (min(step // 2, length - 1) for length in picture.shape[:2])
+    sampled = Image.fromarray(np.ascontiguousarray(picture[top::step, left::step]))
     return sampled.reduce(max(1, longest // step // _REDUCED_SIDE)).convert("L")
 
 

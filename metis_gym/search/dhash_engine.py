@@ -24,7 +24,7 @@ class DhashEngine:
     """Finds near-duplicates of a picture.
 
     Args:
-        path: An index of one's own, made by `metis-gym index images`.
+        path: An index of one's own, made by `metis-gym index build`.
         collection: Name of a collection that is built at its first use; taken when no path is given.
         folder: Where such a collection is kept; None for the user's cache folder.
         max_distance: Largest share of differing bits that still counts as found. Unrelated pictures differ in about

@@ -28,7 +28,7 @@ class Fts5Engine:
     """Finds passages in a local text index.
 
     Args:
-        path: An index of one's own, made by `metis-gym index text`.
+        path: An index of one's own, made by `metis-gym index build`.
         corpus: Name of a corpus that is built at its first use; taken when no path is given.
         folder: Where such a corpus is kept; None for the user's cache folder.
 

@@ -38,7 +38,7 @@ class ReadOnlyFile:
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         if not path.is_file():
-            raise SearchIndexError(f"there is no {kind} {str(path)!r}. Build one with: metis-gym index --help")
+            raise SearchIndexError(f"there is no {kind} {str(path)!r}. Build one with: metis-gym index build --help")
         self.meta = self._read_meta()
         _open_files.add(self)
         weakref.finalize(self, _close_all, os.getpid(), self._idle)
