@@ -55,9 +55,9 @@ def read_passages(path: Path, on_broken: OnBroken = refuse) -> Iterator[Passage]
 
 
 def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Title, text and link, whatever they are; of Search-R1's form, the first line is the title.
+    r"""Title, text and link, whatever they are; of Search-R1's form, the first line is the title.
 
-    >>> _fields({"contents": '"Big Ben"\\nA bell.'})
+    >>> _fields({"contents": '"Big Ben"\nA bell.'})
     {'title': 'Big Ben', 'text': 'A bell.', 'link': ''}
     """
     title, text = row.get("title"), row.get("text")

@@ -55,8 +55,8 @@ class DefaultCollection:
         Raises:
             MissingDependencyError: The packages that ship the photographs are not installed.
         """
-        rng = np.random.default_rng(_SEED)
-        pieces = list(_pieces(rng, self.pieces))  # first, so that a missing package is found at once
+        pieces = list(_pieces(np.random.default_rng([_SEED, 0]), self.pieces))  # first: a package may be missing
+        rng = np.random.default_rng([_SEED, 1])
         for thing in islice(generated_things(), self.landmarks):
             picture = picture_of(thing, _WIDTH, _HEIGHT)
             yield TitledPicture(title=f"{thing.name}, {thing.town}", picture=picture, link=_link("gallery", thing))
