@@ -20,11 +20,11 @@ from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.view import box_view
 from metis_gym.errors import ConfigError, TaskIdError
 from metis_gym.grading.choice import LETTERS
-from metis_gym.records import AnswerKind, Box, GoldAnswer, Necessity, PictureArray, Task, TaskImage, ToolCall
+from metis_gym.records import AnswerKind, Box, GoldAnswer, Necessity, Passage, PictureArray, Task, TaskImage, TitledPicture, ToolCall
 from metis_gym.registries import format_spec, parse_spec
 from metis_gym.tasksets import SPLITS, Taskset
 
-__all__ = ["GENERATION", "Blueprint", "Brief", "Family", "versions_fingerprint"]
+__all__ = ["GENERATION", "Blueprint", "Brief", "Family", "Overlay", "SearchFamily", "versions_fingerprint"]
 
 GENERATION = 1
 """Raise this whenever any family draws anything differently: task ids carry it."""
@@ -62,6 +62,19 @@ class Brief:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Overlay:
+    """What a task brings for the search tools to find; see `metis_gym.search`.
+
+    Attributes:
+        passages: For text search.
+        pictures: For image search.
+    """
+
+    passages: tuple[Passage, ...] = ()
+    pictures: tuple[TitledPicture, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Blueprint:
     """A task before its answer is drawn.
 
@@ -75,6 +88,8 @@ class Blueprint:
         notes: What the picture is made of.
         explanation: The shortest solution in words.
         kind: How an open answer is compared.
+        overlay: What the task brings for the search tools, given the index of its answer and its picture.
+        searches: The searches of the shortest solution; without any, it is a look at the focus.
     """
 
     question: str
@@ -86,6 +101,8 @@ class Blueprint:
     explanation: str
     focus: Box | None = None
     kind: AnswerKind = AnswerKind.TEXT
+    overlay: Callable[[int, PictureArray], Overlay] = lambda _index, _source: Overlay()
+    searches: tuple[ToolCall, ...] = ()
 
     def render(self, index: int) -> PictureArray:
         """The source picture for the answer of an index, shape (height, width, 3); the caller's own."""
@@ -175,6 +192,7 @@ class Family(Taskset):
         source = blueprint.render(index)
         is_choice, focus = brief.choices > 0, blueprint.focus or blueprint.region
         letters = tuple(LETTERS[: len(blueprint.answers)])
+        overlay = blueprint.overlay(index, source)
         alternatives = letters if is_choice else blueprint.answers
         return Task(
             task_id=task_id,
@@ -185,11 +203,13 @@ class Family(Taskset):
             options=blueprint.answers if is_choice else (),
             necessity=brief.necessity,
             ability=self.ability,
-            solution=(_crop_call(focus),) if brief.hides else (),
+            solution=(blueprint.searches or (_crop_call(focus),)) if brief.hides else (),
             explanation=blueprint.explanation,
             region=focus,
             alternatives=alternatives,
             notes=blueprint.notes,
+            passages=overlay.passages,
+            pictures=overlay.pictures,
         )
 
     def answer_index(self, seed: int, answers: int) -> int:
@@ -254,6 +274,22 @@ class Family(Taskset):
                 f"which may draw it differently. Leave out '@{versions}' to draw it anyway."
             )
         return _family_of(type(self), parts[1], int(parts[2]), tuple(sorted(parameters.items()))), int(parts[3])
+
+
+class SearchFamily(Family):
+    """A family whose `required` tasks are decided by what their overlay says, and by nothing in the picture.
+
+    Not even a crop helps: the sources of all answers are the same. So they are as small as they may be.
+    """
+
+    ability: ClassVar[str] = "search"
+    tools = ("python", "text_search")
+
+    def _smallest_factor(self) -> int:
+        return _SMALLEST_FACTOR
+
+    def _factors(self, smallest: int) -> list[int]:
+        return super()._factors(smallest)[:1]
 
 
 _DEFAULTS: dict[str, Any] = {"answers": "mixed", "choices": 4, "required_share": 0.5, "max_source": _LARGEST_SOURCE}
