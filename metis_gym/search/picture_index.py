@@ -140,6 +140,6 @@ def _to_jpeg(picture: PictureArray) -> bytes:
 def _from_jpeg(data: bytes, path: Path) -> PictureArray:
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            return np.array(image.convert("RGB"), dtype=np.uint8)
+            return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
     except (OSError, ValueError, SyntaxError) as error:
         raise SearchError(f"the picture index {path} is damaged: a thumbnail cannot be read ({error})") from error
