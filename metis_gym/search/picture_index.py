@@ -2,7 +2,7 @@
 
 ```
 meta(key, value)                                 kind, fingerprint, pictures
-pictures(id, title, link, thumbnail)             a JPEG of at most 256 px a side
+pictures(id, title, link, thumbnail)             a JPEG of at most 192 px a side
 hashes(bits)                                     all hashes in one row: N × 32 bytes, little-endian
 ```
 Pictures have their place in the collection as id, from 1 on. A file is written once and never changed.
@@ -30,7 +30,7 @@ KIND = "picture index"
 FORMAT = 1
 """Raise this whenever hashes or thumbnails are made differently: fingerprints carry it."""
 
-_THUMBNAIL_SIDE = 256
+_THUMBNAIL_SIDE = 192
 _JPEG_QUALITY = 80
 _SCHEMA = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
