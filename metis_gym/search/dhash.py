@@ -21,9 +21,7 @@ WORDS = 4
 NEAR = 0.35
 """Share of differing bits up to which two pictures count as copies. Unrelated ones differ in about half."""
 
-_BLOCK = 8_192  # hashes that are compared at once: few enough to stay in a processor's cache
 _SAMPLED_SIDE = 384
-_REDUCED_SIDE = 96
 
 Hashes = NDArray[np.uint64]
 
@@ -62,10 +60,8 @@ def differing_bits(hashes: Hashes, query: Hashes) -> NDArray[np.uint8]:
         Shape (N,), uint8.
     """
     differing = np.zeros(hashes.shape[1], dtype=np.uint8)  # 242 at most
-    for start in range(0, len(differing), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        for word, wanted in zip(hashes, query, strict=True):
-            differing[block] += _count_ones(word[block] ^ wanted)
+    for word, wanted in zip(hashes, query, strict=True):
+        differing += _count_ones(word ^ wanted)
     return differing
 
 
@@ -85,15 +81,14 @@ def near_distances(
 
 
 def _small_grey(picture: PictureArray) -> Image.Image:
-    """A grey picture of about `_REDUCED_SIDE` pixels a side: every n-th pixel of a large one, then averages.
+    """A grey picture of at most `_SAMPLED_SIDE` pixels a side: every n-th pixel of a large one.
 
     Some hundred samples of each cell are enough for its average, and reading every pixel would take most of a search.
     """
     step = -(-max(picture.shape[:2]) // _SAMPLED_SIDE)
     top, left = (min(step // 2, length - 1) for length in picture.shape[:2])
     channels = [picture[top::step, left::step, channel] for channel in range(3)]  # three times faster than all at once
-    grey = Image.fromarray(np.stack(channels, axis=-1)).convert("L")
-    return grey.reduce(max(1, max(grey.size) // _REDUCED_SIDE))
+    return Image.fromarray(np.stack(channels, axis=-1)).convert("L")
 
 
 def _count_ones_portably(words: Hashes) -> NDArray[np.uint8]:
