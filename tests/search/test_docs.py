@@ -40,10 +40,17 @@ def test_the_engine_of_ones_own_works(small_defaults, tmp_path):
     assert [hit.snippet for hit in scope["engine"].search("What does a mill do?", limit=3)] == ["grinds flour"]
 
 
+def ships(engines, name):
+    """Other tests register engines of their own."""
+    return engines.get(name).__module__.startswith("metis_gym.")
+
+
 def test_every_engine_is_in_the_table():
     rows = [line for line in TEXT.splitlines() if line.startswith("| ")]
     named = {re.split(r'[:"]', cell.group(1))[0] for row in rows if (cell := re.match(r'\| `\w*=?"([^`]*)`', row))}
-    assert named == {*TEXT_ENGINES.names(), *IMAGE_ENGINES.names()} - {"glossary"}
+    assert named == {
+        name for engines in (TEXT_ENGINES, IMAGE_ENGINES) for name in engines.names() if ships(engines, name)
+    }
 
 
 def test_its_commands_are_understood(capsys):
