@@ -16,6 +16,7 @@ from typing import Any
 from metis_gym.errors import SearchIndexError
 from metis_gym.records import Passage, TitledPicture
 from metis_gym.search.decoding import UnreadablePictureError, decode_picture
+from metis_gym.search.retriever import read_contents
 
 __all__ = ["OnBroken", "read_passages", "read_pictures", "refuse"]
 
@@ -60,11 +61,10 @@ def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
     >>> _fields({"contents": '"Big Ben"\nA bell.'})
     {'title': 'Big Ben', 'text': 'A bell.', 'link': ''}
     """
-    title, text = row.get("title"), row.get("text")
-    contents = row.get("contents")
+    title, text, contents = row.get("title"), row.get("text"), row.get("contents")
     if isinstance(contents, str) and text is None:
-        title, _, text = contents.partition("\n")
-        title = title.strip('"')
+        read = read_contents(contents)
+        title, text = title or read.title, read.text
     return {"title": title, "text": text, "link": row.get("link") or ""}
 
 

@@ -2,7 +2,7 @@
 
 ```
 meta(key, value)                                 kind, fingerprint, pictures
-pictures(id, title, link, thumbnail)             a JPEG of at most 256 px a side
+pictures(id, title, link, thumbnail)             a JPEG of at most 192 px a side
 hashes(bits)                                     all hashes in one row: N × 32 bytes, little-endian
 ```
 Pictures have their place in the collection as id, from 1 on. A file is written once and never changed.
@@ -30,7 +30,7 @@ KIND = "picture index"
 FORMAT = 1
 """Raise this whenever hashes or thumbnails are made differently: fingerprints carry it."""
 
-_THUMBNAIL_SIDE = 256
+_THUMBNAIL_SIDE = 192
 _JPEG_QUALITY = 80
 _SCHEMA = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
@@ -140,6 +140,6 @@ def _to_jpeg(picture: PictureArray) -> bytes:
 def _from_jpeg(data: bytes, path: Path) -> PictureArray:
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            return np.array(image.convert("RGB"), dtype=np.uint8)
+            return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
     except (OSError, ValueError, SyntaxError) as error:
         raise SearchError(f"the picture index {path} is damaged: a thumbnail cannot be read ({error})") from error

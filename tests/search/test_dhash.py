@@ -88,7 +88,7 @@ def test_an_unchanged_copy_has_no_distance_and_its_thumbnail_looks_alike(engine)
     hit = engine.search(query(picture), limit=1)[0]
     assert hit.distance == 0.0 and hit.link == "https://generated.example/0"
     height, width = hit.picture.shape[:2]
-    assert max(height, width) == 256
+    assert max(height, width) == 192
     small = np.array(Image.fromarray(picture).resize((width, height)), dtype=float)
     assert np.abs(small - hit.picture).mean() < 12
 

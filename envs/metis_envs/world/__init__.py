@@ -9,8 +9,9 @@ thing = draw_thing(rng, owner="train")  # never a thing of the corpus or of the 
 fact = draw_fact(rng, thing)  # .question, .value, .attribute
 task = Task(..., question=fact.question, passages=pages_of_task(rng, thing, fact.attribute))
 ```
+For a task whose answer is drawn last, `draw_values` gives the alternatives and `thing.with_fact` the thing of each.
 `passages` then hold the page that answers, a near-copy of it, a page that contradicts it and says that it is out of
-date, one that only chats, and pages about namesakes. Twins that share name and town do not exist.
+date, one that only chats, and pages about namesakes.
 
 `draw_landmark(rng, thing.kind, width, height)` draws a picture of a thing; a second stream with the same seed draws it
 at another size, which image search recognises: one for the question, one, with `thing.name` as title, for the overlay's
@@ -20,7 +21,7 @@ at another size, which image search recognises: one for the question, one, with 
 from metis_envs.world.kinds import KINDS, Attribute, Kind
 from metis_envs.world.landmarks import draw_landmark
 from metis_envs.world.pages import pages_of_task
-from metis_envs.world.things import OWNERS, Fact, Thing, draw_fact, draw_thing
+from metis_envs.world.things import OWNERS, Fact, Thing, draw_fact, draw_thing, draw_values
 
 __all__ = [
     "KINDS",
@@ -32,5 +33,6 @@ __all__ = [
     "draw_fact",
     "draw_landmark",
     "draw_thing",
+    "draw_values",
     "pages_of_task",
 ]

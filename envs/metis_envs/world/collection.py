@@ -27,7 +27,7 @@ LANDMARKS = 4_000
 PIECES = 30
 """Pieces of each split's part of each photograph."""
 
-_WIDTH, _HEIGHT = 256, 192
+_WIDTH, _HEIGHT = 192, 144
 _COPY_SHARE = 0.2
 _SEED = 20_260_102
 

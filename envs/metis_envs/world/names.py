@@ -41,7 +41,7 @@ def draw_head(rng: np.random.Generator) -> str:
     """The head of a name, such as "Halworth": one of some ten thousand.
 
     >>> draw_head(np.random.default_rng(1))
-    'Ralinbrook'
+    'Moroden'
     """
     return choose(rng, _BEGINNINGS) + choose(rng, _MIDDLES) + choose(rng, _ENDS)
 

@@ -6,7 +6,7 @@ no thing and no fact, without anyone keeping a list.
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from metis_envs.world.kinds import KINDS, Attribute, Kind
 from metis_envs.world.names import choose, draw_head, draw_town
 from metis_gym.errors import ConfigError
 
-__all__ = ["OWNERS", "Fact", "Thing", "draw_fact", "draw_thing", "owner_of"]
+__all__ = ["OWNERS", "Fact", "Thing", "draw_fact", "draw_thing", "draw_values", "owner_of"]
 
 OWNERS = ("corpus", "train", "test")
 """Who may draw a thing: the corpus, or the tasks of a split."""
 
+_ATTEMPTS = 100
 _SHARES = ("corpus", "corpus", "train", "test")
 
 
@@ -48,6 +49,10 @@ class Thing:
         """Its kind's entry in `KINDS`."""
         return KINDS[self.kind]
 
+    def with_fact(self, attribute: Attribute, value: str) -> "Thing":
+        """The same thing, but for one fact."""
+        return replace(self, facts={**self.facts, attribute.name: value})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
@@ -68,7 +73,7 @@ def owner_of(name: str) -> str:
     """Who may draw a thing of this name.
 
     >>> owner_of("Halworth Tower"), owner_of("Halworth Mill")
-    ('corpus', 'train')
+    ('test', 'corpus')
     """
     return _SHARES[zlib.crc32(name.encode()) % len(_SHARES)]
 
@@ -100,6 +105,20 @@ def draw_thing(
             break
     facts = {attribute.name: attribute.draw(rng) for attribute in KINDS[chosen].attributes}
     return Thing(name=name, kind=chosen, town=town or draw_town(rng), facts=facts)
+
+
+def draw_values(rng: np.random.Generator, attribute: Attribute, count: int) -> tuple[str, ...]:
+    """So many different values that an attribute could have, such as the options of a choice.
+
+    Raises:
+        ConfigError: It has not that many.
+    """
+    values: dict[str, None] = {}
+    for _ in range(_ATTEMPTS * count):
+        if len(values) == count:
+            return tuple(values)
+        values[attribute.draw(rng)] = None
+    raise ConfigError(f"{attribute.name!r} has not {count} different values")
 
 
 def draw_fact(rng: np.random.Generator, thing: Thing) -> Fact:

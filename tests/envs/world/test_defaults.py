@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -12,11 +13,12 @@ import numpy as np
 import pytest
 
 import metis_gym  # noqa: F401 — registers the ids
+from metis_envs.world import draw_fact, draw_thing, pages_of_task
 from metis_envs.world.collection import DefaultCollection, picture_of
 from metis_envs.world.corpus import DefaultCorpus, generated_passages, generated_things
 from metis_envs.world.real_text import library_passages, licence_passages, python_passages
 from metis_envs.world.things import owner_of
-from metis_gym.search import PictureQuery
+from metis_gym.search import PictureQuery, search_text
 from metis_gym.search.dhash_engine import DhashEngine
 from metis_gym.search.fts5 import Fts5Engine
 from metis_gym.search.picture_index import PictureIndex, write_picture_index
@@ -89,6 +91,21 @@ def test_a_fact_of_the_corpus_is_found_among_the_first_results(text_engine, numb
     thing = next(itertools.islice(generated_things(), number, None))
     hits = text_engine.search(f"the {thing.full_name}", limit=5)
     assert f"{thing.name}, {thing.town}" in {hit.title.removesuffix(" (copy)") for hit in hits}
+
+
+def test_the_page_that_answers_a_task_is_found_but_not_always_first(text_engine):
+    places = Counter()
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        thing = draw_thing(rng, owner="train")
+        fact = draw_fact(rng, thing)
+        hits = search_text(text_engine, fact.question, pages_of_task(rng, thing, fact.attribute), limit=10)
+        titles = [hit.title for hit in hits]
+        place = titles.index(f"{thing.name}, {thing.town}")
+        assert re.search(rf"\b{re.escape(fact.value)}\b", hits[place].snippet)
+        places[place] += 1
+    assert max(places) < 6
+    assert places[0] < 60
 
 
 def test_real_text_is_that_of_this_python():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metis_envs.world import KINDS, OWNERS, draw_fact, draw_landmark, draw_thing, pages_of_task
+from metis_envs.world import KINDS, OWNERS, draw_fact, draw_landmark, draw_thing, draw_values, pages_of_task
 from metis_envs.world.buildings import BUILDINGS
 from metis_envs.world.names import TOWNS
 from metis_envs.world.pages import list_page, near_copy, outdated_page, person_page
@@ -45,6 +45,24 @@ def test_facts_are_drawn_afresh():
     values = {draw_thing(stream(seed), owner="train", kind="tower").facts["height"] for seed in range(400)}
     # 18 to 240 m: 223 heights; 400 draws leave out a share of exp(-400/223) = 17 %.
     assert len(values) > 150
+
+
+@TIMELESS
+@given(SEEDS, st.sampled_from([attribute for kind in KINDS.values() for attribute in kind.attributes]))
+def test_alternatives_are_different_and_change_one_fact_only(seed, attribute):
+    rng = stream(seed)
+    values = draw_values(rng, attribute, 8)
+    assert len(set(values)) == 8
+    kind = next(name for name, kind in KINDS.items() if attribute in kind.attributes)
+    thing = draw_thing(rng, owner="train", kind=kind)
+    for value in values:
+        other = thing.with_fact(attribute, value)
+        assert other.facts == {**thing.facts, attribute.name: value} and other.full_name == thing.full_name
+
+
+def test_more_alternatives_than_there_are_is_told():
+    with pytest.raises(ConfigError, match="'material' has not 40 different values"):
+        draw_values(stream(0), KINDS["tower"].attribute("material"), 40)
 
 
 @pytest.mark.parametrize(
