@@ -20,7 +20,18 @@ from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.view import box_view
 from metis_gym.errors import ConfigError, TaskIdError
 from metis_gym.grading.choice import LETTERS
-from metis_gym.records import AnswerKind, Box, GoldAnswer, Necessity, Passage, PictureArray, Task, TaskImage, TitledPicture, ToolCall
+from metis_gym.records import (
+    AnswerKind,
+    Box,
+    GoldAnswer,
+    Necessity,
+    Passage,
+    PictureArray,
+    Task,
+    TaskImage,
+    TitledPicture,
+    ToolCall,
+)
 from metis_gym.registries import format_spec, parse_spec
 from metis_gym.tasksets import SPLITS, Taskset
 
@@ -135,7 +146,8 @@ class Family(Taskset):
     necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.NONE, Necessity.REQUIRED)
     smallest_view: ClassVar[int] = 224
     most_choices: ClassVar[int] = 8
-    square: ClassVar[bool] = False
+    aspects: ClassVar[tuple[float, ...]] = _ASPECTS
+    """Width by height of its pictures."""
 
     def __init__(
         self,
@@ -256,7 +268,7 @@ class Family(Taskset):
 
     def _draw_canvas(self, rng: np.random.Generator) -> Canvas:
         factor = int(rng.choice(self._factors(self._smallest_factor())))
-        aspect = 1.0 if self.square else float(rng.choice(_ASPECTS))
+        aspect = float(rng.choice(self.aspects)) if len(self.aspects) > 1 else self.aspects[0]
         short = _short_side(self.view_size, aspect)
         return Canvas(short, self.view_size, factor) if aspect < 1 else Canvas(self.view_size, short, factor)
 
@@ -283,6 +295,7 @@ class SearchFamily(Family):
     """
 
     ability: ClassVar[str] = "search"
+    aspects: ClassVar[tuple[float, ...]] = (1.0, 4 / 3, 3 / 2, 16 / 9)
     tools = ("python", "text_search")
 
     def _smallest_factor(self) -> int:

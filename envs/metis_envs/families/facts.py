@@ -6,7 +6,6 @@
 | required | the name, and something else: what is asked for stands in pages that only text search finds |
 """
 
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,10 +13,10 @@ import numpy as np
 from metis_envs.families.base import Blueprint, Brief, Overlay, SearchFamily
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.boards import BoardStyle, draw_board, fitting_board
-from metis_envs.world import Attribute, Thing, draw_fact, draw_thing, pages_of_task
+from metis_envs.world import Attribute, Thing, draw_fact, draw_thing, draw_values, pages_of_task
 from metis_gym.records import PictureArray, ToolCall
 
-__all__ = ["Facts", "different_values", "plaque_line"]
+__all__ = ["Facts", "plaque_line"]
 
 _OPEN_ANSWERS = 8
 """Every attribute has more values than that."""
@@ -32,14 +31,14 @@ class Facts(SearchFamily):
     """Heights, years, architects and the like of buildings that are named on a plaque."""
 
     name: ClassVar[str] = "facts"
-    smallest_view: ClassVar[int] = 320
+    smallest_view: ClassVar[int] = 384
 
     def plan(self, brief: Brief) -> Blueprint:
         """Draw a building with its facts; the value of the one that is asked for is left open."""
         rng = brief.rng
         thing = draw_thing(rng, owner=brief.split)
         asked = draw_fact(rng, thing)
-        values = different_values(rng, asked.attribute, brief.choices or _OPEN_ANSWERS)
+        values = draw_values(rng, asked.attribute, brief.choices or _OPEN_ANSWERS)
         texts = [_plaque(thing, line) for line in _last_lines(brief, thing, asked.attribute, values)]
         style = _PLAQUES[int(rng.integers(len(_PLAQUES)))]
         background = choose_background(rng, brief.canvas, brief.split)
@@ -51,7 +50,7 @@ class Facts(SearchFamily):
             draw_board(scene, board, texts[index])
 
         def overlay(index: int, _source: PictureArray) -> Overlay:
-            told = replace(thing, facts={**thing.facts, asked.attribute.name: values[index]})
+            told = thing.with_fact(asked.attribute, values[index])
             return Overlay(passages=pages_of_task(np.random.default_rng(page_seed), told, asked.attribute))
 
         on_plaque = f"the {thing.kind} named on the {style.name}"
@@ -69,14 +68,6 @@ class Facts(SearchFamily):
             overlay=overlay,
             searches=(ToolCall(name="text_search", arguments={"query": asked.question}),),
         )
-
-
-def different_values(rng: np.random.Generator, attribute: Attribute, count: int) -> tuple[str, ...]:
-    """Draw values of an attribute, all different."""
-    found: dict[str, None] = {}
-    while len(found) < count:
-        found.setdefault(attribute.draw(rng))
-    return tuple(found)
 
 
 def plaque_line(attribute: Attribute, value: str) -> str:

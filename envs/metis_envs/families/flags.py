@@ -41,7 +41,7 @@ class Flags(SearchFamily):
 
     name: ClassVar[str] = "flags"
     smallest_view: ClassVar[int] = 32
-    square: ClassVar[bool] = True
+    aspects: ClassVar[tuple[float, ...]] = (1.0,)
 
     def plan(self, brief: Brief) -> Blueprint:
         """Draw a town and where its flag is; the options are always in the same order, so that no reading is needed."""

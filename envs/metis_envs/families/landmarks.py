@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from metis_envs.families.base import Blueprint, Brief, Overlay, SearchFamily
-from metis_envs.families.facts import different_values, plaque_line
+from metis_envs.families.facts import plaque_line
 from metis_envs.scenes.boards import Board, BoardStyle, draw_board, fitting_board
-from metis_envs.world import Attribute, Thing, draw_fact, draw_landmark, draw_thing, pages_of_task
+from metis_envs.world import Attribute, Thing, draw_fact, draw_landmark, draw_thing, draw_values, pages_of_task
 from metis_gym.records import AnswerKind, PictureArray, TitledPicture, ToolCall
 
 __all__ = ["Landmarks"]
@@ -55,7 +55,7 @@ class Landmarks(SearchFamily):
     """Names and facts of buildings on postcards."""
 
     name: ClassVar[str] = "landmarks"
-    smallest_view: ClassVar[int] = 320
+    smallest_view: ClassVar[int] = 384
     tools = ("python", "image_search", "text_search")
 
     def plan(self, brief: Brief) -> Blueprint:
@@ -81,9 +81,7 @@ class Landmarks(SearchFamily):
             copy = TitledPicture(
                 title=f"{thing.name}, {thing.town}", picture=_copied(source, brightness), link=_link(thing)
             )
-            return Overlay(
-                passages=pages_of_task(np.random.default_rng(pages), thing, subject.asked), pictures=(copy,)
-            )
+            return Overlay(passages=pages_of_task(np.random.default_rng(pages), thing, subject.asked), pictures=(copy,))
 
         return Blueprint(
             question=subject.question,
@@ -126,11 +124,11 @@ def _name(rng: np.random.Generator, split: str, first: Thing, count: int) -> _Su
 def _fact(rng: np.random.Generator, split: str, first: Thing, count: int) -> _Subject:  # noqa: ARG001
     """Ask something about the building, without naming it."""
     fact = draw_fact(rng, first)
-    values = different_values(rng, fact.attribute, count)
+    values = draw_values(rng, fact.attribute, count)
     return _Subject(
         question=fact.attribute.question.format(thing=f"the {first.kind} on the postcard"),
         answers=values,
-        things=tuple(replace(first, facts={**first.facts, fact.attribute.name: value}) for value in values),
+        things=tuple(first.with_fact(fact.attribute, value) for value in values),
         lines=tuple(plaque_line(fact.attribute, value) for value in values),
         asked=fact.attribute,
         kind=fact.attribute.answer,

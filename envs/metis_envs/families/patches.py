@@ -53,7 +53,7 @@ class Patches(Family):
 
     name: ClassVar[str] = "patches"
     smallest_view: ClassVar[int] = 32
-    square: ClassVar[bool] = True
+    aspects: ClassVar[tuple[float, ...]] = (1.0,)
 
     def plan(self, brief: Brief) -> Blueprint:
         """Choose the place; the options are always in the same order, so that no reading is needed."""
