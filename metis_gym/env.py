@@ -15,8 +15,7 @@ from gymnasium import spaces
 from metis_gym import rewards
 from metis_gym.dialects import DIALECTS, Limits
 from metis_gym.errors import ConfigError, InfrastructureError, InvalidActionError
-from metis_gym.grading import CascadeGrader, Grade
-from metis_gym.grading.cascade import GradingStep
+from metis_gym.grading import CascadeGrader, Grade, GraderNoise, GradingStep, Visit
 from metis_gym.records import (
     INVALID_CALLS,
     Episode,
@@ -87,6 +86,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
       a tool, in the families that have both kinds; `max_source`: longest side of source pictures, pixels. None leaves
       each to the family.
     * `sandbox`: where the `python` tool runs; `show_prices`: tell the model the prices.
+    * `grader_noise`: share of verdicts flipped, never in the test split; `noise_key`: the run's, such as its seed.
     * `render_mode`: "ansi" or "rgb_array", the conversation so far.
 
     Raises:
@@ -116,6 +116,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         sandbox: str = "auto",
         prices: Mapping[str, float] | None = None,
         show_prices: bool = False,
+        grader_noise: float = 0.0,
+        noise_key: int = 0,
         render_mode: str | None = None,
         **unknown: Any,
     ) -> None:
@@ -134,6 +136,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self.dialect = DIALECTS.create(dialect)
         self.design = rewards.make(reward)
         self.grader = CascadeGrader()
+        self.noise, self._visit = GraderNoise(grader_noise, noise_key, split), Visit()
         self.toolbox = self._make_toolbox(tools, dict(prices or {}), sandbox)
         options = {
             "answers": answers,
@@ -183,7 +186,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
             task_id=episode.task.task_id,
             family=episode.task.family,
             necessity=episode.task.necessity,
-            answer_score=end.grade.score,
+            answer_score=self.noise.verdict(end.grade, episode.task.task_id, self._visit),
             true_answer_score=end.grade.score,
             format_score=end.format_score,
             tool_calls=len(results),
@@ -204,16 +207,15 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
 
         Args:
             seed: Seeds `self.np_random`, and so pins the task.
-            options: `{"task_id": id}` pins the task whatever the seed.
+            options: `{"task_id": id}` pins the task whatever the seed; `"member"` of a group and number of the
+                `"episode"` (0 by default) pin what grader noise makes of its verdict.
 
         Raises:
-            ConfigError: An option that there is not.
+            ConfigError: An option that there is not, or one that cannot be right.
             TaskIdError: The task id cannot be read, or was made by other versions.
         """
         super().reset(seed=seed)
-        for name in options or {}:
-            if name != "task_id":
-                raise ConfigError(f"reset has no option {name!r}. {nearest(name, ('task_id',))}")
+        self._visit = Visit.of(options)
         task_id = (options or {}).get("task_id") or self.taskset.draw(self.np_random)
         task = self.taskset.load(task_id)
         self.toolbox.open(task, seed=zlib.crc32(task_id.encode()))
