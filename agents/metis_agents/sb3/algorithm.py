@@ -1,6 +1,7 @@
 """HDPO as a stable-baselines3 algorithm (arXiv 2604.08545); with another reward design, that design's."""
 
 import io
+import math
 import pathlib
 from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar, cast
@@ -9,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
@@ -23,7 +24,7 @@ from metis_agents.sb3.rollouts import GroupCollector, Played, PolicyAdapter
 from metis_agents.sb3.seats import Returned
 from metis_gym import rewards
 from metis_gym.errors import ConfigError
-from metis_gym.metrics import summarise
+from metis_gym.metrics import means
 from metis_gym.rewards.contract import RewardDesign
 
 __all__ = ["HDPO"]
@@ -254,9 +255,9 @@ class HDPO(BaseAlgorithm):
     def _log(self, groups: list[list[Rollout[Played]]]) -> None:
         report = self.last_report
         assert report is not None, "a batch was learned from"
-        figures = summarise([rollout.outcome for group in groups for rollout in group])
-        for name in _LOGGED:
-            self.logger.record(f"rollout/{name}", figures[name].mean)
+        for name, value in means((rollout.outcome for group in groups for rollout in group), _LOGGED).items():
+            if not math.isnan(value):
+                self.logger.record(f"rollout/{name}", value)
         if self.ep_info_buffer:
             for name, key in (("ep_rew_mean", "r"), ("ep_len_mean", "l")):
                 self.logger.record(f"rollout/{name}", float(np.mean([info[key] for info in self.ep_info_buffer])))
@@ -270,11 +271,11 @@ class HDPO(BaseAlgorithm):
         self.logger.dump(step=self.num_timesteps)
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
-        if not progress_bar:
-            return super()._init_callback(callback)
-        bar = TimestepsBar()
-        bar.init_callback(self)
-        return CallbackList([super()._init_callback(callback), bar])
+        if progress_bar:
+            given = callback if isinstance(callback, list) else [callback]
+            callback = [one if isinstance(one, BaseCallback) else ConvertCallback(one) for one in given]
+            callback.append(TimestepsBar())
+        return super()._init_callback(callback)
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:  # noqa: ARG004
@@ -288,9 +289,7 @@ class HDPO(BaseAlgorithm):
         return ["policy", "policy.optimizer"], []
 
 
-def as_group_env(
-    env: Env, tasks: int | None = None, group_size: int | None = None, seed: int = 0
-) -> GroupVecEnv:
+def as_group_env(env: Env, tasks: int | None = None, group_size: int | None = None, seed: int = 0) -> GroupVecEnv:
     """Make a group environment of what was given, or check that it is the one that is wanted.
 
     Raises:

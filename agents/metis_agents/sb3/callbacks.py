@@ -1,8 +1,10 @@
 """Callbacks for `HDPO.learn`, in stable-baselines3's manner."""
 
+import warnings
 from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
+from tqdm import TqdmExperimentalWarning
 
 __all__ = ["StopAfterBatches", "TimestepsBar"]
 
@@ -27,7 +29,9 @@ class TimestepsBar(ProgressBarCallback):
     """The library's progress bar, for steps that not all sub-environments take."""
 
     def _on_training_start(self) -> None:
-        super()._on_training_start()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TqdmExperimentalWarning)
+            super()._on_training_start()
         self._shown = self.model.num_timesteps
 
     def _on_step(self) -> bool:

@@ -12,6 +12,7 @@ A direct answer is thus learned as well as the network can, however rarely it wi
 never-tool agent guesses, and so does the clone.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 
 from metis_agents.sb3.rollouts import action_logprobs
-from metis_agents.sb3.seats import Observations, make_from_spec
+from metis_agents.sb3.seats import Observations
 from metis_agents.scripted import AlwaysToolAgent, NeverToolAgent
 from metis_gym.records import Necessity, Task
 from metis_gym.rewards.parameters import check_parameters, number, whole
@@ -32,6 +33,7 @@ from metis_gym.rewards.parameters import check_parameters, number, whole
 __all__ = ["CloningConfig", "Demonstrations", "clone", "cold_start", "demonstrate"]
 
 _AFTER_CALL_RATE = 0.001
+_DECISION_WEIGHT = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ class CloningConfig:
         seed: Of tasks and order.
     """
 
-    tasks: int = whole(1500, low=1)
+    tasks: int = whole(2500, low=1)
     epochs: int = whole(12, low=1)
     batch_size: int = whole(32, low=1)
     lr: float = number(2e-3, above=0)
@@ -120,19 +122,24 @@ def demonstrate(env: gym.Env[Any, Any], tasks: int, seed: int) -> Demonstrations
     )
 
 
-def cold_start(policy: ActorCriticPolicy, env: gym.Env[Any, Any], config: CloningConfig) -> None:
+def cold_start(
+    policy: ActorCriticPolicy,
+    env_id: str = "MetisVQA-Discrete-v0",
+    config: CloningConfig | None = None,
+    **make_kwargs: Any,
+) -> None:
     """Demonstrate and clone, in place.
 
     Args:
         policy: What learns.
-        env: The environment that it will learn in; others like it are made.
+        env_id: The numeric environment.
         config: How.
+        **make_kwargs: For `gymnasium.make`.
     """
-    with_env = make_from_spec(env.spec)
-    demonstrations = demonstrate(with_env, config.tasks, config.seed)
-    choices = with_env.unwrapped.choices
-    with_env.close()
-    clone(policy, demonstrations, choices, config)
+    config = config or CloningConfig()
+    with contextlib.closing(gym.make(env_id, disable_env_checker=True, **make_kwargs)) as env:
+        inner: Any = env.unwrapped
+        clone(policy, demonstrate(env, config.tasks, config.seed), inner.choices, config)
 
 
 def clone(policy: ActorCriticPolicy, shown: Demonstrations, choices: int, config: CloningConfig) -> None:
@@ -169,7 +176,7 @@ def _loss(policy: ActorCriticPolicy, batch: Demonstrations, choices: int, config
     )
     cross_entropy = torch.nn.functional.cross_entropy
     return (
-        _decision_loss(before_BA, wanted_B, choices)
+        _DECISION_WEIGHT * _decision_loss(before_BA, wanted_B, choices)
         + cross_entropy(before_BA[:, choices:], calls_B - choices)
         + cross_entropy(before_BA[:, :choices], direct_B)
         + _decision_loss(after_BA, torch.full_like(wanted_B, _AFTER_CALL_RATE), choices)

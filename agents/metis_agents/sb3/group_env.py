@@ -17,6 +17,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
@@ -24,6 +25,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from metis_agents.sb3.seats import LocalSeats, Returned, Seats, WorkerSeats, make_from_spec
 from metis_gym.errors import ConfigError
 from metis_gym.registration import register_all
+from metis_gym.tasksets import Taskset
 
 __all__ = ["GroupVecEnv"]
 
@@ -61,11 +63,9 @@ class GroupVecEnv(VecEnv):
         _check_numbers(tasks=(tasks, 1), group_size=(group_size, 1), seed=(seed, 0), workers=(workers, 0))
         register_all()
         probe = gym.make(env, disable_env_checker=True, **make_kwargs) if isinstance(env, str) else env
-        _check_numeric(probe)
+        self.spec, self._taskset = _numeric_parts(probe)
         self.tasks, self.group_size, self.stream = tasks, group_size, seed
-        self.spec = probe.spec
         self._own_noise_key = "noise_key" not in self.spec.kwargs
-        self._taskset = probe.unwrapped.taskset
         self._rounds = np.zeros(tasks * group_size, dtype=np.int64)
         self._seats = self._take_seats(min(workers, tasks))
         self._actions: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
@@ -111,14 +111,16 @@ class GroupVecEnv(VecEnv):
         """Take the actions, one for each seat."""
         self._actions = np.asarray(actions)
 
-    def step_wait(self) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:  # type: ignore[override]
+    def step_wait(self) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """Step every seat; those that end start their next round."""
         returned = self.play(np.arange(self.num_envs), self._actions)
         dones = returned.terminated | returned.truncated
         over = np.flatnonzero(dones)
         observations = returned.observations
         for seat in over:
-            returned.infos[seat]["terminal_observation"] = {key: rows[seat].copy() for key, rows in observations.items()}
+            returned.infos[seat]["terminal_observation"] = {
+                key: rows[seat].copy() for key, rows in observations.items()
+            }
             returned.infos[seat]["TimeLimit.truncated"] = bool(returned.truncated[seat])
         if len(over):
             self._rounds[over] += 1
@@ -190,7 +192,8 @@ def _check_numbers(**numbers: tuple[Any, int]) -> None:
             raise ConfigError(f"Expect `{name}` to be a whole number of at least {least}, actually: {value!r}")
 
 
-def _check_numeric(env: gym.Env[Any, Any]) -> None:
+def _numeric_parts(env: gym.Env[Any, Any]) -> tuple[EnvSpec, Taskset]:
+    """What is needed to make more of this environment and to draw its tasks."""
     space = env.observation_space
     is_numeric = isinstance(space, spaces.Dict) and all(isinstance(part, spaces.Box) for part in space.values())
     if not is_numeric or not isinstance(env.action_space, spaces.Discrete):
@@ -198,5 +201,7 @@ def _check_numeric(env: gym.Env[Any, Any]) -> None:
             f"Expect an environment with a Dict of boxes and Discrete actions, such as MetisVQA-Discrete-v0, actually: "
             f"{space} and {env.action_space}"
         )
-    if env.spec is None or not hasattr(env.unwrapped, "taskset"):
-        raise ConfigError("Expect one of this package's environments, made by `gymnasium.make`, so that more can be made")
+    taskset = getattr(env.unwrapped, "taskset", None)
+    if env.spec is None or not isinstance(taskset, Taskset):
+        raise ConfigError("Expect one of this package's environments, made by `gymnasium.make`: more are to be made")
+    return env.spec, taskset

@@ -1,6 +1,7 @@
-"""A policy plays episodes of the test split; or answers only, to see what it knows without a tool."""
+"""A policy plays episodes of the test split; and answers only, to see what it knows without a tool."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from metis_agents.sb3.rollouts import ActionSampler, PolicyAdapter, Seen, action
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
 
-__all__ = ["play"]
+__all__ = ["play", "play_with_and_without"]
 
 _TASKS_AT_ONCE = 32
 
@@ -30,7 +31,7 @@ def play(
     """Sample episodes with a policy.
 
     Args:
-        policy: Who plays. Actions are drawn from it, as in training, not the likeliest taken.
+        policy: Who plays. Actions are drawn from it, as in training; the likeliest is not preferred.
         env_id: The numeric environment.
         tasks: How many tasks; the same seed gives the same ones.
         episodes_per_task: Episodes of each.
@@ -44,28 +45,55 @@ def play(
     Raises:
         ConfigError: There is nothing to play.
     """
+    return _play(policy, [answers_only], env_id, tasks, episodes_per_task, seed, make_kwargs)[0]
+
+
+def play_with_and_without(
+    policy: ActorCriticPolicy,
+    env_id: str = "MetisVQA-Discrete-v0",
+    *,
+    tasks: int = 256,
+    episodes_per_task: int = 4,
+    seed: int = 0,
+    **make_kwargs: Any,
+) -> tuple[tuple[Outcome, ...], tuple[Outcome, ...]]:
+    """`play` and `play(answers_only=True)` on the same tasks, each drawn once."""
+    with_tools, without = _play(policy, [False, True], env_id, tasks, episodes_per_task, seed, make_kwargs)
+    return with_tools, without
+
+
+def _play(
+    policy: ActorCriticPolicy,
+    answers_only: Sequence[bool],
+    env_id: str,
+    tasks: int,
+    episodes_per_task: int,
+    seed: int,
+    make_kwargs: dict[str, Any],
+) -> list[tuple[Outcome, ...]]:
     if tasks < 1 or episodes_per_task < 1:
         raise ConfigError(f"tasks and episodes_per_task must be at least 1, actually: {tasks}, {episodes_per_task}")
-    kwargs = {"split": "test", **make_kwargs}
     at_once = min(tasks, _TASKS_AT_ONCE)
+    kwargs = {"split": "test", **make_kwargs}
     env = GroupVecEnv(env_id, tasks=at_once, group_size=episodes_per_task, seed=seed, **kwargs)
-    sample = _answers(policy, env) if answers_only else PolicyAdapter(policy).sample
-    outcomes: list[Outcome] = []
+    choices = int(env.get_attr("choices", 0)[0])
+    samplers = [_answers(policy, choices) if only else PolicyAdapter(policy).sample for only in answers_only]
+    played: list[list[Outcome]] = [[] for _ in samplers]
     with contextlib.closing(env):
         for number in range(-(-tasks // at_once)):
-            rng = np.random.default_rng(np.random.SeedSequence([seed, number]))
-            groups = play_round(env, number, sample, rng, lambda _: None)
-            outcomes += [rollout.outcome for group in groups for rollout in group]
-    return tuple(outcomes[: tasks * episodes_per_task])
+            for sample, outcomes in zip(samplers, played, strict=True):
+                rng = np.random.default_rng(np.random.SeedSequence([seed, number]))
+                groups = play_round(env, number, sample, rng, lambda _: None)
+                outcomes += [rollout.outcome for group in groups for rollout in group]
+    return [tuple(outcomes[: tasks * episodes_per_task]) for outcomes in played]
 
 
-def _answers(policy: ActorCriticPolicy, env: GroupVecEnv) -> ActionSampler:
-    """Draws among the answers."""
-    choices = int(env.get_attr("choices", 0)[0])
+def _answers(policy: ActorCriticPolicy, choices: int) -> ActionSampler:
+    """Draws among the answers: the actions before the crops."""
 
     def sample(seen: Seen, rows: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.int64]:
         policy.set_training_mode(False)
-        logprobs = action_logprobs(policy, seen.of(rows)).detach().cpu().numpy()[:, :choices]
-        return draw(logprobs, rng)
+        logprobs = action_logprobs(policy, seen.of(rows)).detach().cpu().numpy()
+        return draw(logprobs[:, :choices], rng)
 
     return sample

@@ -25,8 +25,9 @@ _BYTES = 256
 class NumericExtractor(BaseFeaturesExtractor):
     """Features of the numeric view's observations: each picture, the text's bytes, the counts.
 
-    A picture becomes a grid of cells of 16 × 16 pixels, at most 8 × 8 of them. One cell is attended to: its features, and
-    where it is, are what is known of the picture. The text is read as a bag of bytes: enough to tell questions apart.
+    A picture becomes a grid of cells of 16 × 16 pixels, at most 8 × 8 of them. Four cells are attended to: their
+    features, and where they are, are what is known of the picture. The text is read as a bag of bytes: enough to tell
+    questions apart.
 
     Args:
         observation_space: That of `MetisVQA-Discrete-v0`.
@@ -48,9 +49,10 @@ class NumericExtractor(BaseFeaturesExtractor):
         image: Any = observation_space["image"]
         self.channels_first = is_image_space_channels_first(image)
         side = image.shape[-1] if self.channels_first else image.shape[0]
-        self.glances = nn.ModuleDict({name: Glance(side, width) for name in _PICTURES})
+        glances = {name: Glance(side, width) for name in _PICTURES}
+        self.glances = nn.ModuleDict(glances)
         self.text = nn.Sequential(nn.Linear(_BYTES, text_width), nn.LayerNorm(text_width))
-        self._features_dim = 2 * self.glances["image"].features + text_width + len(_COUNTS)
+        self._features_dim = sum(glance.features for glance in glances.values()) + text_width + len(_COUNTS)
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Features of shape (B, features_dim) of preprocessed observations, pictures in [0, 1]."""

@@ -23,7 +23,16 @@ from metis_agents.sb3.seats import Observations, Returned
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
 
-__all__ = ["ActionSampler", "GroupCollector", "Played", "PolicyAdapter", "Seen", "action_logprobs", "draw", "play_round"]
+__all__ = [
+    "ActionSampler",
+    "GroupCollector",
+    "Played",
+    "PolicyAdapter",
+    "Seen",
+    "action_logprobs",
+    "draw",
+    "play_round",
+]
 
 OnStep = Callable[[Returned], None]
 ActionSampler = Callable[["Seen", NDArray[np.intp], np.random.Generator], NDArray[np.int64]]
@@ -42,7 +51,9 @@ class Seen:
 
     def add(self, observations: Observations) -> NDArray[np.intp]:
         """Take in n observations; for each of them, its row among the different ones."""
-        columns = [np.ascontiguousarray(values).reshape(len(values), -1).view(np.uint8) for values in observations.values()]
+        columns = [
+            np.ascontiguousarray(values).reshape(len(values), -1).view(np.uint8) for values in observations.values()
+        ]
         flat = np.concatenate(columns, axis=1)
         rows = np.empty(len(flat), dtype=np.intp)
         for index, row in enumerate(flat):
@@ -204,7 +215,7 @@ class GroupCollector:
 
 def action_logprobs(policy: ActorCriticPolicy, observations: Observations) -> Tensor:
     """Log-probabilities of all actions, one row for each observation."""
-    distribution: Any = policy.get_distribution(obs_as_tensor(observations, policy.device))  # type: ignore[arg-type]
+    distribution: Any = policy.get_distribution(obs_as_tensor(observations, policy.device))
     logprobs: Tensor = distribution.distribution.logits  # torch's Categorical has normalised them
     return logprobs
 
@@ -217,7 +228,8 @@ def draw(logprobs_BA: NDArray[np.float32], rng: np.random.Generator) -> NDArray[
     """
     cumulative_BA = np.exp(logprobs_BA.astype(np.float64)).cumsum(axis=1)
     drawn_B1 = rng.random((len(logprobs_BA), 1)) * cumulative_BA[:, -1:]
-    return (cumulative_BA <= drawn_B1).sum(axis=1).clip(max=logprobs_BA.shape[1] - 1).astype(np.int64)
+    actions: NDArray[np.int64] = (cumulative_BA <= drawn_B1).sum(axis=1).clip(max=logprobs_BA.shape[1] - 1)
+    return actions
 
 
 def _mask(lengths: Sequence[int]) -> NDArray[np.bool_]:

@@ -185,8 +185,8 @@ class WorkerSeats:
             positions = np.flatnonzero(owners == worker)
             if len(positions) == 0:
                 continue
-            places = [self._places[numbers[position]] for position in positions]
-            share = () if each is None else ([each[position] for position in positions],)
+            places = [self._places[numbers[position]] for position in positions.tolist()]
+            share = () if each is None else ([each[position] for position in positions.tolist()],)
             self._pipes[worker].send((what, (places, *share, *arguments)))
             asked.append((positions, worker))
         return [(positions, self._receive(worker)) for positions, worker in asked]
@@ -217,7 +217,7 @@ def _work(pipe: Connection, spec: str, count: int) -> None:
             what, arguments = message
             try:
                 pipe.send((True, getattr(seats, what)(*arguments)))
-            except Exception as error:  # noqa: BLE001 — the one boundary: the asking process raises it
+            except Exception as error:  # the one boundary: the asking process raises it
                 pipe.send((False, error))
     seats.close()
 
