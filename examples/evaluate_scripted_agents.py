@@ -11,10 +11,8 @@ from PIL import Image
 
 from metis_agents.evaluate import compare_table, evaluate
 from metis_agents.scripted import SCRIPTED
-from metis_envs.gallery import contact_sheet
-from metis_gym.records import Necessity
+from metis_envs.gallery import contact_sheet, examples
 from metis_gym.registration import FAMILY_IDS
-from metis_gym.tasksets import make_taskset
 
 
 def main() -> None:
@@ -36,17 +34,8 @@ def main() -> None:
     print("\nPictures, one for each family:")
     for family in FAMILY_IDS.values():
         path = given.out / f"{family}.png"
-        Image.fromarray(contact_sheet(one_of_each(family))).save(path)
+        Image.fromarray(contact_sheet(examples(family), columns=1)).save(path)
         print(f"  {path}")
-
-
-def one_of_each(family: str) -> list:
-    """Tasks of a family: one that needs no tool and one that does, where there are both; else two that need none."""
-    taskset = make_taskset(family, split="test", view_size=448)
-    tasks = [taskset.load(taskset.task_id(seed)) for seed in range(8)]
-    needed = [task for task in tasks if task.necessity is Necessity.REQUIRED]
-    others = [task for task in tasks if task.necessity is Necessity.NONE]
-    return [others[0], needed[0]] if needed else others[:2]
 
 
 if __name__ == "__main__":

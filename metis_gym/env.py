@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium import spaces
 
 from metis_gym import rewards
+from metis_gym.curriculum import PassRateCurriculum
 from metis_gym.dialects import DIALECTS, Limits
 from metis_gym.errors import ConfigError, InfrastructureError, InvalidActionError
 from metis_gym.grading import CascadeGrader, Grade, GraderNoise, GradingStep, Visit
@@ -85,6 +86,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     * `answers`: "choice", "open" or "mixed"; `choices`: options of a choice; `required_share`: share of tasks that need
       a tool, in the families that have both kinds; `max_source`: longest side of source pictures, pixels. None leaves
       each to the family.
+    * `curriculum`: play a pool of so many tasks, and replace those that are always or never solved; 0 for fresh tasks.
     * `sandbox`: where the `python` tool runs; `show_prices`: tell the model the prices.
     * `grader_noise`: share of verdicts flipped, never in the test split; `noise_key`: the run's, such as its seed.
     * `render_mode`: "ansi" or "rgb_array", the conversation so far.
@@ -113,6 +115,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         choices: int | None = None,
         required_share: float | None = None,
         max_source: int | None = None,
+        curriculum: int = 0,
         sandbox: str = "auto",
         prices: Mapping[str, float] | None = None,
         show_prices: bool = False,
@@ -150,6 +153,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
             view_size=view_size,
             options={key: value for key, value in options.items() if value is not None},
         )
+        if curriculum:
+            self.taskset = PassRateCurriculum(self.taskset, pool=curriculum)
         self.observation_space = spaces.Dict(
             {
                 "images": Pictures(Picture(_MAX_PICTURE_SIDE, _MAX_PICTURE_SIDE)),
@@ -240,6 +245,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         is_over = self._end is not _RUNNING
         if is_over:
             self.toolbox.close()
+            self.taskset.report(self.outcome)
         observation = self._observe(turn.observation or _NO_MESSAGE, "")
         reward = self.design.reward(self.outcome) if is_over and self._end.scored else 0.0
         return observation, float(reward), self._end.terminated, self._end.truncated, self._info()

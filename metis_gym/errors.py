@@ -8,6 +8,7 @@ MetisError
 ├── MissingDependencyError (ImportError)  an optional package is absent; the message holds the install command
 ├── TaskIdError (ValueError)            a task id that cannot be read, or was made by other versions
 ├── StorageError                        a folder of results that cannot be written or read; what was finished is kept
+├── TaskDataError (ValueError)          a file of tasks, or a row of it, that cannot be used
 ├── RecordingError                      a recorded run that cannot be written, read or replayed
 ├── NonFiniteError (ArithmeticError)    training met a NaN or an infinity; the message names what was not finite
 ├── SandboxUnavailableError             no isolation can be had on this machine: nothing was run
@@ -30,6 +31,7 @@ __all__ = [
     "SandboxError",
     "SandboxUnavailableError",
     "StorageError",
+    "TaskDataError",
     "TaskIdError",
     "UnknownNameError",
 ]
@@ -78,6 +80,10 @@ class TaskIdError(MetisError, ValueError):
 
 class StorageError(MetisError):
     """A folder of results that cannot be written (no permission, a full disk) or read. What was finished is kept."""
+
+
+class TaskDataError(MetisError, ValueError):
+    """A file of tasks, or a row of it, that cannot be used. The message names the file, the row and what is wrong."""
 
 
 class RecordingError(MetisError):

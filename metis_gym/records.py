@@ -21,10 +21,12 @@ __all__ = [
     "Message",
     "Necessity",
     "Outcome",
+    "Passage",
     "PictureArray",
     "Role",
     "Task",
     "TaskImage",
+    "TitledPicture",
     "ToolCall",
     "ToolResult",
     "ToolStatus",
@@ -160,6 +162,36 @@ class Message:
     images: tuple[PictureArray, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A piece of text that text search can find.
+
+    Attributes:
+        title: Title of its page.
+        text: The text.
+        link: Address of its page; made up (`https://….example/…`) for generated text.
+    """
+
+    title: str
+    text: str
+    link: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TitledPicture:
+    """A picture that image search can find.
+
+    Attributes:
+        title: Title of the page it stands on.
+        picture: The picture.
+        link: Address of that page.
+    """
+
+    title: str
+    picture: PictureArray
+    link: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
     """One question about pictures, with everything that is known about it.
@@ -180,6 +212,10 @@ class Task:
             from these.
         notes: What a reader of the picture should be told, such as "mosaic of 6 photographs".
         tool_benefit: Measured gain of tools on this task, for designs that use it.
+        passages: What text search finds for this task besides its corpus: facts drawn afresh, so that none can be
+            learned by heart.
+        pictures: What image search finds for this task besides its index.
+        search_key: Key of this task in a prepared image-search cache.
     """
 
     task_id: str
@@ -196,6 +232,9 @@ class Task:
     alternatives: tuple[str, ...] = ()
     notes: str = ""
     tool_benefit: float | None = None
+    passages: tuple[Passage, ...] = ()
+    pictures: tuple[TitledPicture, ...] = ()
+    search_key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,10 +9,15 @@ _NUMERIC_ENTRY = "metis_gym.numeric:NumericToolUseEnv"
 
 FAMILY_IDS = {
     "MetisCharts-v0": "charts",
+    "MetisCounting-v0": "counting",
+    "MetisDocuments-v0": "documents",
+    "MetisGeometry-v0": "geometry",
     "MetisPatches-v0": "patches",
+    "MetisRelations-v0": "relations",
     "MetisSigns-v0": "signs",
     "MetisSpotting-v0": "spotting",
     "MetisSums-v0": "sums",
+    "MetisWordmaths-v0": "wordmaths",
 }
 """Id → taskset, for each family."""
 

@@ -6,6 +6,7 @@ task, draw its pictures once.
 """
 
 import math
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -15,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from metis_gym.errors import ConfigError, TaskIdError
-from metis_gym.records import Task
+from metis_gym.records import Outcome, Task
 from metis_gym.registries import Registry, parse_spec
 
 __all__ = ["SPLITS", "TASKSETS", "TaskCache", "Taskset", "TasksetSpec", "WeightedTaskset", "load_task", "make_taskset"]
@@ -29,7 +30,16 @@ TASKSETS: "Registry[Taskset]" = Registry(
     "taskset",
     {
         "charts": "metis_envs.families.charts:Charts",
+        "documents": "metis_envs.families.documents:Documents",
+        "counting": "metis_envs.families.counting:Counting",
+        "folder": "metis_gym.filesets.files:folder_taskset",
+        "geometry": "metis_envs.families.geometry:Geometry",
+        "wordmaths": "metis_envs.families.wordmaths:Wordmaths",
+        "relations": "metis_envs.families.relations:Relations",
+        "hub": "metis_gym.filesets.hub:hub_taskset",
+        "jsonl": "metis_gym.filesets.files:jsonl_taskset",
         "mixture": "metis_envs.mixture:mixture",
+        "parquet": "metis_gym.filesets.files:parquet_taskset",
         "patches": "metis_envs.families.patches:Patches",
         "signs": "metis_envs.families.signs:Signs",
         "spotting": "metis_envs.families.spotting:Spotting",
@@ -37,6 +47,12 @@ TASKSETS: "Registry[Taskset]" = Registry(
     },
 )
 """Tasksets by name; add one with `@TASKSETS.register("name")`. An entry takes `split`, `view_size` and its options."""
+
+
+FILE_TASKSETS = ("folder", "hub", "jsonl", "parquet")
+"""Tasksets that take a path: `"parquet:train.parquet"`, `"jsonl:tasks.jsonl,on_error=skip"`."""
+
+_PARAMETERS = re.compile(r"(,[a-z_]+=[^,/]*)+$")
 
 
 class Taskset(ABC):
@@ -59,9 +75,16 @@ class Taskset(ABC):
             TaskIdError: The id cannot be read, or was made by other versions.
         """
 
+    def knows(self, task_id: str) -> bool:
+        """Is this id one of this taskset's, as far as its beginning tells?"""
+        return task_id.partition("/")[0].partition(":")[0] in self.families
+
     def load(self, task_id: str) -> Task:
         """`build`, cached."""
         return _cache.get(self, task_id)
+
+    def report(self, outcome: Outcome) -> None:  # noqa: B027 — most tasksets learn nothing
+        """Hear how an episode of one of its tasks ended."""
 
 
 class WeightedTaskset(Taskset):
@@ -98,20 +121,10 @@ class WeightedTaskset(Taskset):
 
     def build(self, task_id: str) -> Task:
         """Let the part that knows the family make the task."""
-        family = family_of(task_id)
         for part in self.parts:
-            if family in part.families:
+            if part.knows(task_id):
                 return part.build(task_id)
-        raise TaskIdError(f"task id {task_id!r} is of family {family!r}; this taskset has: {', '.join(self.families)}")
-
-
-def family_of(task_id: str) -> str:
-    """The family at the beginning of a task id.
-
-    >>> family_of("patches:choices=2/train/64/17@0a1b2c3d")
-    'patches'
-    """
-    return task_id.partition("/")[0].partition(":")[0]
+        raise TaskIdError(f"task id {task_id!r} is of none of the families of this taskset: {', '.join(self.families)}")
 
 
 def make_taskset(spec: TasksetSpec, *, split: str, view_size: int, options: Mapping[str, Any] | None = None) -> Taskset:
@@ -133,15 +146,31 @@ def make_taskset(spec: TasksetSpec, *, split: str, view_size: int, options: Mapp
     weights = _weights(spec)
     parts = []
     for part, weight in weights.items():
-        name, parameters = parse_spec(part)
+        name, parameters = _read_part(part)
         merged = {**(options or {}), **parameters}
         parts.append((TASKSETS.create(name, split=split, view_size=view_size, **merged), weight))
     return parts[0][0] if len(parts) == 1 else WeightedTaskset(parts)
 
 
+def _read_part(part: str) -> tuple[str, dict[str, Any]]:
+    """A name and its parameters; what comes before the first `key=value` of a file is its path.
+
+    >>> _read_part("parquet:data/a,b.parquet,on_error=skip")
+    ('parquet', {'on_error': 'skip', 'path': 'data/a,b.parquet'})
+    """
+    name, _, rest = part.partition(":")
+    if name.strip() not in FILE_TASKSETS:
+        return parse_spec(part)
+    found = _PARAMETERS.search(rest)
+    path, parameters = (rest, "") if found is None else (rest[: found.start()], found.group(0)[1:])
+    if not path:
+        raise ConfigError(f"cannot read {part!r}: expected {name}:PATH or {name}:PATH,key=value")
+    return name.strip(), {**parse_spec(f"{name}:{parameters}")[1], "path": path}
+
+
 def _weights(spec: TasksetSpec) -> dict[str, float]:
     if isinstance(spec, str):
-        spec = spec.split("+")
+        spec = [spec] if spec.partition(":")[0].strip() in FILE_TASKSETS else spec.split("+")
     if isinstance(spec, Mapping):
         return {str(part): float(weight) for part, weight in spec.items()}
     if isinstance(spec, Sequence) and all(isinstance(part, str) for part in spec):

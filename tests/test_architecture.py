@@ -87,7 +87,7 @@ def test_files_are_short_and_modules_say_what_they_are(name):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_public_names_exist_and_examples_run(name):
-    if name.endswith("__main__") or ".sandbox.inside" in name:
+    if name.startswith(("metis_gym.sandbox.inside", "metis_gym.sandbox.boot")):
         pytest.skip("not imported on the host")
     module = importlib.import_module(name)
     for public in getattr(module, "__all__", ()):

@@ -1,22 +1,70 @@
-"""Contact sheets: what the model sees, what a crop shows, question and answer, for people to look at."""
+"""Contact sheets: what the model sees, what a crop shows, question and answer, for people to look at.
 
-from collections.abc import Sequence
+`metis-gym gallery` writes one sheet for each family.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from metis_envs.scenes.drawing import font
+from metis_gym.errors import ConfigError
 from metis_gym.records import Necessity, PictureArray, Task
+from metis_gym.registration import FAMILY_IDS
+from metis_gym.tasksets import make_taskset
 
-__all__ = ["contact_sheet"]
+__all__ = ["contact_sheet", "examples", "gallery_command"]
 
 _CELL, _MARGIN, _LINE = 448, 16, 20
+_LOOKED_AT = 8
+"""Tasks that are drawn to find one of each necessity."""
 _INK, _FAINT = (25, 25, 25), (110, 110, 110)
 _BADGES = {
     Necessity.NONE: ("no tool needed", (36, 130, 70)),
     Necessity.REQUIRED: ("tool required", (190, 60, 30)),
     Necessity.UNKNOWN: ("unknown", (110, 110, 110)),
 }
+
+
+def gallery_command(argv: Sequence[str]) -> int:
+    """Write a contact sheet for each family."""
+    parser = argparse.ArgumentParser(prog="metis-gym gallery", description="Draw what the families look like.")
+    parser.add_argument("families", nargs="*", default=[], help="families or tasksets (default: all families)")
+    parser.add_argument("--out", type=Path, default=Path("gallery"), help="folder (default: %(default)s)")
+    parser.add_argument("--each", type=int, default=2, help="tasks of each necessity (default: %(default)s)")
+    parser.add_argument("--split", default="test", help="train or test (default: %(default)s)")
+    given = parser.parse_args(argv)
+    given.out.mkdir(parents=True, exist_ok=True)
+    for name in given.families or FAMILY_IDS.values():
+        path = given.out / f"{name.partition(':')[0]}.png"
+        Image.fromarray(contact_sheet(examples(name, each=given.each, split=given.split))).save(path)
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def examples(taskset: str, *, each: int = 1, split: str = "test") -> list[Task]:
+    """The first tasks of each necessity that a taskset has, those that need no tool first.
+
+    Raises:
+        ConfigError: `each` is not positive, or the name is no taskset's.
+    """
+    if each < 1:
+        raise ConfigError(f"each must be at least 1, actually: {each}")
+    tasks = list(itertools.islice(_tasks(taskset, split), _LOOKED_AT * each))
+    kinds = (Necessity.NONE, Necessity.REQUIRED, Necessity.UNKNOWN)
+    return [task for kind in kinds for task in [t for t in tasks if t.necessity is kind][:each]]
+
+
+def _tasks(taskset: str, split: str) -> Iterator[Task]:
+    source = make_taskset(taskset, split=split, view_size=_CELL)
+    rng = np.random.default_rng(0)
+    while True:
+        yield source.build(source.draw(rng))
 
 
 def contact_sheet(tasks: Sequence[Task], columns: int = 2) -> PictureArray:

@@ -89,6 +89,11 @@ class RunResult:
 class SandboxSession(Protocol):
     """One isolated interpreter."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can run more code: False once it was closed, or once a run ended its process."""
+        ...
+
     def run(self, code: str, timeout: float | None = None) -> RunResult:
         """Run code; its variables stay for the next run.
 

@@ -10,6 +10,8 @@ from metis_gym.tools.base import Tool, ToolSession, check_arguments
 
 __all__ = ["Toolbox"]
 
+_LONGEST_NAME = 80
+
 
 class Toolbox:
     """A set of tools and, between `open` and `close`, their sessions.
@@ -64,7 +66,8 @@ class Toolbox:
         """
         tool = self._by_name.get(call.name)
         if tool is None and not call.problem:
-            return _invalid(call, f"There is no tool {call.name!r:.80}. {nearest(call.name[:80], tuple(self.tools))}")
+            name = call.name[:_LONGEST_NAME]
+            return _invalid(call, f"There is no tool {name!r}. {nearest(name, tuple(self.tools))}")
         if tool is None or call.problem:
             return _invalid(call, call.problem)
         arguments = tool.normalise(call.arguments)
@@ -93,4 +96,4 @@ class Toolbox:
 
 
 def _invalid(call: ToolCall, problem: str) -> ToolResult:
-    return ToolResult(name=call.name, status=ToolStatus.INVALID, output=problem)
+    return ToolResult(name=call.name[:_LONGEST_NAME], status=ToolStatus.INVALID, output=problem)

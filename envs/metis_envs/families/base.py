@@ -70,7 +70,8 @@ class Blueprint:
         answers: All answers that could be right, equally likely. For a choice these are the options, in their order.
         paint: Paints the scene without the deciding detail, shape (height, width, 3), uint8.
         draw_detail: Draws the detail that an answer, given by its index, has; in place, inside the region.
-        region: The deciding detail, in source pixels, on the cells.
+        region: All that `draw_detail` may change, in source pixels, on the cells.
+        focus: The part of it that has to be looked at; None for all of it.
         notes: What the picture is made of.
         explanation: The shortest solution in words.
         kind: How an open answer is compared.
@@ -83,6 +84,7 @@ class Blueprint:
     region: Box
     notes: str
     explanation: str
+    focus: Box | None = None
     kind: AnswerKind = AnswerKind.TEXT
 
     def render(self, index: int) -> PictureArray:
@@ -171,7 +173,7 @@ class Family(Taskset):
         blueprint, brief = self.blueprint(seed)
         index = self.answer_index(seed, len(blueprint.answers))
         source = blueprint.render(index)
-        is_choice = brief.choices > 0
+        is_choice, focus = brief.choices > 0, blueprint.focus or blueprint.region
         letters = tuple(LETTERS[: len(blueprint.answers)])
         alternatives = letters if is_choice else blueprint.answers
         return Task(
@@ -183,9 +185,9 @@ class Family(Taskset):
             options=blueprint.answers if is_choice else (),
             necessity=brief.necessity,
             ability=self.ability,
-            solution=(_crop_call(blueprint.region),) if brief.hides else (),
+            solution=(_crop_call(focus),) if brief.hides else (),
             explanation=blueprint.explanation,
-            region=blueprint.region,
+            region=focus,
             alternatives=alternatives,
             notes=blueprint.notes,
         )

@@ -17,10 +17,10 @@ from metis_envs.scenes.objects import OBJECT_COLOURS, OBJECTS, draw_object, labe
 from metis_envs.scenes.view import conceal
 from metis_gym.records import AnswerKind, Box, PictureArray
 
-__all__ = ["Spotting"]
+__all__ = ["FAR_SIDES", "NEAR_SIDES", "Spotting", "draw_label", "free_box"]
 
-_NEAR_SIDES = (66, 96)
-_FAR_SIDES = (17, 22)
+NEAR_SIDES = (66, 96)
+FAR_SIDES = (17, 22)
 """Sides of an object in view pixels; its label takes not quite half of it."""
 _MOST_OBJECTS = 7
 _MOST_NEAR = 3
@@ -88,11 +88,11 @@ class Spotting(Family):
             for thing in things:
                 draw_object(scene, thing.kind, thing.colour, thing.box)
             for thing, glyph in zip(others, others_glyphs, strict=True):
-                _draw_label(scene, thing, glyph, canvas)
+                draw_label(scene, thing.box, glyph, canvas, is_far=thing.is_far)
             return scene
 
         def draw_detail(scene: PictureArray, index: int) -> None:
-            _draw_label(scene, target, attribute.glyphs[answers[index]], canvas)
+            draw_label(scene, target.box, attribute.glyphs[answers[index]], canvas, is_far=brief.hides)
 
         return Blueprint(
             question=attribute.question.format(colour=target.colour, object=target.kind),
@@ -128,13 +128,14 @@ def _place_things(rng: np.random.Generator, canvas: Canvas, *, target_is_far: bo
     for (kind, colour), is_far in zip(chosen, are_far, strict=True):
         if not is_far and sum(not thing.is_far for thing in things) >= _MOST_NEAR:
             continue
-        box = _free_box(rng, canvas, _FAR_SIDES if is_far else _NEAR_SIDES, [thing.box for thing in things])
+        box = free_box(rng, canvas, FAR_SIDES if is_far else NEAR_SIDES, [thing.box for thing in things])
         if box is not None:
             things.append(_Thing(kind, colour, box, is_far))
     return things
 
 
-def _free_box(rng: np.random.Generator, canvas: Canvas, sides: tuple[int, int], taken: list[Box]) -> Box | None:
+def free_box(rng: np.random.Generator, canvas: Canvas, sides: tuple[int, int], taken: list[Box]) -> Box | None:
+    """A square box that keeps its distance from those that are taken; None where no place was found."""
     for _ in range(_ATTEMPTS):
         side = int(rng.integers(sides[0], sides[1] + 1))
         box = canvas.place(rng, side, side)
@@ -147,13 +148,13 @@ def _free_box(rng: np.random.Generator, canvas: Canvas, sides: tuple[int, int], 
     return None
 
 
-def _draw_label(scene: PictureArray, thing: _Thing, glyph: str, canvas: Canvas) -> None:
-    """White with dark ink on a near object; on a far one concealed, so that the view shows plain grey."""
-    left, top, right, bottom = label_box(thing.box, canvas.factor)
+def draw_label(scene: PictureArray, box: Box, glyph: str, canvas: Canvas, *, is_far: bool) -> None:
+    """Draw the label of an object: white with dark ink where it is near, concealed where it is far."""
+    left, top, right, bottom = label_box(box, canvas.factor)
     side = right - left
-    face = font("sans" if thing.is_far else "sans-bold", int(side * (0.52 if len(glyph) > 1 else 0.7)))
+    face = font("sans" if is_far else "sans-bold", int(side * (0.52 if len(glyph) > 1 else 0.7)))
     covered = ink(glyph, face, side, side)[:, :, None]
-    if thing.is_far:
+    if is_far:
         detail = np.repeat(covered * -_LABEL_INK, 3, axis=2)
         scene[top:bottom, left:right] = conceal(detail, _LABEL_GREY, canvas.factor)
         return

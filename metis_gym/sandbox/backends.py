@@ -1,0 +1,226 @@
+"""The backends that fork their sessions from a zygote: `namespace`, `landlock`, `unsafe`."""
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import Mapping, Sequence
+
+from metis_gym.errors import SandboxUnavailableError
+from metis_gym.records import PictureArray
+from metis_gym.sandbox.advice import NO_LINUX, three_ways_on
+from metis_gym.sandbox.contract import SandboxLimits
+from metis_gym.sandbox.execution import Guard, Pipe
+from metis_gym.sandbox.folders import SessionFolders
+from metis_gym.sandbox.guards import FolderGuard, ThreadWatch
+from metis_gym.sandbox.inside.frames import LISTENER_FOLLOWS
+from metis_gym.sandbox.inside.spec import LANDLOCK, NAMESPACE, UNSAFE, SessionLimits, SessionSpec
+from metis_gym.sandbox.inside.syscalls import MACHINE, PLATFORMS
+from metis_gym.sandbox.parcel import check_files, check_images, make_parcel
+from metis_gym.sandbox.process import Handle, ZygoteProcess
+from metis_gym.sandbox.session import OPEN_SECONDS, ZygoteSession
+from metis_gym.sandbox.setup import make_spec
+from metis_gym.sandbox.view import PACKAGES
+
+__all__ = ["UnsafeSandboxWarning", "ZygoteBackend", "landlock", "namespace", "unsafe"]
+
+_alive: "weakref.WeakSet[ZygoteBackend]" = weakref.WeakSet()
+
+
+class UnsafeSandboxWarning(UserWarning):
+    """Model-written code runs without isolation, because the backend `unsafe` was named."""
+
+
+class ZygoteBackend:
+    """Sessions forked from one prepared process, which starts with the first of them. Threads may share it.
+
+    In a forked child of the host (a worker of a vector environment) it starts a zygote of its own.
+
+    Args:
+        tier: `namespace`, `landlock` or `unsafe`.
+        packages: Import names that code inside may use; the standard library is always there.
+        grace: Seconds between the interruption of code at its time limit and its end, if it goes on nevertheless.
+    """
+
+    def __init__(self, tier: str, packages: Sequence[str] = PACKAGES, grace: float = 1.0) -> None:
+        self.name = tier
+        self._grace = grace
+        self._packages = tuple(packages)
+        self._begin()
+        _alive.add(self)
+
+    def start(self) -> None:
+        """Start the zygote now instead of with the first session.
+
+        Raises:
+            SandboxUnavailableError: This machine cannot isolate in this way.
+            SandboxError: It could, but starting failed.
+        """
+        with self._lock:
+            self._running()
+
+    def open(
+        self,
+        *,
+        images: Sequence[PictureArray] = (),
+        files: Mapping[str, bytes] | None = None,
+        limits: SandboxLimits | None = None,
+        seed: int = 0,
+    ) -> ZygoteSession:
+        """Start a session. See `SandboxBackend.open`."""
+        limits = limits or SandboxLimits()
+        files = files or {}
+        sizes = check_images(images)
+        lengths = check_files(files, limits.disk_bytes)
+        with self._lock:
+            zygote, folders = self._running()
+            self._opened += 1
+            number = self._opened
+        session = SessionSpec(
+            number=number, seed=seed, limits=SessionLimits(**vars(limits)), images=sizes, files=lengths
+        )
+        parcel = make_parcel(images, files)
+        try:
+            opened = self._ask_for(zygote, folders, session, limits, parcel)
+        finally:
+            os.close(parcel)
+        opened.await_opening()
+        return opened
+
+    def close(self) -> None:
+        """End every session and the zygote. May be called twice; a later `open` starts anew."""
+        with self._lock:
+            self._end()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_lock"):
+            self.close()
+
+    def _ask_for(
+        self,
+        zygote: ZygoteProcess,
+        folders: SessionFolders | None,
+        session: SessionSpec,
+        limits: SandboxLimits,
+        parcel: int,
+    ) -> ZygoteSession:
+        """Make a session's channel and pipes, and ask the zygote for it."""
+        with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as theirs:
+            channel, their_channel = socket.socketpair()
+            on_failure.callback(channel.close)
+            theirs.callback(their_channel.close)
+            ends = [os.pipe(), os.pipe()]
+            for read, write in ends:
+                on_failure.callback(os.close, read)
+                theirs.callback(os.close, write)
+            handle = zygote.open(session, [their_channel.fileno(), *(write for _, write in ends), parcel])
+            theirs.close()
+            on_failure.callback(handle.close)
+            on_failure.callback(handle.kill)
+            guard = _guard(f"{folders.path}/{session.number}", limits, channel, handle) if folders else None
+            channel.setblocking(False)
+            out, error = (Pipe(read, limits.output_bytes) for read, _ in ends)
+            on_failure.pop_all()
+        return ZygoteSession(
+            owner=self,
+            zygote=zygote,
+            number=session.number,
+            handle=handle,
+            channel=channel,
+            pipes=(out, error),
+            limits=limits,
+            guard=guard,
+            grace=self._grace,
+        )
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._zygote: ZygoteProcess | None = None
+        self._folders: SessionFolders | None = None
+        self._opened = 0
+
+    def _running(self) -> tuple[ZygoteProcess, SessionFolders | None]:
+        """The zygote, started if there is none or if it died."""
+        if self._zygote is None or not self._zygote.is_alive():
+            self._end()
+            self._folders = None if self.name == NAMESPACE else SessionFolders()
+            spec = make_spec(self.name, self._folders.path if self._folders else "", self._packages)
+            self._zygote = ZygoteProcess(spec)
+        return self._zygote, self._folders
+
+    def _end(self) -> None:
+        if self._zygote is not None:
+            self._zygote.close()
+        if self._folders is not None:
+            self._folders.close()
+        self._zygote, self._folders = None, None
+
+    def _forget(self) -> None:
+        """In a forked child: leave the parent's zygote alone and begin anew."""
+        if self._zygote is not None:
+            self._zygote.forget()
+        if self._folders is not None:
+            self._folders.forget()
+        self._begin()
+
+
+def _guard(folder: str, limits: SandboxLimits, channel: socket.socket, handle: Handle) -> Guard:
+    """Watch a session that has a folder on the host's disk, and its threads if it hands over a listener."""
+    channel.settimeout(OPEN_SECONDS)
+    threads = None
+    if channel.recv(1, socket.MSG_PEEK) == LISTENER_FOLLOWS:
+        _, received, _, _ = socket.recv_fds(channel, 1, 1)
+        threads = ThreadWatch(received[0], handle.pid, limits.processes)
+    return FolderGuard(handle, folder, limits, threads)
+
+
+def namespace(packages: Sequence[str] = PACKAGES) -> ZygoteBackend:
+    """The strongest daemon-less backend: namespaces, Landlock, seccomp, limits.
+
+    Args:
+        packages: Import names that code inside may use.
+
+    Raises:
+        SandboxUnavailableError: This machine does not permit it.
+    """
+    return _started(NAMESPACE, packages)
+
+
+def landlock(packages: Sequence[str] = PACKAGES) -> ZygoteBackend:
+    """The same without namespaces: works inside plain containers. See `namespace`."""
+    return _started(LANDLOCK, packages)
+
+
+def unsafe(packages: Sequence[str] = PACKAGES) -> ZygoteBackend:
+    """A separate process with limits on time, memory and output, and no walls: only for code that you trust."""
+    warnings.warn(
+        "the sandbox 'unsafe' isolates nothing: the code can read and change whatever you can. Use it for debugging "
+        "code that you trust.",
+        UnsafeSandboxWarning,
+        stacklevel=2,
+    )
+    return _started(UNSAFE, packages)
+
+
+def _started(tier: str, packages: Sequence[str]) -> ZygoteBackend:
+    if sys.platform != "linux":
+        raise SandboxUnavailableError(three_ways_on(f"The backend {tier!r}: {NO_LINUX}."))
+    if MACHINE not in PLATFORMS:
+        raise SandboxUnavailableError(
+            three_ways_on(f"The backend {tier!r} knows {', '.join(PLATFORMS)}, not {MACHINE}.")
+        )
+    backend = ZygoteBackend(tier, packages)
+    backend.start()
+    return backend
+
+
+def _forget_all() -> None:
+    for backend in list(_alive):
+        backend._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,154 @@
+"""The Docker engine: finding it, the flags of hardened containers, clearing up after hosts that died."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metis_gym.errors import MissingDependencyError, SandboxUnavailableError
+from metis_gym.sandbox.containers.profile import seccomp_profile
+
+__all__ = ["IMAGE", "USER", "ContainerLimits", "connect", "create", "remove", "remove_leftovers"]
+
+IMAGE = "metis-gym-sandbox:1"
+"""What `metis-gym sandbox build` builds."""
+USER = "65533:65533"
+LABEL = "metis-gym.sandbox"
+_BUILD = "Build it with: metis-gym sandbox build"
+_INSTALL = "Start it (systemctl start docker), or name another with DOCKER_HOST"
+_PERMISSION = "Add the user to the group docker, or use a rootless engine"
+_BYTES_PER_INODE = 16 << 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerLimits:
+    """What one container may use, all of its sessions together.
+
+    Attributes:
+        memory_bytes: Memory, without any swap on top.
+        cpus: Processors; None for all.
+        processes: Processes and threads.
+        disk_bytes: Its only writable folder, which is held in memory.
+    """
+
+    memory_bytes: int = 8 << 30
+    cpus: float | None = None
+    processes: int = 2048
+    disk_bytes: int = 2 << 30
+
+
+def connect() -> Any:
+    """A client of the engine.
+
+    Raises:
+        MissingDependencyError: The package `docker` is absent.
+        SandboxUnavailableError: No engine answers, or it may not be used.
+    """
+    try:
+        import docker
+    except ImportError as error:
+        raise MissingDependencyError.of("docker", "docker", "the sandbox backend 'docker'") from error
+    try:
+        client = docker.from_env()
+        client.ping()
+    except docker.errors.DockerException as error:
+        raise SandboxUnavailableError(_explain(str(error))) from error
+    return client
+
+
+def create(client: Any, image: str, command: list[str], limits: ContainerLimits, runtime: str | None) -> str:
+    """Create a container, and return its id. It ends when its standard input is closed, and is removed then.
+
+    Raises:
+        SandboxUnavailableError: The image is absent, or the engine refuses the flags.
+    """
+    import docker
+
+    api = client.api
+    try:
+        host = api.create_host_config(**_host_options(limits, runtime), log_config=docker.types.LogConfig(type="none"))
+        made = api.create_container(
+            image,
+            command,
+            user=USER,
+            hostname="sandbox",
+            environment={"LANG": "C.UTF-8", "HOME": "/tmp", "OPENBLAS_NUM_THREADS": "1"},
+            working_dir="/tmp",
+            stdin_open=True,
+            labels={LABEL: _identity()},
+            host_config=host,
+            network_disabled=True,
+        )
+    except docker.errors.ImageNotFound as error:
+        raise SandboxUnavailableError(f"the image {image!r} of the sandbox 'docker' is absent. {_BUILD}") from error
+    except docker.errors.APIError as error:
+        raise SandboxUnavailableError(f"the Docker engine refuses the sandbox's container: {error}") from error
+    return str(made["Id"])
+
+
+def remove(client: Any, container: str) -> None:
+    """End a container and remove it, if it is still there."""
+    import docker
+
+    with contextlib.suppress(docker.errors.NotFound, docker.errors.APIError):
+        client.api.remove_container(container, force=True)
+
+
+def remove_leftovers(client: Any) -> int:
+    """Remove containers whose host, on this machine, no longer runs. Returns how many there were."""
+    gone = list(_orphans(client))
+    for container in gone:
+        remove(client, container)
+    return len(gone)
+
+
+def _host_options(limits: ContainerLimits, runtime: str | None) -> dict[str, Any]:
+    inodes = limits.disk_bytes // _BYTES_PER_INODE
+    options: dict[str, Any] = {
+        "network_mode": "none",
+        "ipc_mode": "none",
+        "read_only": True,
+        "tmpfs": {"/tmp": f"rw,noexec,nosuid,nodev,size={limits.disk_bytes},nr_inodes={inodes},mode=1777"},
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true", f"seccomp={json.dumps(seccomp_profile())}"],
+        "pids_limit": limits.processes,
+        "mem_limit": limits.memory_bytes,
+        "memswap_limit": limits.memory_bytes,
+        "oom_score_adj": 500,
+        "auto_remove": True,
+        "runtime": runtime,
+    }
+    if limits.cpus is not None:
+        options["nano_cpus"] = int(limits.cpus * 1e9)
+    return options
+
+
+def _identity() -> str:
+    """Names this process among all that ever ran: boot, pid, and when it began."""
+    return f"{_boot()} {os.getpid()} {_beginning(os.getpid())}"
+
+
+def _orphans(client: Any) -> Iterator[str]:
+    for container in client.api.containers(all=True, filters={"label": LABEL}):
+        identity = container["Labels"][LABEL].split()
+        if len(identity) == 3 and identity[0] == _boot() and _beginning(int(identity[1])) != identity[2]:
+            yield container["Id"]
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _beginning(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    return ""
+
+
+def _explain(error: str) -> str:
+    remedy = f"{_PERMISSION}." if "ermission denied" in error else f"{_INSTALL}."
+    cause = "may not be used by this user" if "ermission denied" in error else "does not answer"
+    return f"the sandbox 'docker' cannot be had here: the Docker engine {cause} ({error}). {remedy}"

@@ -1,0 +1,216 @@
+"""The zygote: one process that has everything imported, and forks a session whenever the host asks for one.
+
+It trusts the host, which it talks to over a socket of its own; no session ever holds that socket. It ends when the host
+does, and takes its sessions along.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import traceback
+from dataclasses import dataclass
+from typing import NoReturn
+
+from . import tiers
+from .namespaces import PRIVATE, TEMPORARY, WORK
+from .privileges import die_with_parent
+from .spec import ZygoteSpec
+from .warmup import warm_up
+
+__all__ = ["main"]
+
+_MOST_DESCRIPTORS = 4
+_REQUEST_BYTES = 1 << 16
+_REMEMBERED_ENDS = 1024
+_LOW_DESCRIPTORS = 8
+
+
+class _Steps:
+    """Remembers what is being tried."""
+
+    def __init__(self) -> None:
+        self.current = "starting"
+
+    def __call__(self, name: str) -> None:
+        self.current = name
+
+
+def main(control_fd: int, host_fd: int, text: str) -> NoReturn:
+    """Become a zygote.
+
+    Args:
+        control_fd: Socket to the host, which keeps the borders of messages.
+        host_fd: Pidfd of the host.
+        text: A `ZygoteSpec`.
+    """
+    control = socket.socket(fileno=control_fd)
+    _occupy_low_descriptors()
+    steps = _Steps()
+    try:
+        spec = ZygoteSpec.from_json(text)
+        tier = tiers.make(spec)
+        if tier.needs_launcher:
+            tier.unshare(steps)
+            _continue_in_child(control)
+        tier.prepare(steps)
+        steps("importing the libraries")
+        warm_up(spec.import_path, _environment(spec), then="session")
+    except (OSError, ImportError, ValueError, RuntimeError) as error:
+        _report(control, {"failed": steps.current, "error": f"{error}", "errno": getattr(error, "errno", None)})
+        os._exit(1)
+    _report(control, {"ready": True})
+    _Zygote(control, host_fd, tier).serve()
+    os._exit(0)
+
+
+def _occupy_low_descriptors() -> None:
+    """Keep the numbers that sessions give to their own descriptors from being given to those of a tier."""
+    while os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC) < _LOW_DESCRIPTORS:
+        pass
+
+
+def _continue_in_child(control: socket.socket) -> None:
+    """Fork; the child is the first process of its pid namespace, the parent waits for its end and does nothing else."""
+    child = os.fork()
+    if child:
+        control.close()
+        os.waitpid(child, 0)
+        os._exit(0)
+    die_with_parent()
+
+
+def _environment(spec: ZygoteSpec) -> dict[str, str]:
+    return {
+        "HOME": WORK,
+        "LANG": "C.UTF-8",
+        "MPLBACKEND": "agg",
+        "MPLCONFIGDIR": spec.folder or PRIVATE,
+        "PYTHONHASHSEED": "0",
+        "TMPDIR": TEMPORARY,
+        "TZ": "UTC",
+        "USER": "sandbox",
+        "XDG_DATA_HOME": spec.font_folder,
+        "JOBLIB_MULTIPROCESSING": "0",
+        **spec.environment,
+    }
+
+
+def _report(control: socket.socket, message: dict[str, object]) -> None:
+    control.send(json.dumps(message).encode())
+
+
+@dataclass(frozen=True)
+class _Spare:
+    """A child that waits to be told which session it is to be. Forking takes most of the time of opening one."""
+
+    pid: int
+    pidfd: int
+    link: socket.socket
+
+
+class _Zygote:
+    """The loop: open sessions, notice their ends."""
+
+    def __init__(self, control: socket.socket, host_fd: int, tier: tiers.Tier) -> None:
+        self._control = control
+        self._host_fd = host_fd
+        self._tier = tier
+        self._children: dict[int, tuple[int, int]] = {}  # pidfd → session number, pid
+        self._ends: dict[int, dict[str, object]] = {}
+        self._spare: _Spare | None = None
+        self._poll = select.poll()
+        for fd in (control.fileno(), host_fd):
+            self._poll.register(fd, select.POLLIN)
+
+    def serve(self) -> None:
+        """Answer the host until it is gone."""
+        while True:
+            self._prepare_spare()
+            ready = [fd for fd, _ in self._poll.poll()]
+            if self._host_fd in ready:
+                return
+            for fd in ready:
+                if fd in self._children:
+                    self._reap(fd)
+            if self._control.fileno() in ready and not self._answer():
+                return
+
+    def _answer(self) -> bool:
+        data, fds, _, _ = socket.recv_fds(self._control, _REQUEST_BYTES, _MOST_DESCRIPTORS)
+        if not data:
+            return False
+        request = json.loads(data)
+        if "end_of" in request:
+            _report(self._control, self._end_of(request["end_of"]))
+            return True
+        try:
+            self._open(request["number"], data, fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
+        return True
+
+    def _open(self, number: int, data: bytes, fds: list[int]) -> None:
+        """Give a request to the spare child, and the host a handle that stays valid whatever becomes of the pid."""
+        try:
+            spare = self._spare or self._fork_spare()
+            self._spare = None
+            with spare.link:
+                socket.send_fds(spare.link, [data], fds)
+        except OSError as error:
+            _report(self._control, {"error": f"{error}", "errno": error.errno})
+            return
+        self._children[spare.pidfd] = (number, spare.pid)
+        self._poll.register(spare.pidfd, select.POLLIN)
+        socket.send_fds(self._control, [json.dumps({"pid": spare.pid}).encode()], [spare.pidfd])
+
+    def _prepare_spare(self) -> None:
+        """Fork ahead, while nobody waits. When it fails, the next request tries again and reports it."""
+        if self._spare is None:
+            with contextlib.suppress(OSError):
+                self._spare = self._fork_spare()
+
+    def _fork_spare(self) -> _Spare:
+        self._tier.before_fork()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            self._control.close()
+            self._become_session(theirs)
+        theirs.close()
+        return _Spare(pid, os.pidfd_open(pid), ours)
+
+    def _become_session(self, link: socket.socket) -> NoReturn:
+        from .session import wait_and_run  # imported beforehand by `main`, once the libraries it needs were
+
+        try:
+            wait_and_run(self._tier, link)
+        except BaseException:  # the boundary of a process: nothing may return into the zygote's loop
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+
+    def _reap(self, pidfd: int) -> None:
+        number, pid = self._children.pop(pidfd)
+        self._poll.unregister(pidfd)
+        os.close(pidfd)
+        _, status, usage = os.wait4(pid, 0)
+        self._ends[number] = {
+            "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
+            "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0,
+            "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        }
+        while len(self._ends) > _REMEMBERED_ENDS:
+            self._ends.pop(next(iter(self._ends)))
+
+    def _end_of(self, number: int) -> dict[str, object]:
+        """How a session ended. The host asks after it has killed it, so that the wait is short."""
+        for pidfd, (candidate, _) in list(self._children.items()):
+            if candidate == number:
+                select.select([pidfd], [], [])
+                self._reap(pidfd)
+        return self._ends.pop(number, {"signal": signal.SIGKILL, "code": 0, "cpu_seconds": 0.0})

@@ -1,0 +1,67 @@
+"""Pictures and files on their way in: one sealed block of memory, of which only a descriptor is sent."""
+
+import fcntl
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from metis_gym.errors import ConfigError
+from metis_gym.records import PictureArray
+
+__all__ = ["check_files", "check_images", "make_parcel"]
+
+_ADD_SEALS = 1033
+_SEALED = 1 | 2 | 4 | 8  # no more seals, no shrinking, no growing, no writing
+
+
+def check_images(images: Sequence[PictureArray]) -> tuple[tuple[int, int], ...]:
+    """Width and height of each picture.
+
+    Raises:
+        ConfigError: One is not a picture.
+    """
+    for number, image in enumerate(images, start=1):
+        shape, dtype = np.shape(image), getattr(image, "dtype", type(image).__name__)
+        if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+            raise ConfigError(f"image_{number} must be uint8 of shape (height, width, 3), actually: {dtype} {shape}")
+    return tuple((image.shape[1], image.shape[0]) for image in images)
+
+
+def check_files(files: Mapping[str, bytes], disk_bytes: int) -> tuple[tuple[str, int], ...]:
+    """Name and length of each file.
+
+    Raises:
+        ConfigError: A name that is not plain, or more bytes than the working folder may hold.
+    """
+    for name in files:
+        if not name or name in (".", "..") or "/" in name or "\0" in name or len(os.fsencode(name)) > 255:
+            raise ConfigError(f"a file for the sandbox needs a plain name without folders, actually: {name!r}")
+    total = sum(len(content) for content in files.values())
+    if total > disk_bytes:
+        raise ConfigError(f"the files hold {total} bytes, which is more than SandboxLimits.disk_bytes = {disk_bytes}")
+    return tuple((name, len(content)) for name, content in files.items())
+
+
+def make_parcel(images: Sequence[PictureArray], files: Mapping[str, bytes]) -> int:
+    """Put the pixels and the contents, one after the other, into memory that can no longer be changed.
+
+    Returns:
+        A descriptor, to be closed by the caller.
+    """
+    fd = os.memfd_create("parcel", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        _write_all(fd, (np.ascontiguousarray(image).data.cast("B") for image in images))
+        _write_all(fd, (memoryview(content).cast("B") for content in files.values()))
+        fcntl.fcntl(fd, _ADD_SEALS, _SEALED)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _write_all(fd: int, parts: Iterable[memoryview]) -> None:
+    for part in parts:
+        left = part
+        while left:
+            left = left[os.write(fd, left) :]

@@ -1,0 +1,93 @@
+"""The backends by name, one of each for the whole process."""
+
+import atexit
+import os
+import threading
+from collections.abc import Callable
+
+from metis_gym.errors import SandboxUnavailableError
+from metis_gym.registries import Registry
+from metis_gym.sandbox.advice import three_ways_on
+from metis_gym.sandbox.contract import SandboxBackend
+
+__all__ = ["AUTO_ORDER", "close_all", "make", "names", "register"]
+
+AUTO_ORDER = ("namespace", "landlock")
+"""What `auto` tries, strongest first. Nothing weaker is ever chosen."""
+
+_registry: Registry[SandboxBackend] = Registry(
+    "sandbox",
+    {
+        "auto": "metis_gym.sandbox.sharing:auto",
+        "namespace": "metis_gym.sandbox.backends:namespace",
+        "landlock": "metis_gym.sandbox.backends:landlock",
+        "docker": "metis_gym.sandbox.containers.backend:docker",
+        "unsafe": "metis_gym.sandbox.backends:unsafe",
+    },
+)
+_shared: dict[str, SandboxBackend] = {}
+_lock = threading.RLock()
+
+
+def make(name: str = "auto") -> SandboxBackend:
+    """The backend of that name, started. The same object is returned to every caller in this process.
+
+    A forked or spawned process gets backends of its own. All are closed at exit.
+
+    Args:
+        name: `auto`, `namespace`, `landlock`, `unsafe`, or one that was registered.
+
+    Raises:
+        SandboxUnavailableError: This machine cannot isolate in that way. Nothing was run.
+        UnknownNameError: No such backend.
+    """
+    with _lock:
+        if name not in _shared:
+            _shared[name] = _registry.create(name)
+        return _shared[name]
+
+
+def auto() -> SandboxBackend:
+    """The strongest backend that starts on this machine and needs no daemon.
+
+    Raises:
+        SandboxUnavailableError: None starts.
+    """
+    reasons = []
+    for name in AUTO_ORDER:
+        try:
+            return make(name)
+        except SandboxUnavailableError as error:
+            reasons.append(str(error))
+    raise SandboxUnavailableError(three_ways_on("\n".join(reasons)))
+
+
+def register(name: str) -> Callable[[Callable[..., SandboxBackend]], Callable[..., SandboxBackend]]:
+    """Add a backend of your own, as a decorator of the class or function that builds it."""
+    return _registry.register(name)
+
+
+def names() -> tuple[str, ...]:
+    """All names that `make` knows."""
+    return _registry.names()
+
+
+def close_all() -> None:
+    """Close every backend that `make` returned. Later calls of `make` start anew."""
+    with _lock:
+        backends = set(_shared.values())
+        _shared.clear()
+    for backend in backends:
+        backend.close()
+
+
+def _forget_all() -> None:
+    """In a forked child: the backends are the parent's."""
+    global _lock
+    _lock = threading.RLock()
+    _shared.clear()
+
+
+atexit.register(close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,34 @@
+"""All attacks, by family."""
+
+from tests.attacks.families import (
+    crashes,
+    escape,
+    exhaustion,
+    hangs,
+    killing,
+    network,
+    output,
+    programs,
+    protocol,
+    reading,
+    tampering,
+)
+
+FAMILIES = tuple(
+    module.FAMILY
+    for module in (
+        reading,
+        escape,
+        tampering,
+        network,
+        exhaustion,
+        hangs,
+        output,
+        killing,
+        protocol,
+        programs,
+        crashes,
+    )
+)
+ATTACKS = tuple(attack for family in FAMILIES for attack in family.attacks)
+BY_NAME = {attack.name: attack for attack in ATTACKS}

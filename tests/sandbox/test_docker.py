@@ -1,0 +1,235 @@
+"""The backend `docker`: its flags, its errors, its clearing up. Skipped, with the reason, where no engine runs."""
+
+import gc
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+
+from metis_gym.errors import ConfigError, MissingDependencyError, SandboxError, SandboxUnavailableError
+from metis_gym.sandbox import commands
+from metis_gym.sandbox.containers import engine
+from metis_gym.sandbox.containers.backend import DockerBackend
+from metis_gym.sandbox.containers.build import find_context
+from metis_gym.sandbox.containers.profile import seccomp_profile
+
+_REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def client():
+    try:
+        connected = engine.connect()
+    except (MissingDependencyError, SandboxUnavailableError) as error:
+        pytest.skip(str(error))
+    yield connected
+    connected.close()
+
+
+@pytest.fixture
+def docker_backend(client):
+    backend = DockerBackend(containers=2, grace=0.2, limits=engine.ContainerLimits(memory_bytes=1 << 30, cpus=1.5))
+    try:
+        backend.start()
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    yield backend
+    backend.close()
+
+
+def our_containers(client):
+    return client.api.containers(all=True, filters={"label": engine.LABEL})
+
+
+def test_the_flags_of_a_container(client, docker_backend):
+    described = client.api.inspect_container(docker_backend._containers[0]._id)
+    host, config = described["HostConfig"], described["Config"]
+    assert host["NetworkMode"] == "none"
+    assert host["IpcMode"] == "none"
+    assert host["ReadonlyRootfs"] is True
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert not host["Privileged"]
+    assert not host["Binds"]
+    assert not described["Mounts"]
+    assert host["LogConfig"]["Type"] == "none"
+    assert host["Memory"] == host["MemorySwap"] == 1 << 30
+    assert host["NanoCpus"] == 1_500_000_000
+    assert host["PidsLimit"] == 2048
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert any(option.startswith("seccomp={") for option in host["SecurityOpt"])
+    assert set(host["Tmpfs"]) == {"/tmp"}
+    assert all(flag in host["Tmpfs"]["/tmp"] for flag in ("noexec", "nosuid", "nodev", "size=", "nr_inodes="))
+    assert config["User"] == "65533:65533"
+    assert config["StdinOnce"] is True  # so that it ends with its host
+    assert not any("METIS" in variable for variable in config["Env"])
+
+
+def test_the_profile_permits_no_way_out():
+    names = set(seccomp_profile()["syscalls"][0]["names"])
+    assert seccomp_profile()["defaultAction"] == "SCMP_ACT_ERRNO"
+    never = (
+        "mount umount2 ptrace setns unshare bpf keyctl add_key io_uring_setup socket connect process_vm_readv chroot"
+    )
+    assert names.isdisjoint(never.split())
+
+
+def test_sessions_are_spread_over_containers(docker_backend):
+    sessions = [docker_backend.open() for _ in range(4)]
+    assert sorted(container.sessions for container in docker_backend._containers) == [2, 2]
+    for session in sessions:
+        session.close()
+    assert sorted(container.sessions for container in docker_backend._containers) == [0, 0]
+
+
+def test_more_sessions_than_there_are_places_are_refused(client):
+    backend = DockerBackend(containers=1, sessions=1, grace=0.2)
+    try:
+        first = backend.open()
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    with pytest.raises(SandboxError, match="all 1 containers have 1 sessions"):
+        backend.open()
+    first.close()
+    backend.open().close()
+    backend.close()
+
+
+def test_a_container_that_dies_is_an_infrastructure_error_and_is_replaced(client, docker_backend):
+    session = docker_backend.open()
+    client.api.kill(docker_backend._containers[0]._id)
+    with pytest.raises(SandboxError, match="container"):
+        session.run("import time\ntime.sleep(5)")
+    session.close()
+    following = docker_backend.open()
+    assert following.run("6 * 7").result_text == "42"
+    following.close()
+
+
+def test_closing_removes_the_containers(client, docker_backend):
+    docker_backend.open().close()
+    mine = [container._id for container in docker_backend._containers]
+    docker_backend.close()
+    assert not {container["Id"] for container in our_containers(client)}.intersection(mine)
+
+
+HOST = """
+import sys, time
+from metis_gym.sandbox.containers.backend import DockerBackend
+backend = DockerBackend(containers=1)
+backend.open().run("x = 1")
+print(backend._containers[0]._id, flush=True)
+time.sleep(60)
+"""
+
+
+def test_when_the_host_is_killed_its_container_ends(client, docker_backend):
+    environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY)}
+    with subprocess.Popen([sys.executable, "-c", HOST], stdout=subprocess.PIPE, text=True, env=environment) as host:
+        identity = host.stdout.readline().strip()
+        assert identity in {container["Id"] for container in our_containers(client)}
+        host.kill()
+    for _ in range(100):
+        if identity not in {container["Id"] for container in our_containers(client)}:
+            break
+        time.sleep(0.05)
+    assert identity not in {container["Id"] for container in our_containers(client)}
+
+
+def test_leftovers_are_found_by_their_label(client, docker_backend, monkeypatch):
+    dead = f"{engine._boot()} 4194000 123"
+    monkeypatch.setattr(engine, "_identity", lambda: dead)
+    left = engine.create(client, engine.IMAGE, ["python3"], engine.ContainerLimits(memory_bytes=64 << 20), None)
+    monkeypatch.undo()
+    living = docker_backend._containers[0]._id
+    assert engine.remove_leftovers(client) >= 1
+    remaining = {container["Id"] for container in our_containers(client)}
+    assert left not in remaining
+    assert living in remaining
+
+
+def test_an_absent_image_names_the_command_to_build_it(client):
+    backend = DockerBackend(image="metis-gym-no-such-image:0")
+    with pytest.raises(SandboxUnavailableError, match=r"is absent. Build it with: metis-gym sandbox build"):
+        backend.open()
+    backend.close()
+
+
+def test_an_unknown_runtime_is_explained(client, docker_backend):
+    backend = DockerBackend(runtime="no-such-runtime")
+    with pytest.raises(SandboxUnavailableError, match=r"Docker engine .* the sandbox's container"):
+        backend.open()
+    backend.close()
+
+
+def test_an_absent_engine_is_explained(monkeypatch, tmp_path):
+    pytest.importorskip("docker")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    with pytest.raises(SandboxUnavailableError, match=r"the Docker engine does not answer .* Start it"):
+        DockerBackend().open()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the package docker leaves its socket open
+        gc.collect()
+
+
+@pytest.fixture
+def open_folder():
+    with tempfile.TemporaryDirectory() as folder:  # not tmp_path, which is closed to other users
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def test_a_forbidden_engine_is_explained(open_folder):
+    pytest.importorskip("docker")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become a user who may not use a socket")
+    path = open_folder / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen()
+        code = (
+            "import os\nfrom metis_gym.sandbox.containers import engine\nimport docker\n"
+            "os.setresuid(54321, 54321, 54321)\n"
+            "try:\n    engine.connect()\nexcept Exception as error:\n    print(error)"
+        )
+        said = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": str(_REPOSITORY), "DOCKER_HOST": f"unix://{path}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert "the Docker engine may not be used by this user" in said.stdout, said.stderr
+    assert "group docker" in said.stdout
+
+
+def test_an_absent_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "docker", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'metis-gym\[docker\]'"):
+        engine.connect()
+
+
+@pytest.mark.parametrize("wrong", [{"containers": 0}, {"sessions": -1}])
+def test_numbers_have_to_be_positive(wrong):
+    with pytest.raises(ConfigError, match="must be at least 1"):
+        DockerBackend(**wrong)
+
+
+def test_the_image_is_described_where_the_repository_says(capsys, tmp_path):
+    assert find_context().name == "python"
+    with pytest.raises(ConfigError, match=r"has no Dockerfile and no requirements.txt"):
+        find_context(str(tmp_path))
+    assert commands.main(["build", "--context", str(tmp_path)]) == 1
+    assert "no Dockerfile" in capsys.readouterr().err
+
+
+def test_the_images_libraries_are_pinned():
+    lines = (find_context() / "requirements.txt").read_text().splitlines()
+    assert all("==" in line for line in lines if not line.startswith("#"))

@@ -1,0 +1,88 @@
+"""Folders that hostile code has filled."""
+
+import os
+
+import pytest
+
+from metis_gym.sandbox import folders
+from metis_gym.sandbox.folders import SessionFolders, measure, remove_tree
+
+
+def test_remove_tree_goes_as_deep_as_folders_go(tmp_path):
+    top = tmp_path / "top"
+    top.mkdir()
+    here = os.open(top, os.O_RDONLY)
+    for _ in range(1500):  # far deeper than a path may be long, or than Python may recurse
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    remove_tree(str(top))
+    assert not top.exists()
+
+
+def test_remove_tree_follows_no_link_and_minds_no_mode(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("x")
+    top = tmp_path / "top"
+    (top / "inner").mkdir(parents=True)
+    (top / "link").symlink_to(outside)
+    (top / "inner" / "link").symlink_to(outside)
+    (top / "closed").mkdir()
+    (top / "closed" / "file").write_text("x")
+    (top / "closed").chmod(0)
+    remove_tree(str(top))
+    remove_tree(str(top))
+    assert not top.exists()
+    assert (outside / "kept").read_text() == "x"
+
+
+def test_measure_counts_bytes_on_disk_and_entries(tmp_path):
+    (tmp_path / "a").write_bytes(b"x" * 10_000)
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "b").write_bytes(b"x" * 5_000)
+    (tmp_path / "link").symlink_to("/usr")
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(1 << 30)
+    usage = measure(str(tmp_path))
+    assert (usage.entries, usage.depth) == (5, 2)
+    assert 15_000 <= usage.bytes < 40_000
+
+
+def test_measure_stops_at_a_depth(tmp_path):
+    os.makedirs(tmp_path.joinpath(*["d"] * 100))
+    assert measure(str(tmp_path)).depth == folders.DEEPEST + 1
+
+
+def test_leftovers_of_dead_hosts_are_removed_and_those_of_living_ones_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(folders.tempfile, "tempdir", str(tmp_path))
+    dead, living = SessionFolders(), SessionFolders()
+    dead.forget()  # as when its process ends: the lock is gone, the folder is not
+    third = SessionFolders()
+    assert not os.path.exists(dead.path)
+    assert os.path.exists(living.path)
+    living.close()
+    third.close()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "foreign"])
+def test_leftovers_that_are_not_ours_are_left_alone(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(folders.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(folders.tempfile, "tempdir", str(tmp_path))
+    trap = tmp_path / "metis-sandbox-trap"
+    if kind == "link":
+        (tmp_path / "real").mkdir()
+        (tmp_path / "real" / "lock").write_text("")
+        trap.symlink_to(tmp_path / "real")
+    elif os.geteuid() == 0:
+        trap.mkdir()
+        (trap / "lock").write_text("")
+        os.chown(trap, 12345, 12345)
+    else:
+        pytest.skip("only root can make a folder of another user")
+    SessionFolders().close()
+    assert trap.exists()
