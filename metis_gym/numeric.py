@@ -3,6 +3,7 @@
 An environment of its own rather than a wrapper, because environment checkers only accept unwrapped environments.
 """
 
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 from metis_gym.env import ToolUseEnv
 from metis_gym.errors import ConfigError, InvalidActionError
 from metis_gym.grading.choice import LETTERS
-from metis_gym.records import INVALID_CALLS, Box, Message, PictureArray, Task
+from metis_gym.records import INVALID_CALLS, Box, Message, PictureArray, Task, TaskImage
 from metis_gym.tools.crop import CropTool
 from metis_gym.tools.toolbox import Toolbox
 
@@ -105,7 +106,6 @@ class NumericToolUseEnv(ToolUseEnv):
             }
         )
         self.action_space = spaces.Discrete(choices + crop_grid**2)
-        self._last_crop: tuple[PictureArray, PictureArray] | None = None
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Answer or crop.
@@ -177,10 +177,20 @@ class NumericToolUseEnv(ToolUseEnv):
         }
 
     def _reduced_crop(self, crop: PictureArray) -> PictureArray:
-        """The last crop at the size of the view, reduced once: the answer's observation shows it again."""
-        if self._last_crop is None or self._last_crop[0] is not crop:
-            self._last_crop = crop, _reduced(crop, self.view_size)
-        return self._last_crop[1]
+        """A crop at the size of the view. One that cannot be written is shared by episodes, and reduced once."""
+        if crop.flags.writeable:
+            return _reduced(crop, self.view_size)
+        known = _reductions.setdefault(self.episode.task.images[0], {})
+        key = id(crop), self.view_size
+        if key not in known:
+            known[key] = crop, _reduced(crop, self.view_size)
+        return known[key][1]
+
+
+_reductions: weakref.WeakKeyDictionary[TaskImage, dict[tuple[int, int], tuple[PictureArray, PictureArray]]] = (
+    weakref.WeakKeyDictionary()
+)
+"""Picture → crop's identity and side → the crop, which keeps its identity taken, and what it was reduced to."""
 
 
 def _squared(view: PictureArray, side: int) -> PictureArray:
