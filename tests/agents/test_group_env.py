@@ -32,7 +32,9 @@ def test_a_group_shares_its_task_and_others_have_their_own():
     assert tasks_of(env) == [env.task_id(0)] * 3 + [env.task_id(1)] * 3
     assert env.task_id(0) != env.task_id(1)
     for start in (0, 3):
-        assert all((observations["image"][start] == observations["image"][seat]).all() for seat in range(start, start + 3))
+        assert all(
+            (observations["image"][start] == observations["image"][seat]).all() for seat in range(start, start + 3)
+        )
 
 
 def test_rounds_go_on_in_the_stream_of_tasks():

@@ -162,7 +162,13 @@ def test_what_is_logged(small_start, tmp_path):
     learn(model, 2)
     names, *rows = (tmp_path / "progress.csv").read_text().splitlines()
     assert len(rows) == 2
-    expected = {"rollout/accuracy", "rollout/tool_rate", "rollout/ep_rew_mean", "rollout/sign_reversal", "train/grad_norm"}
+    expected = {
+        "rollout/accuracy",
+        "rollout/tool_rate",
+        "rollout/ep_rew_mean",
+        "rollout/sign_reversal",
+        "train/grad_norm",
+    }
     assert expected <= set(names.split(","))
 
 
@@ -222,7 +228,10 @@ def test_other_groups_after_a_load_are_refused(tmp_path):
 
 
 def test_what_was_seen_is_kept_once():
-    observations = {"image": np.array([[1], [2], [1]], dtype=np.uint8), "text": np.array([[5], [5], [5]], dtype=np.uint8)}
+    observations = {
+        "image": np.array([[1], [2], [1]], dtype=np.uint8),
+        "text": np.array([[5], [5], [5]], dtype=np.uint8),
+    }
     seen = Seen()
     assert seen.add(observations).tolist() == [0, 1, 0]
     assert seen.add({key: rows[1:] for key, rows in observations.items()}).tolist() == [1, 0]

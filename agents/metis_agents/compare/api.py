@@ -11,6 +11,7 @@ from metis_agents.compare.pool import run_all
 from metis_agents.compare.records import Result
 from metis_agents.compare.report import Comparison
 from metis_agents.compare.store import Store
+from metis_agents.compare.summary import draw_summary
 from metis_gym.registration import register_all
 
 __all__ = ["check_environment", "compare", "results_of", "write_report"]
@@ -51,7 +52,7 @@ def results_of(runs: Sequence[Run], store: Store) -> tuple[Result, ...]:
 
 
 def write_report(comparison: Comparison, folder: str | Path) -> list[Path]:
-    """Write `runs.csv`, `table.md` and the plots.
+    """Write `results.csv`, `history.csv`, `table.md` and the plots.
 
     Returns:
         What was written.
@@ -59,14 +60,16 @@ def write_report(comparison: Comparison, folder: str | Path) -> list[Path]:
     Raises:
         StorageError: The folder cannot be written.
     """
-    store = Store(folder)
+    store = Store(folder, parts=())
     pictures = {
+        "summary.png": draw_summary(comparison),
         "training.png": draw_training(comparison),
         "final.png": draw_final(comparison),
         "cost.png": draw_cost(comparison),
     }
     written = [
-        store.write("runs.csv", comparison.csv().encode()),
+        store.write("results.csv", comparison.csv().encode()),
+        store.write("history.csv", comparison.history_csv().encode()),
         store.write("table.md", comparison.markdown().encode()),
     ]
     return written + [store.write(name, content) for name, content in pictures.items()]

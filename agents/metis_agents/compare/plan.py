@@ -7,17 +7,18 @@ result of exactly this run, and a comparison that is started again does only wha
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from metis_agents.sb3 import CloningConfig
-from metis_gym import rewards
+from metis_gym import __version__, rewards
 from metis_gym.errors import ConfigError
 from metis_gym.rewards.parameters import check_parameters, number, whole
 
-__all__ = ["Plan", "Run", "Settings", "Start"]
+__all__ = ["Plan", "Run", "Settings", "Start", "batches_of", "canonical"]
 
 _NOT_OF_THE_START = ("grader_noise", "noise_key", "reward", "prices", "show_prices", "split")
 
@@ -143,6 +144,17 @@ class Plan:
         )
 
 
+def batches_of(timesteps: int, tasks: int, group_size: int) -> int:
+    """Batches that so many environment steps are enough for, at the cold start's two steps an episode.
+
+    All designs play the same number of episodes: those that call fewer tools end with fewer steps.
+
+    >>> batches_of(30_000, tasks=16, group_size=16)
+    59
+    """
+    return max(1, math.ceil(timesteps / (2 * tasks * group_size)))
+
+
 def canonical(spec: str) -> str:
     """A design's spec with the parameters that are not the default, sorted.
 
@@ -166,4 +178,5 @@ def _fingerprint(parts: Any) -> str:
     >>> _fingerprint({"a": 1, "b": 2}) == _fingerprint({"b": 2, "a": 1})
     True
     """
-    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=6).hexdigest()
+    text = json.dumps([__version__, parts], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -1,21 +1,20 @@
 """The plots of a comparison: over training, at the end, and accuracy against cost. Each is a PNG, as bytes."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metis_agents.compare.curves import WINDOW, smoothed
 from metis_agents.compare.estimates import COLUMNS
 from metis_agents.compare.report import Comparison, Family
-from metis_agents.compare.style import INK, MUTED, colours, figure, label, png, tidy
+from metis_agents.compare.style import INK, MUTED, colours, figure, headline, label, png, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["draw_cost", "draw_final", "draw_training"]
 
-_WINDOW = 7
 _PANELS = (
     ("redundant_rate", "Calls where no tool is needed", "should fall to 0"),
     ("tool_recall", "Calls where a tool is needed", "should stay at 100"),
@@ -30,16 +29,16 @@ def draw_training(comparison: Comparison) -> bytes:
         axes = drawn.add_axes((0.05 + 0.325 * position, 0.26, 0.285, 0.56))
         for design in reversed(comparison.designs):
             curves = [result.curve[name] for result in comparison.of(design)]
-            _band(axes, 100 * _smoothed(curves), colour[design], label(design), bold=design.startswith("hdpo"))
+            _band(axes, 100 * smoothed(curves), colour[design], label(design), bold=design.startswith("hdpo"))
         _titled(axes, title, wish)
         axes.set_ylim(-3, 103)
         axes.set_xlabel("batches")
         tidy(axes)
     seeds = len(comparison.of(comparison.designs[0]))
     _legend(drawn, drawn.axes[0])
-    note = f"Mean and range of {seeds} seeds; moving average over {_WINDOW} batches; per cent of training episodes."
+    note = f"Mean and range of {seeds} seeds; moving average over {WINDOW} batches; per cent of training episodes."
     drawn.text(0.05, 0.015, note, color=MUTED, fontsize=8.5)
-    drawn.text(0.05, 0.94, _headline(comparison), fontsize=13, fontweight="bold")
+    drawn.text(0.05, 0.94, headline(comparison), fontsize=13, fontweight="bold")
     return png(drawn)
 
 
@@ -89,28 +88,6 @@ def draw_cost(comparison: Comparison) -> bytes:
     drawn.text(0.1, 0.93, "Accuracy against cost", fontsize=13, fontweight="bold")
     drawn.text(0.1, 0.885, "up and to the left is better; area: under the curve", color=MUTED, fontsize=9.5)
     return png(drawn)
-
-
-def _headline(comparison: Comparison) -> str:
-    noise = comparison.results[0].env.get("grader_noise", 0)
-    grader = f"a grader that is wrong {100 * noise:.0f} % of the time" if noise else "a grader that is always right"
-    return f"What each reward teaches, with {grader}"
-
-
-def _smoothed(curves: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """Moving averages that leave out batches with nothing to say; shape (seeds, batches)."""
-    values = np.array(curves, dtype=np.float64)
-    half = _WINDOW // 2
-    with np.errstate(invalid="ignore"):
-        windows = [_nanmean(values[:, max(0, batch - half) : batch + half + 1]) for batch in range(values.shape[1])]
-    return np.stack(windows, axis=1)
-
-
-def _nanmean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the last axis of what is not NaN; NaN where nothing is left."""
-    known = np.isfinite(values)
-    mean: NDArray[np.float64] = np.where(known, values, 0.0).sum(-1) / known.sum(-1)
-    return mean
 
 
 def _band(axes: "Axes", values: NDArray[np.float64], colour: str, name: str, bold: bool) -> None:

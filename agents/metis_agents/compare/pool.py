@@ -49,22 +49,28 @@ def run_all(
     """
     if processes < 1:
         raise ConfigError(f"processes must be at least 1, actually: {processes}")
-    starts = {run.start.key: run.start for run in runs if not store.has(f"runs/{run.key}.json")}
+    runs = [run for run in runs if not store.has(f"runs/{run.key}.json")]
+    starts = {run.start.key: run.start for run in runs}
     missing = [start for start in starts.values() if not store.has(f"starts/{start.key}.json")]
     first = [functools.partial(_start_job, start, store) for start in missing]
     _run_jobs("cold starts", first, len(first), processes, modules, progress)
-    then = [functools.partial(_run_job, run, store) for run in runs if not store.has(f"runs/{run.key}.json")]
-    batches = sum(run.settings.batches for run in runs if not store.has(f"runs/{run.key}.json"))
-    _run_jobs(f"{len(then)} runs, batches", then, batches, processes, modules, progress)
+    then = [functools.partial(train, part, store) for part in side_by_side(runs, processes)]
+    batches = sum(run.settings.batches for run in runs)
+    _run_jobs(f"{len(runs)} runs, batches", then, batches, processes, modules, progress)
+
+
+def side_by_side(runs: Sequence[Run], processes: int) -> list[list[Run]]:
+    """Cut runs into jobs: those of one cold start share their tasks, split evenly so that no process is left idle."""
+    together: dict[str, list[Run]] = {}
+    for run in runs:
+        together.setdefault(run.start.key, []).append(run)
+    parts = [group[first::processes] for group in together.values() for first in range(processes)]
+    return [part for part in parts if part]
 
 
 def _start_job(start: Start, store: Store, advance: Callable[[], None]) -> None:
     make_start(start, store)
     advance()
-
-
-def _run_job(run: Run, store: Store, advance: Callable[[], None]) -> None:
-    train(run, store, advance)
 
 
 def _run_jobs(what: str, jobs: Sequence[Job], total: int, processes: int, modules: Sequence[str], shown: bool) -> None:

@@ -2,11 +2,12 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metis_agents.compare.estimates import COLUMNS, area_under_curve, estimate, over_seeds
-from metis_agents.compare.records import Result
+from metis_agents.compare.records import CURVES, Result
 from metis_gym import rewards
 from metis_gym.metrics import Estimate
 from metis_gym.registries import format_spec, parse_spec
@@ -105,6 +106,17 @@ class Comparison:
             figures = over_seeds([result])
             shown = [result.env.get(name, "") for name in settings]
             writer.writerow([result.design, result.seed, *shown, *(repr(figures[name].mean) for name in COLUMNS)])
+        return file.getvalue()
+
+    def history_csv(self) -> str:
+        """One line for each batch of each run: what its training episodes were like. Empty where none speaks for it."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["design", "seed", "batch", *CURVES])
+        for result in self.results:
+            for batch, row in enumerate(zip(*(result.curve[name] for name in CURVES), strict=True), start=1):
+                shown = ["" if math.isnan(value) else repr(value) for value in row]
+                writer.writerow([result.design, result.seed, batch, *shown])
         return file.getvalue()
 
 

@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +26,19 @@ class Store:
 
     Args:
         folder: Is made if it is not there.
+        parts: The folders in it that are made, too.
 
     Raises:
         StorageError: It cannot be written.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, parts: Sequence[str] = ("starts", "checkpoints", "runs")) -> None:
         self.folder = Path(folder)
         with _explained(self.folder, "written"):
-            for part in ("starts", "checkpoints", "runs"):
+            for part in ("", *parts):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
-        self.write("runs/.written", b"")
+        with _explained(self.folder, "written"), _partial(self.folder / "probe"):
+            pass
 
     def has(self, name: str) -> bool:
         """Is there a file of this name?"""

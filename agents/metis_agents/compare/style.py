@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["INK", "MUTED", "colours", "figure", "label", "png", "tidy"]
+    from metis_agents.compare.report import Comparison
+
+__all__ = ["INK", "MUTED", "colours", "figure", "headline", "label", "png", "tidy"]
 
 INK, MUTED, RULE = "#1c2530", "#6b7683", "#d8dde3"
 
@@ -62,6 +64,13 @@ def label(design: str) -> str:
     name, _, rest = design.partition(":")
     words = [part.replace("=", " = ") for part in rest.split(",") if part]
     return ", ".join([name, *words])
+
+
+def headline(comparison: "Comparison") -> str:
+    """What is compared, and how good the grader was."""
+    noise = comparison.results[0].env.get("grader_noise", 0)
+    grader = f"a grader that is wrong {100 * noise:.0f} % of the time" if noise else "a grader that is always right"
+    return f"What each reward teaches, with {grader}"
 
 
 def figure(width: float, height: float) -> "Figure":

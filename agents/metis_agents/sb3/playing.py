@@ -45,39 +45,44 @@ def play(
     Raises:
         ConfigError: There is nothing to play.
     """
-    return _play(policy, [answers_only], env_id, tasks, episodes_per_task, seed, make_kwargs)[0]
+    return _play([(policy, answers_only)], env_id, tasks, episodes_per_task, seed, make_kwargs)[0]
 
 
 def play_with_and_without(
-    policy: ActorCriticPolicy,
+    policies: Sequence[ActorCriticPolicy],
     env_id: str = "MetisVQA-Discrete-v0",
     *,
     tasks: int = 256,
     episodes_per_task: int = 4,
     seed: int = 0,
     **make_kwargs: Any,
-) -> tuple[tuple[Outcome, ...], tuple[Outcome, ...]]:
-    """`play` and `play(answers_only=True)` on the same tasks, each drawn once."""
-    with_tools, without = _play(policy, [False, True], env_id, tasks, episodes_per_task, seed, make_kwargs)
-    return with_tools, without
+) -> list[tuple[tuple[Outcome, ...], tuple[Outcome, ...]]]:
+    """`play` and `play(answers_only=True)` of several policies on the same tasks, each drawn once.
+
+    Returns:
+        For each policy its outcomes with tools, and without.
+    """
+    players = [(policy, only) for policy in policies for only in (False, True)]
+    played = _play(players, env_id, tasks, episodes_per_task, seed, make_kwargs)
+    return list(zip(played[::2], played[1::2], strict=True))
 
 
 def _play(
-    policy: ActorCriticPolicy,
-    answers_only: Sequence[bool],
+    players: Sequence[tuple[ActorCriticPolicy, bool]],
     env_id: str,
     tasks: int,
     episodes_per_task: int,
     seed: int,
     make_kwargs: dict[str, Any],
 ) -> list[tuple[Outcome, ...]]:
+    """Let each player, a policy and whether it may only answer, play the same tasks with the same random numbers."""
     if tasks < 1 or episodes_per_task < 1:
         raise ConfigError(f"tasks and episodes_per_task must be at least 1, actually: {tasks}, {episodes_per_task}")
     at_once = min(tasks, _TASKS_AT_ONCE)
     kwargs = {"split": "test", **make_kwargs}
     env = GroupVecEnv(env_id, tasks=at_once, group_size=episodes_per_task, seed=seed, **kwargs)
     choices = int(env.get_attr("choices", 0)[0])
-    samplers = [_answers(policy, choices) if only else PolicyAdapter(policy).sample for only in answers_only]
+    samplers = [_answers(policy, choices) if only else PolicyAdapter(policy).sample for policy, only in players]
     played: list[list[Outcome]] = [[] for _ in samplers]
     with contextlib.closing(env):
         for number in range(-(-tasks // at_once)):
