@@ -102,7 +102,7 @@ def _map_parser() -> argparse.ArgumentParser:
     parser.add_argument("--choices", type=int, nargs="+", default=list(plan.choices), help="with 30 %% noise")
     parser.add_argument("--seeds", type=int, default=len(plan.seeds), help="number of seeds")
     parser.add_argument("--batches", type=int, default=100, help="batches of every run")
-    parser.add_argument("--eval-tasks", type=int, default=256, help="tasks of the test split, 4 episodes each")
+    parser.add_argument("--eval-tasks", type=int, default=128, help="tasks of the test split, 4 episodes each")
     parser.add_argument("--report", action="store_true", help="run nothing: report what is there")
     parser.add_argument("--table", type=Path, help="where the page goes, its picture beside it (OUT/robustness.md)")
     _common(parser, Path("out/map"))

@@ -77,7 +77,7 @@ class Map:
     panels: tuple[Panel, ...] = PANELS
     weights: tuple[float, ...] = (0.05, 0.15, 0.5, 1.0)
     noises: tuple[float, ...] = (0.0, 0.15, 0.3)
-    choices: tuple[int, ...] = (8, 4, 2)
+    choices: tuple[int, ...] = (4, 2)
     base_choices: int = 4
     base_noise: float = 0.3
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)

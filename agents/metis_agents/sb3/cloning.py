@@ -50,7 +50,7 @@ class CloningConfig:
         seed: Of tasks and order.
     """
 
-    tasks: int = whole(2500, low=1)
+    tasks: int = whole(1600, low=1)
     epochs: int = whole(12, low=1)
     batch_size: int = whole(32, low=1)
     lr: float = number(2e-3, above=0)
