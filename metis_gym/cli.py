@@ -10,9 +10,11 @@ from metis_gym.registries import nearest
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
+    "compare": ("metis_agents.compare.command:compare_command", "train with several reward designs and compare"),
     "eval": ("metis_agents.commands:eval_command", "let an agent play episodes and print the table"),
     "gallery": ("metis_envs.gallery:gallery_command", "draw what the families look like"),
     "index": ("metis_gym.search.commands:main", "build an index for text or image search, or search one"),
+    "map": ("metis_agents.compare.command:map_command", "where each reward design works: weight × noise × guesses"),
     "replay": ("metis_gym.replaying:replay_command", "play a recorded run again and report differences"),
     "sandbox": ("metis_gym.sandbox.commands:main", "what isolation this machine offers"),
 }

@@ -7,6 +7,7 @@ MetisError
 ├── InvalidActionError (TypeError)      an action that no model could have produced, such as a number
 ├── MissingDependencyError (ImportError)  an optional package is absent; the message holds the install command
 ├── TaskIdError (ValueError)            a task id that cannot be read, or was made by other versions
+├── StorageError                        a folder of results that cannot be written or read; what was finished is kept
 ├── TaskDataError (ValueError)          a file of tasks, or a row of it, that cannot be used
 ├── RecordingError                      a recorded run that cannot be written, read or replayed
 ├── NonFiniteError (ArithmeticError)    training met a NaN or an infinity; the message names what was not finite
@@ -33,6 +34,7 @@ __all__ = [
     "SandboxUnavailableError",
     "SearchError",
     "SearchIndexError",
+    "StorageError",
     "TaskDataError",
     "TaskIdError",
     "UnknownNameError",
@@ -78,6 +80,10 @@ class NonFiniteError(MetisError, ArithmeticError):
 
 class TaskIdError(MetisError, ValueError):
     """A task id that cannot be read, or that was made by other versions of the generating packages."""
+
+
+class StorageError(MetisError):
+    """A folder of results that cannot be written (no permission, a full disk) or read. What was finished is kept."""
 
 
 class TaskDataError(MetisError, ValueError):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from metis_gym.errors import ConfigError
 from metis_gym.records import Necessity, Outcome
 
-__all__ = ["METRICS", "Estimate", "by_family", "summarise"]
+__all__ = ["METRICS", "Estimate", "by_family", "means", "summarise"]
 
 _RESAMPLES = 1_000
 _SEED = 20_260_408
@@ -129,6 +129,21 @@ def summarise(outcomes: Iterable[Outcome], *, confidence: float = 0.95) -> dict[
     figures = {name: _estimate(metric, scored, confidence) for name, metric in METRICS.items()}
     lost = [(float(not outcome.scored), 1.0) for outcome in every]
     return {**figures, "unscored": _ratio(lost, confidence)}
+
+
+def means(outcomes: Iterable[Outcome], names: Iterable[str] = tuple(METRICS)) -> dict[str, float]:
+    """Some figures without their intervals, fast enough for every batch of a training. NaN where no episode speaks.
+
+    >>> outcome = Outcome(task_id="t", answer_score=1.0, format_score=1.0, tool_calls=1, necessity=Necessity.NONE)
+    >>> means([outcome], ["redundant_rate"])
+    {'redundant_rate': 1.0}
+    """
+    scored = [outcome for outcome in outcomes if outcome.scored]
+    pairs = {name: [METRICS[name].pair(o) for o in scored if METRICS[name].applies(o)] for name in names}
+    return {
+        name: sum(one for one, _ in values) / sum(weight for _, weight in values) if values else math.nan
+        for name, values in pairs.items()
+    }
 
 
 def by_family(outcomes: Iterable[Outcome], *, confidence: float = 0.95) -> dict[str, dict[str, Estimate]]:

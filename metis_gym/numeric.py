@@ -3,6 +3,7 @@
 An environment of its own rather than a wrapper, because environment checkers only accept unwrapped environments.
 """
 
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 from metis_gym.env import ToolUseEnv
 from metis_gym.errors import ConfigError, InvalidActionError
 from metis_gym.grading.choice import LETTERS
-from metis_gym.records import INVALID_CALLS, Box, Message, PictureArray, Task
+from metis_gym.records import INVALID_CALLS, Box, Message, PictureArray, Task, TaskImage
 from metis_gym.tools.base import ToolSettings
 from metis_gym.tools.crop import CropTool
 from metis_gym.tools.toolbox import Toolbox
@@ -174,13 +175,29 @@ class NumericToolUseEnv(ToolUseEnv):
         left = max(self.turn_taker.limits.max_turns - len(turns), 0)
         return {
             "image": _squared(task.images[0].view, self.view_size),
-            "returned": _reduced(crops[-1], self.view_size)
+            "returned": self._reduced_crop(crops[-1]).copy()
             if crops
             else np.zeros((self.view_size, self.view_size, 3), dtype=np.uint8),
             "text": _text_bytes(task),
             "tool_counts": np.array([min(len(crops), _MOST_COUNTED)], dtype=np.uint8),
             "turns_left": np.array([min(left, _MOST_COUNTED)], dtype=np.uint8),
         }
+
+    def _reduced_crop(self, crop: PictureArray) -> PictureArray:
+        """A crop at the size of the view. One that cannot be written is shared by episodes, and reduced once."""
+        if crop.flags.writeable:
+            return _reduced(crop, self.view_size)
+        known = _reductions.setdefault(self.episode.task.images[0], {})
+        key = id(crop), self.view_size
+        if key not in known:
+            known[key] = crop, _reduced(crop, self.view_size)
+        return known[key][1]
+
+
+_reductions: weakref.WeakKeyDictionary[TaskImage, dict[tuple[int, int], tuple[PictureArray, PictureArray]]] = (
+    weakref.WeakKeyDictionary()
+)
+"""Picture → crop's identity and side → the crop, which keeps its identity taken, and what it was reduced to."""
 
 
 def _squared(view: PictureArray, side: int) -> PictureArray:

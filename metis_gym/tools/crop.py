@@ -3,10 +3,11 @@
 Policies with a discrete action space write no code, so none needs a sandbox.
 """
 
+import weakref
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from metis_gym.records import Task, ToolResult, ToolStatus
+from metis_gym.records import Box, PictureArray, Task, TaskImage, ToolResult, ToolStatus
 from metis_gym.tools.base import Tool, ToolSession
 
 __all__ = ["CropTool"]
@@ -28,11 +29,15 @@ class CropTool(Tool):
         return CropSession(task)
 
 
+_crops: weakref.WeakKeyDictionary[TaskImage, dict[Box, PictureArray]] = weakref.WeakKeyDictionary()
+"""What was cut out of pictures that are still in use: the episodes of a group mostly crop the same cells."""
+
+
 class CropSession(ToolSession):
-    """One episode's crops."""
+    """One episode's crops. The same box of the same picture is the same array, which cannot be written."""
 
     def __init__(self, task: Task) -> None:
-        self._source = task.images[0].source
+        self._image = task.images[0]
 
     def call(self, arguments: Mapping[str, Any]) -> ToolResult:
         """Cut the box; one that misses the picture is the caller's error."""
@@ -40,9 +45,18 @@ class CropSession(ToolSession):
             problem = f"A box is (left, top, right, bottom), not {len(arguments['box'])} numbers."
             return ToolResult(name="python", status=ToolStatus.ERROR, errors=problem)
         left, top, right, bottom = arguments["box"]
-        crop = self._source[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+        box = max(left, 0), max(top, 0), max(right, 0), max(bottom, 0)
+        crop = self._cut(box)
         if crop.size == 0:
-            height, width = self._source.shape[:2]
+            height, width = self._image.source.shape[:2]
             problem = f"The box {arguments['box']} holds no pixel of the {width} x {height} picture."
             return ToolResult(name="python", status=ToolStatus.ERROR, errors=problem)
-        return ToolResult(name="python", status=ToolStatus.OK, images=(crop.copy(),))
+        return ToolResult(name="python", status=ToolStatus.OK, images=(crop,))
+
+    def _cut(self, box: Box) -> PictureArray:
+        known = _crops.setdefault(self._image, {})
+        if box not in known:
+            left, top, right, bottom = box
+            known[box] = self._image.source[top:bottom, left:right].copy()
+            known[box].setflags(write=False)
+        return known[box]

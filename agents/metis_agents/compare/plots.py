@@ -1,0 +1,132 @@
+"""The plots of a comparison: over training, at the end, and accuracy against cost. Each is a PNG, as bytes."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metis_agents.compare.curves import WINDOW, smoothed
+from metis_agents.compare.estimates import COLUMNS
+from metis_agents.compare.report import Comparison, Family
+from metis_agents.compare.style import INK, MUTED, colours, figure, headline, label, png, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw_cost", "draw_final", "draw_training"]
+
+_PANELS = (
+    ("redundant_rate", "Calls where no tool is needed", "should fall to 0"),
+    ("tool_recall", "Calls where a tool is needed", "should stay at 100"),
+    ("accuracy", "Right answers", "should not suffer"),
+)
+
+
+def draw_training(comparison: Comparison) -> bytes:
+    """Three panels over training: redundant calls, needed calls, accuracy."""
+    drawn, colour = figure(12.5, 4.9), colours(comparison.designs)
+    for position, (name, title, wish) in enumerate(_PANELS):
+        axes = drawn.add_axes((0.05 + 0.325 * position, 0.26, 0.285, 0.56))
+        for design in reversed(comparison.designs):
+            curves = [result.curve[name] for result in comparison.of(design)]
+            _band(axes, 100 * smoothed(curves), colour[design], label(design), bold=design.startswith("hdpo"))
+        _titled(axes, title, wish)
+        axes.set_ylim(-3, 103)
+        axes.set_xlabel("batches")
+        tidy(axes)
+    seeds = len(comparison.of(comparison.designs[0]))
+    _legend(drawn, drawn.axes[0])
+    note = f"Mean and range of {seeds} seeds; moving average over {WINDOW} batches; per cent of training episodes."
+    drawn.text(0.05, 0.015, note, color=MUTED, fontsize=8.5)
+    drawn.text(0.05, 0.94, headline(comparison), fontsize=13, fontweight="bold")
+    return png(drawn)
+
+
+def draw_final(comparison: Comparison) -> bytes:
+    """Bars with intervals on the test split, and where the cold start was."""
+    figures, before, colour = comparison.estimates(), comparison.start(), colours(comparison.designs)
+    designs = comparison.designs
+    drawn = figure(12.5, 1.9 + 0.42 * len(designs))
+    bottom, height = 0.95 / drawn.get_figheight(), 0.42 * len(designs) / drawn.get_figheight()
+    for position, (name, title, wish) in enumerate(_PANELS):
+        axes = drawn.add_axes((0.2 + 0.27 * position, bottom, 0.235, height))
+        for row, design in enumerate(designs):
+            _bar(axes, row, figures[design][name], colour[design])
+        axes.axvline(100 * before[name].mean, color=INK, linewidth=1.1, linestyle=(0, (2, 2)))
+        axes.set_yticks(range(len(designs)), [label(design) for design in designs] if position == 0 else [])
+        axes.tick_params(axis="y", labelcolor=INK, labelsize=10)
+        axes.set_ylim(len(designs) - 0.4, -0.6)
+        axes.set_xlim(0, 118)
+        axes.set_xticks([0, 25, 50, 75, 100])
+        _titled(axes, title, wish)
+        tidy(axes)
+        axes.grid(visible=False)
+    seeds = len(comparison.of(designs[0]))
+    note = (
+        f"Per cent of test episodes after training, mean of {seeds} seeds with 95 % interval. Dashed: the cold start."
+    )
+    drawn.text(0.2, 0.18 / drawn.get_figheight(), note, color=MUTED, fontsize=8.5)
+    return png(drawn)
+
+
+def draw_cost(comparison: Comparison) -> bytes:
+    """Accuracy against price: one line for each design over its weights."""
+    drawn, families = figure(7.6, 5.2), comparison.families()
+    axes, before = drawn.add_axes((0.1, 0.13, 0.55, 0.72)), comparison.start()
+    colour = colours([family.points[0][2] for family in families])
+    for family in families:
+        _cost_line(axes, family, colour[family.points[0][2]])
+    for column, at, marker in (("accuracy", before["tool_cost"].mean, "*"), ("without_tools", 0.0, "X")):
+        axes.plot(at, 100 * before[column].mean, marker, color=INK, markersize=11, linestyle="none")
+    axes.plot([], [], "*", color=INK, markersize=10, label="cold start")
+    axes.plot([], [], "X", color=INK, markersize=9, label="cold start, tools off")
+    axes.set_xlabel(f"{COLUMNS['tool_cost'].title} of the calls per episode")
+    axes.set_ylabel("right answers, %")
+    axes.margins(0.08)
+    tidy(axes)
+    axes.legend(loc="center left", bbox_to_anchor=(1.03, 0.5), frameon=False, fontsize=9, labelspacing=1.1)
+    drawn.text(0.1, 0.93, "Accuracy against cost", fontsize=13, fontweight="bold")
+    drawn.text(0.1, 0.885, "up and to the left is better; area: under the curve", color=MUTED, fontsize=9.5)
+    return png(drawn)
+
+
+def _band(axes: "Axes", values: NDArray[np.float64], colour: str, name: str, bold: bool) -> None:
+    batches = np.arange(1, values.shape[1] + 1)
+    axes.fill_between(batches, values.min(0), values.max(0), color=colour, alpha=0.13, linewidth=0)
+    axes.plot(batches, values.mean(0), color=colour, linewidth=2.8 if bold else 1.8, label=name)
+
+
+def _bar(axes: "Axes", row: int, value: Any, colour: str) -> None:
+    mean, low, high = (100 * part for part in (value.mean, value.low, value.high))
+    axes.barh(row, mean, height=0.62, color=colour)
+    axes.plot([low, high], [row, row], color=INK, linewidth=1.3, solid_capstyle="butt")
+    axes.text(max(mean, high) + 2, row, f"{mean:.1f}", va="center", fontsize=9.5)
+
+
+def _cost_line(axes: "Axes", family: Family, colour: str) -> None:
+    costs = [cost for cost, _, _ in family.points]
+    accuracies = [100 * accuracy for _, accuracy, _ in family.points]
+    name = f"{family.name}\narea {family.area:.3f}"
+    axes.plot(costs, accuracies, marker="o", markersize=7, color=colour, linewidth=1.6, label=name)
+    if len(family.points) > 1:
+        for cost, accuracy, design in zip(costs, accuracies, (spec for *_, spec in family.points), strict=True):
+            weight = label(design).rpartition("= ")[2]
+            axes.annotate(weight, (cost, accuracy), (5, 5), textcoords="offset points", fontsize=8, color=colour)
+
+
+def _titled(axes: "Axes", title: str, wish: str) -> None:
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=20)
+    axes.text(0, 1.03, wish, transform=axes.transAxes, fontsize=9, color=MUTED)
+
+
+def _legend(drawn: Any, axes: "Axes") -> None:
+    handles, names = axes.get_legend_handles_labels()
+    drawn.legend(
+        handles[::-1],
+        names[::-1],
+        loc="lower left",
+        bbox_to_anchor=(0.04, 0.055),
+        ncols=min(len(names), 5),
+        frameon=False,
+        fontsize=10,
+    )

@@ -1,0 +1,104 @@
+"""How the plots look: one colour for each design in all of them, and PNG as bytes."""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from metis_gym import rewards
+from metis_gym.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from metis_agents.compare.report import Comparison
+
+__all__ = ["INK", "MUTED", "colours", "figure", "headline", "label", "png", "tidy"]
+
+INK, MUTED, RULE = "#1c2530", "#6b7683", "#d8dde3"
+
+_REFERENCE, _OURS = "#8a939e", "#0b6fb8"
+_OTHERS = ("#d9730d", "#8a3ffc", "#2e8b57", "#c2255c", "#a67c00", "#4a5fc1", "#7a4b2a", "#008c95")
+_RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": RULE,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+}
+
+
+def colours(designs: Sequence[str]) -> dict[str, str]:
+    """A colour for each design: grey for accuracy alone, blue for HDPO, the others in turn.
+
+    >>> colours(["accuracy", "otc", "hdpo"])
+    {'accuracy': '#8a939e', 'otc': '#d9730d', 'hdpo': '#0b6fb8'}
+    """
+    names = [design.partition(":")[0] for design in designs]
+    first_of_ours = names.index("hdpo") if "hdpo" in names else -1
+    others = iter(_OTHERS * (1 + len(designs) // len(_OTHERS)))
+    chosen = {}
+    for number, (design, name) in enumerate(zip(designs, names, strict=True)):
+        if name == "accuracy":
+            chosen[design] = _REFERENCE
+        else:
+            chosen[design] = _OURS if number == first_of_ours else next(others)
+    return chosen
+
+
+def label(design: str) -> str:
+    """What a person calls a design.
+
+    >>> label("coupled:alpha=1,gated=false"), label("hdpo"), label("accuracy")
+    ('coupled, not gated, α = 1', 'HDPO, w = 0.15', 'accuracy only')
+    """
+    made: Any = rewards.make(design)
+    if made.name == "accuracy":
+        return "accuracy only"
+    if made.name == "hdpo":
+        return f"HDPO, w = {made.w_tool:g}"
+    if made.name == "coupled":
+        return f"coupled{'' if made.gated else ', not gated'}, α = {made.alpha:g}"
+    name, _, rest = design.partition(":")
+    words = [part.replace("=", " = ") for part in rest.split(",") if part]
+    return ", ".join([name, *words])
+
+
+def headline(comparison: "Comparison") -> str:
+    """What is compared, and how good the grader was."""
+    noise = comparison.results[0].env.get("grader_noise", 0)
+    grader = f"a grader that is wrong {100 * noise:.0f} % of the time" if noise else "a grader that is always right"
+    return f"What each reward teaches, with {grader}"
+
+
+def figure(width: float, height: float) -> "Figure":
+    """An empty figure.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError.of("matplotlib", "envs", "Drawing plots") from error
+    mpl.rcParams.update(_RC)
+    return Figure(figsize=(width, height), dpi=130, facecolor="white")
+
+
+def png(drawn: "Figure") -> bytes:
+    """The figure as PNG. The same figure is the same bytes: nothing in it depends on the clock."""
+    file = io.BytesIO()
+    drawn.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def tidy(axes: "Axes") -> None:
+    """No box around the plot, and a light grid."""
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)

@@ -1,0 +1,38 @@
+"""stable-baselines3 on the numeric view: HDPO and every other reward design as an algorithm of that library.
+
+```python
+from metis_agents.sb3 import HDPO
+
+model = HDPO("MultiInputPolicy", "MetisVQA-Discrete-v0", group_size=16, reward_design="hdpo", seed=0)
+model.learn(total_timesteps=30_000, progress_bar=True)
+model.save("policy.zip")
+```
+
+`ToolUsePolicy` and its feature extractor also go into `stable_baselines3.PPO`, which then learns from the environment's
+scalar reward.
+"""
+
+try:
+    import stable_baselines3 as _sb3  # noqa: F401
+except ImportError as error:
+    from metis_gym.errors import MissingDependencyError
+
+    raise MissingDependencyError.of("stable_baselines3", extra="agents", purpose="metis_agents.sb3") from error
+
+from metis_agents.sb3.algorithm import HDPO
+from metis_agents.sb3.callbacks import StopAfterBatches
+from metis_agents.sb3.cloning import CloningConfig, cold_start
+from metis_agents.sb3.group_env import GroupVecEnv
+from metis_agents.sb3.playing import play
+from metis_agents.sb3.policy import NumericExtractor, ToolUsePolicy
+
+__all__ = [
+    "HDPO",
+    "CloningConfig",
+    "GroupVecEnv",
+    "NumericExtractor",
+    "StopAfterBatches",
+    "ToolUsePolicy",
+    "cold_start",
+    "play",
+]

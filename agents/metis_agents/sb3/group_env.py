@@ -1,0 +1,207 @@
+"""A vector environment that knows groups: P tasks at a time, G sub-environments on each.
+
+stable-baselines3's own vector environments reset a sub-environment to whatever it draws. Group methods need to say
+which task and which member of its group it plays. Here both follow from numbers alone:
+
+* group g of round r plays task number r·P + g of the run's stream, drawn by a generator seeded with (seed, number);
+* seat e is member e mod G of group e // G;
+* `episode`, the third part of grader noise's key, is the round.
+
+So the state of a run is one number, its round, and every design that is trained with the same seed sees the same tasks.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
+from numpy.typing import NDArray
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecEnv
+
+from metis_agents.sb3.seats import LocalSeats, Returned, Seats, WorkerSeats, make_from_spec
+from metis_gym.errors import ConfigError
+from metis_gym.registration import register_all
+from metis_gym.tasksets import Taskset
+
+__all__ = ["GroupVecEnv"]
+
+Positions = NDArray[np.intp]
+
+
+class GroupVecEnv(VecEnv):
+    """P × G sub-environments of one numeric environment, as stable-baselines3 steps them.
+
+    As any `VecEnv`, it starts a sub-environment's next episode as soon as one ends: the same seat in the next round.
+    `begin` and `play` are for collecting whole rounds: they step some seats only and start nothing by themselves.
+
+    Args:
+        env: An id, or an environment to make others like it; it is closed only with this one.
+        tasks: P, tasks played at the same time.
+        group_size: G, sub-environments on each task.
+        seed: Of the stream of tasks and of grader noise.
+        workers: Processes; 0 for none but this one. Each plays whole groups.
+        **make_kwargs: For `gymnasium.make`, with an id.
+
+    Raises:
+        ConfigError: An argument that cannot be right, or an environment that is not the numeric view.
+    """
+
+    def __init__(
+        self,
+        env: "str | gym.Env[Any, Any]" = "MetisVQA-Discrete-v0",
+        *,
+        tasks: int = 16,
+        group_size: int = 16,
+        seed: int = 0,
+        workers: int = 0,
+        **make_kwargs: Any,
+    ) -> None:
+        _check_numbers(tasks=(tasks, 1), group_size=(group_size, 1), seed=(seed, 0), workers=(workers, 0))
+        register_all()
+        probe = gym.make(env, disable_env_checker=True, **make_kwargs) if isinstance(env, str) else env
+        self.spec, self._taskset = _numeric_parts(probe)
+        self.tasks, self.group_size, self.stream = tasks, group_size, seed
+        self._own_noise_key = "noise_key" not in self.spec.kwargs
+        self._rounds = np.zeros(tasks * group_size, dtype=np.int64)
+        self._seats = self._take_seats(min(workers, tasks))
+        self._actions: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._returns = np.zeros(tasks * group_size)
+        self._lengths = np.zeros(tasks * group_size, dtype=np.int64)
+        self._started = time.time()
+        super().__init__(tasks * group_size, probe.observation_space, probe.action_space)
+        self.seed(seed)
+
+    def task_id(self, number: int) -> str:
+        """Id of the task of this number in the run's stream."""
+        rng = np.random.default_rng(np.random.SeedSequence([self.stream, number]))
+        return self._taskset.draw(rng)
+
+    def begin(self, round_number: int) -> dict[str, NDArray[Any]]:
+        """Start a round in every seat; its first observations, one row for each seat."""
+        self._rounds[:] = round_number
+        return self._reset(np.arange(self.num_envs)).observations
+
+    def play(self, seats: Positions, actions: NDArray[np.int64]) -> Returned:
+        """Step these seats only. Those that are done stay so until `begin` or `reset`."""
+        returned = self._seats.step(seats.tolist(), actions.tolist())
+        self._returns[seats] += returned.rewards
+        self._lengths[seats] += 1
+        for position in np.flatnonzero(returned.terminated | returned.truncated):
+            seat = seats[position]
+            seconds = round(time.time() - self._started, 6)
+            returned.infos[position]["episode"] = {
+                "r": float(self._returns[seat]),
+                "l": int(self._lengths[seat]),
+                "t": seconds,
+            }
+        return returned
+
+    def reset(self) -> dict[str, NDArray[Any]]:
+        """Start the first round in every seat."""
+        observations = self.begin(0)
+        self._reset_seeds()
+        self._reset_options()
+        return observations
+
+    def step_async(self, actions: NDArray[np.int64]) -> None:
+        """Take the actions, one for each seat."""
+        self._actions = np.asarray(actions)
+
+    def step_wait(self) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        """Step every seat; those that end start their next round."""
+        returned = self.play(np.arange(self.num_envs), self._actions)
+        dones = returned.terminated | returned.truncated
+        over = np.flatnonzero(dones)
+        observations = returned.observations
+        for seat in over:
+            returned.infos[seat]["terminal_observation"] = {
+                key: rows[seat].copy() for key, rows in observations.items()
+            }
+            returned.infos[seat]["TimeLimit.truncated"] = bool(returned.truncated[seat])
+        if len(over):
+            self._rounds[over] += 1
+            for key, rows in self._reset(over).observations.items():
+                observations[key][over] = rows
+        return observations, returned.rewards, dones, returned.infos
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Change the stream of tasks, and the key of grader noise unless `noise_key` was given."""
+        if seed is not None:
+            _check_numbers(seed=(seed, 0))
+            self.stream = seed
+        if self._own_noise_key:
+            self._seats.call(range(self.num_envs), "rekey", self.stream)
+        return [self.stream] * self.num_envs
+
+    def close(self) -> None:
+        """Close all sub-environments. May be called twice."""
+        self._seats.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """An attribute of the sub-environments."""
+        return self._seats.call(list(self._get_indices(indices)), "get", attr_name)
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set an attribute of the sub-environments."""
+        self._seats.call(list(self._get_indices(indices)), "set", attr_name, value)
+
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
+        """Call a method of the sub-environments."""
+        return self._seats.call(list(self._get_indices(indices)), "method", method_name, method_args, method_kwargs)
+
+    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Any = None) -> list[bool]:
+        """Are the sub-environments wrapped in this? This environment itself reports episodes as `Monitor` does."""
+        numbers = list(self._get_indices(indices))
+        if issubclass(wrapper_class, Monitor):
+            return [True] * len(numbers)
+        return self._seats.call(numbers, "wrapped", wrapper_class)
+
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """A picture of each sub-environment's conversation, with `render_mode="rgb_array"`."""
+        return self.env_method("render")
+
+    def _reset(self, seats: Positions) -> Returned:
+        self._returns[seats], self._lengths[seats] = 0.0, 0
+        groups, members = np.divmod(seats, self.group_size)
+        rounds = self._rounds[seats]
+        numbers = rounds * self.tasks + groups
+        ids = {number: self.task_id(number) for number in sorted(set(numbers.tolist()))}
+        options = [
+            {"task_id": ids[number], "member": member, "episode": episode}
+            for number, member, episode in zip(numbers.tolist(), members.tolist(), rounds.tolist(), strict=True)
+        ]
+        returned = self._seats.reset(seats.tolist(), options)
+        for seat, info in zip(seats, returned.infos, strict=True):
+            self.reset_infos[seat] = info
+        return returned
+
+    def _take_seats(self, workers: int) -> Seats:
+        count = self.tasks * self.group_size
+        if workers == 0:
+            return LocalSeats(lambda: make_from_spec(self.spec), count)
+        return WorkerSeats(self.spec, [seat // self.group_size % workers for seat in range(count)])
+
+
+def _check_numbers(**numbers: tuple[Any, int]) -> None:
+    for name, (value, least) in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(f"Expect `{name}` to be a whole number of at least {least}, actually: {value!r}")
+
+
+def _numeric_parts(env: gym.Env[Any, Any]) -> tuple[EnvSpec, Taskset]:
+    """What is needed to make more of this environment and to draw its tasks."""
+    space = env.observation_space
+    is_numeric = isinstance(space, spaces.Dict) and all(isinstance(part, spaces.Box) for part in space.values())
+    if not is_numeric or not isinstance(env.action_space, spaces.Discrete):
+        raise ConfigError(
+            f"Expect an environment with a Dict of boxes and Discrete actions, such as MetisVQA-Discrete-v0, actually: "
+            f"{space} and {env.action_space}"
+        )
+    taskset = getattr(env.unwrapped, "taskset", None)
+    if env.spec is None or not isinstance(taskset, Taskset):
+        raise ConfigError("Expect one of this package's environments, made by `gymnasium.make`: more are to be made")
+    return env.spec, taskset
