@@ -3,6 +3,7 @@
 An environment of its own rather than a wrapper, because environment checkers only accept unwrapped environments.
 """
 
+import re
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,14 +18,16 @@ from metis_gym.env import ToolUseEnv
 from metis_gym.errors import ConfigError, InvalidActionError
 from metis_gym.grading.choice import LETTERS
 from metis_gym.records import INVALID_CALLS, Box, Message, PictureArray, Task, TaskImage
-from metis_gym.tools.base import ToolSettings
+from metis_gym.tools import Tool, ToolSettings
 from metis_gym.tools.crop import CropTool
+from metis_gym.tools.text_search import TextSearchTool
 from metis_gym.tools.toolbox import Toolbox
 
 __all__ = ["NumericToolUseEnv"]
 
 _TEXT_BYTES = 512
 _MOST_COUNTED = 255
+_PAGES = 4
 _SMALLEST_SOURCE = 1024
 _GREY = 128
 
@@ -34,15 +37,17 @@ class NumericToolUseEnv(ToolUseEnv):
 
     ## Description
     The same episodes as `MetisVQA-v0` for policies that write no text. A tool call is a crop of one cell of a grid over
-    the picture, cut by trusted host code and charged as a `python` call. By default: `patches`, 64×64.
+    the picture, cut by trusted host code and charged as a `python` call, or, where the tasks are made for it (`flags`),
+    a text search for the question. By default: `patches`, 64×64.
 
     ## Action Space
-    `Discrete(choices + crop_grid²)`
+    `Discrete(choices + crop_grid²)`, one more where there is search
 
     | Action | Meaning |
     |---|---|
     | 0 … choices − 1 | answer with option A, B, … |
     | choices + row · crop_grid + column | crop that cell of the grid |
+    | choices + crop_grid² | search for the question |
 
     ## Observation Space
     `Dict` of uint8 boxes, with V = `view_size`:
@@ -52,15 +57,15 @@ class NumericToolUseEnv(ToolUseEnv):
     | `image` | (V, V, 3) | the task's view, centred on grey where it is not square |
     | `returned` | (V, V, 3) | the last crop, box-filtered to this size; zeros before the first |
     | `text` | (512,) | the question and its options in UTF-8, zeros behind |
-    | `tool_counts` | (1,) | crops so far |
-    | `turns_left` | (1,) | turns that may still crop |
+    | `tool_counts` | (1,) | calls so far |
+    | `turns_left` | (1,) | turns that may still call |
+    | `mentions` | (choices,) | only where there is search: how many of the first pages found name each option |
 
     ## Rewards, Starting State, Episode End
     As in `ToolUseEnv`.
 
     ## Arguments
-    Those of `ToolUseEnv` except `tools`, `dialect`, `answers`, `sandbox`, `text_engine`, `image_engine` and
-    `calls_per_turn`; and
+    Those of `ToolUseEnv` except `tools`, `dialect`, `answers`, `sandbox`, `image_engine` and `calls_per_turn`; and
     * `crop_grid`: cells on each side of the grid.
     * `max_source`: longest side of the source pictures.
 
@@ -81,7 +86,7 @@ class NumericToolUseEnv(ToolUseEnv):
     ) -> None:
         if crop_grid < 1:
             raise ConfigError(f"crop_grid must be at least 1, actually: {crop_grid}")
-        for name in ("tools", "dialect", "answers", "sandbox", "text_engine", "image_engine", "calls_per_turn"):
+        for name in ("tools", "dialect", "answers", "sandbox", "image_engine", "calls_per_turn"):
             if name in others:
                 raise ConfigError(
                     f"the numeric view has no argument {name!r}: it answers by choice and crops by itself"
@@ -98,19 +103,27 @@ class NumericToolUseEnv(ToolUseEnv):
         super().__init__(answers="choice", **arguments)
         gym.utils.EzPickle.__init__(self, **{**arguments, "max_source": max_source}, crop_grid=crop_grid)
         picture = (view_size, view_size, 3)
+        shapes: dict[str, tuple[int, ...]] = {
+            "image": picture,
+            "returned": picture,
+            "text": (_TEXT_BYTES,),
+            "tool_counts": (1,),
+            "turns_left": (1,),
+        }
+        if self.can_search:
+            shapes["mentions"] = (choices,)
         self.observation_space = spaces.Dict(
-            {
-                "image": spaces.Box(0, 255, picture, np.uint8),
-                "returned": spaces.Box(0, 255, picture, np.uint8),
-                "text": spaces.Box(0, 255, (_TEXT_BYTES,), np.uint8),
-                "tool_counts": spaces.Box(0, 255, (1,), np.uint8),
-                "turns_left": spaces.Box(0, 255, (1,), np.uint8),
-            }
+            {name: spaces.Box(0, 255, shape, np.uint8) for name, shape in shapes.items()}
         )
-        self.action_space = spaces.Discrete(choices + crop_grid**2)
+        self.action_space = spaces.Discrete(choices + crop_grid**2 + self.can_search)
+
+    @property
+    def can_search(self) -> bool:
+        """Is there an action that searches?"""
+        return TextSearchTool.name in self.toolbox.tools
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Answer or crop.
+        """Answer, crop or search.
 
         Raises:
             InvalidActionError: The action is not in the action space.
@@ -121,18 +134,23 @@ class NumericToolUseEnv(ToolUseEnv):
         number = int(action)
         if number < self.choices:
             return super().step({"answer": LETTERS[number]})
+        if number == self._search_action:
+            return super().step({"name": TextSearchTool.name, "arguments": {"query": self.episode.task.question}})
         box = self._cell(number - self.choices)
         return super().step({"name": CropTool.name, "arguments": {"box": list(box)}})
 
     def encode_action(self, action: Mapping[str, Any]) -> int:
         """The number of a scripted agent's action: `{"answer": letter}`, or any tool call.
 
-        A call becomes the crop of the cell that holds the middle of the task's deciding detail.
+        A text search becomes a search, where there is one; any other call becomes the crop of the cell that holds the
+        middle of the task's deciding detail.
 
         Raises:
             InvalidActionError: The answer is not the letter of an option.
         """
         if "answer" not in action:
+            if self.can_search and action["name"] == TextSearchTool.name:
+                return self._search_action
             return self.choices + self._deciding_cell()
         number = LETTERS.find(str(action["answer"]))
         if not 0 <= number < self.choices:
@@ -141,15 +159,18 @@ class NumericToolUseEnv(ToolUseEnv):
             )
         return number
 
-    def _make_toolbox(
-        self,
-        tools: Sequence[str],  # noqa: ARG002
-        prices: Mapping[str, float],
-        settings: ToolSettings,  # noqa: ARG002
-    ) -> Toolbox:
-        self._check_prices(prices, (CropTool.name,))
-        crop = CropTool(price=prices.get(CropTool.name, 1.0))
-        return Toolbox([crop], invalid_price=prices.get(INVALID_CALLS, 1.0))
+    def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], settings: ToolSettings) -> Toolbox:
+        has_search = TextSearchTool.name in tools
+        self._check_prices(prices, (CropTool.name, TextSearchTool.name) if has_search else (CropTool.name,))
+        made: list[Tool] = [CropTool(price=prices.get(CropTool.name, 1.0))]
+        if has_search:
+            price = prices.get(TextSearchTool.name, 1.0)
+            made.append(TextSearchTool(price=price, text_engine=settings["text_engine"]))
+        return Toolbox(made, invalid_price=prices.get(INVALID_CALLS, 1.0))
+
+    @property
+    def _search_action(self) -> int:
+        return self.choices + self.crop_grid**2
 
     def _cell(self, index: int) -> Box:
         height, width = self.episode.task.images[0].source.shape[:2]
@@ -171,17 +192,22 @@ class NumericToolUseEnv(ToolUseEnv):
                 f"the numeric view needs tasks with exactly {self.choices} options; task {task.task_id!r} has "
                 f"{len(task.options)}"
             )
-        crops = [image for turn in turns for result in turn.results for image in result.images]
+        results = [result for turn in turns for result in turn.results]
+        crops = [image for result in results for image in result.images]
         left = max(self.turn_taker.limits.max_turns - len(turns), 0)
-        return {
+        observation = {
             "image": _squared(task.images[0].view, self.view_size),
             "returned": self._reduced_crop(crops[-1]).copy()
             if crops
             else np.zeros((self.view_size, self.view_size, 3), dtype=np.uint8),
             "text": _text_bytes(task),
-            "tool_counts": np.array([min(len(crops), _MOST_COUNTED)], dtype=np.uint8),
+            "tool_counts": np.array([min(len(results), _MOST_COUNTED)], dtype=np.uint8),
             "turns_left": np.array([min(left, _MOST_COUNTED)], dtype=np.uint8),
         }
+        if self.can_search:
+            found = [result.output for result in results if result.name == TextSearchTool.name]
+            observation["mentions"] = _mentions(found[-1] if found else "", task.options)
+        return observation
 
     def _reduced_crop(self, crop: PictureArray) -> PictureArray:
         """A crop at the size of the view. One that cannot be written is shared by episodes, and reduced once."""
@@ -215,6 +241,13 @@ def _squared(view: PictureArray, side: int) -> PictureArray:
 
 def _reduced(picture: PictureArray, side: int) -> PictureArray:
     return np.array(Image.fromarray(picture).resize((side, side), Image.Resampling.BOX), dtype=np.uint8)
+
+
+def _mentions(found: str, options: Sequence[str]) -> NDArray[np.uint8]:
+    """In how many of the first pages found each option stands, shape (choices,)."""
+    pages = [page.casefold() for page in found.split("\n\n")[1 : 1 + _PAGES]]
+    patterns = [re.compile(rf"\b{re.escape(option.casefold())}\b") for option in options]
+    return np.array([sum(bool(pattern.search(page)) for page in pages) for pattern in patterns], dtype=np.uint8)
 
 
 def _text_bytes(task: Task) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from metis_envs.families.base import SearchFamily
 from metis_envs.necessity import read, views_differ
 from metis_gym.records import Necessity
 from metis_gym.registration import FAMILY_IDS
@@ -16,6 +17,8 @@ def family(name, **options):
 
 
 WITH_REQUIRED = [name for name in FAMILIES if Necessity.REQUIRED in family(name).necessities]
+SEARCHED = [name for name in FAMILIES if isinstance(family(name), SearchFamily)]
+HIDDEN = [name for name in WITH_REQUIRED if name not in SEARCHED]
 
 
 @pytest.mark.parametrize("name", WITH_REQUIRED)
@@ -27,7 +30,7 @@ def test_views_of_all_answers_are_equal_to_the_bit(name):
         assert views_differ(blueprint, brief, compared.tolist()) == []
 
 
-@pytest.mark.parametrize("name", WITH_REQUIRED)
+@pytest.mark.parametrize("name", HIDDEN)
 def test_sources_of_all_answers_differ_inside_the_region_only(name):
     blueprint, _ = family(name, required_share=1.0, max_source=1792).blueprint(3)
     left, top, right, bottom = blueprint.region
@@ -35,6 +38,22 @@ def test_sources_of_all_answers_differ_inside_the_region_only(name):
     assert not np.array_equal(first[top:bottom, left:right], second[top:bottom, left:right])
     first[top:bottom, left:right] = second[top:bottom, left:right] = 0
     assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_what_is_to_be_searched_for_stands_in_the_overlay_alone(name):
+    for seed in range(6):
+        blueprint, _ = family(name, required_share=1.0).blueprint(seed)
+        first, second = blueprint.render(0), blueprint.render(1)
+        assert np.array_equal(first, second)  # not even a crop of the source tells them apart
+        told = [written(blueprint.overlay(index, first)) for index in (0, 1)]
+        assert blueprint.answers[0] in told[0]
+        assert blueprint.answers[1] in told[1]
+        assert told[0] != told[1]
+
+
+def written(overlay):
+    return " ".join([page.text for page in overlay.passages] + [page.title for page in overlay.pictures])
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -66,7 +85,7 @@ def test_a_reader_reads_what_needs_no_tool_from_the_view(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WITH_REQUIRED)
+@pytest.mark.parametrize("name", HIDDEN)
 def test_a_reader_reads_what_needs_a_tool_from_the_crop_and_guesses_from_the_view(name):
     kind = family(name, required_share=1.0)
     share, _ = share_read(kind, range(80), full_resolution=True, necessity=Necessity.REQUIRED)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import MultiInputActorCriticPolicy
@@ -14,6 +15,7 @@ from metis_gym.errors import ConfigError
 __all__ = ["NumericExtractor", "ToolUsePolicy"]
 
 _PICTURES, _COUNTS = ("image", "returned"), ("tool_counts", "turns_left")
+_MENTIONS = "mentions"
 _PATCH = 4
 _MOST_CELLS = 8
 _HEADS = 4
@@ -23,7 +25,7 @@ _BYTES = 256
 
 
 class NumericExtractor(BaseFeaturesExtractor):
-    """Features of the numeric view's observations: each picture, the text's bytes, the counts.
+    """Features of the numeric view's observations: each picture, the text's bytes, the counts, and what a search found.
 
     A picture becomes a grid of cells of 16 × 16 pixels, at most 8 × 8 of them. Four cells are attended to: their
     features, and where they are, are what is known of the picture. The text is read as a bag of bytes: enough to tell
@@ -52,13 +54,15 @@ class NumericExtractor(BaseFeaturesExtractor):
         glances = {name: Glance(side, width) for name in _PICTURES}
         self.glances = nn.ModuleDict(glances)
         self.text = nn.Sequential(nn.Linear(_BYTES, text_width), nn.LayerNorm(text_width))
-        self._features_dim = sum(glance.features for glance in glances.values()) + text_width + len(_COUNTS)
+        self._features_dim = sum(glance.features for glance in glances.values()) + text_width
+        self.counts = (*_COUNTS, _MENTIONS) if _MENTIONS in observation_space.spaces else _COUNTS
+        self._features_dim += sum(int(np.prod(observation_space[name].shape or ())) for name in self.counts)
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Features of shape (B, features_dim) of preprocessed observations, pictures in [0, 1]."""
         parts = [self.glances[name](self._channels_first(observations[name])) for name in _PICTURES]
         parts.append(self.text(_byte_counts(observations["text"])))
-        parts += [observations[name].float() / _COUNT_UNIT for name in _COUNTS]
+        parts += [observations[name].float() / _COUNT_UNIT for name in self.counts]
         return torch.cat(parts, dim=1)
 
     def _channels_first(self, pictures: Tensor) -> Tensor:

@@ -296,7 +296,7 @@ class SearchFamily(Family):
 
     ability: ClassVar[str] = "search"
     aspects: ClassVar[tuple[float, ...]] = (1.0, 4 / 3, 3 / 2, 16 / 9)
-    tools = ("python", "text_search")
+    tools: tuple[str, ...] = ("python", "text_search")
 
     def _smallest_factor(self) -> int:
         return _SMALLEST_FACTOR

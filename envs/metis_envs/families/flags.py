@@ -65,7 +65,7 @@ class Flags(SearchFamily):
         def overlay(index: int, _source: PictureArray) -> Overlay:
             return Overlay(passages=_pages(np.random.default_rng(page_seed), town, colours[index], colours))
 
-        question = f"This is in {town}. What colour is the flag of {town}, whose cover is grey: {', '.join(colours)}?"
+        question = f"This is in {town}. What colour is the flag of {town}, whose cover is grey?"
         return Blueprint(
             question=question,
             answers=colours,

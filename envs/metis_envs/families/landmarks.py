@@ -147,7 +147,7 @@ def _copied(source: PictureArray, brightness: float) -> PictureArray:
     scale = _COPY_SIDE / max(height, width)
     small = Image.fromarray(source).resize((round(width * scale), round(height * scale)), reducing_gap=2.0)
     table = np.clip(np.arange(256) * brightness, 0, 255).astype(np.uint8)
-    return table[np.asarray(small)]
+    return np.asarray(table[np.asarray(small)])
 
 
 def _link(thing: Thing) -> str:
