@@ -1,7 +1,7 @@
 """Picture indexes: how one is written, and what its file holds.
 
 ```
-meta(key, value)                                 kind, fingerprint, pictures
+meta(key, value)                                 kind, format, fingerprint, pictures
 pictures(id, title, link, thumbnail)             a JPEG of at most 192 px a side
 hashes(bits)                                     all hashes in one row: N × 32 bytes, little-endian
 ```
@@ -24,11 +24,11 @@ from metis_gym.search.dhash import WORDS, Hashes, dhash
 from metis_gym.search.places import build_atomically
 from metis_gym.search.sqlite_files import ReadOnlyFile
 
-__all__ = ["KIND", "PictureIndex", "write_picture_index"]
+__all__ = ["FORMAT", "KIND", "PictureIndex", "write_picture_index"]
 
 KIND = "picture index"
 FORMAT = 1
-"""Raise this whenever hashes or thumbnails are made differently: fingerprints carry it."""
+"""Raise this whenever hashes or thumbnails are made differently: files and fingerprints carry it."""
 
 _THUMBNAIL_SIDE = 192
 _JPEG_QUALITY = 80
@@ -72,7 +72,7 @@ class PictureIndex:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = ReadOnlyFile(path, KIND)
+        self._file = ReadOnlyFile(path, KIND, FORMAT)
         self.fingerprint = self._file.meta["fingerprint"]
         with self._file.connection() as connection:
             (bits,) = connection.execute("SELECT bits FROM hashes").fetchone()
@@ -111,7 +111,12 @@ class _Writer:
             if not self.count:
                 raise SearchIndexError("an index needs at least one picture; there is none")
             file.execute("INSERT INTO hashes VALUES(?)", (b"".join(self._hashes),))
-            meta = {"kind": KIND, "fingerprint": self._digest.hexdigest()[:32], "pictures": str(self.count)}
+            meta = {
+                "kind": KIND,
+                "format": str(FORMAT),
+                "fingerprint": self._digest.hexdigest()[:32],
+                "pictures": str(self.count),
+            }
             file.executemany("INSERT INTO meta VALUES(?, ?)", meta.items())
             file.commit()
 
