@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "envs")]
 
 import numpy as np  # noqa: E402
 
-from metis_envs.world import draw_fact, draw_landmark, draw_thing, pages_of_task  # noqa: E402
+from metis_envs.world import draw_fact, draw_landmark, draw_thing, pages_of_task, pictures_of_task  # noqa: E402
 from metis_envs.world.collection import DefaultCollection, picture_of  # noqa: E402
 from metis_envs.world.corpus import generated_passages, generated_things  # noqa: E402
 from metis_gym.records import GoldAnswer, Passage, Task, TaskImage, TitledPicture  # noqa: E402
@@ -140,6 +140,8 @@ def bench_overlay(path: Path) -> None:
         for thing, fact in zip(things, facts, strict=True)
     ]
     row("overlay: drawing a thing's six pages", median_ms(drawing), target="< 2 ms")
+    albums = [lambda n=n, thing=thing: pictures_of_task(rng, thing, n) for n, thing in enumerate(things[:40])]
+    row("overlay: drawing a landmark's two pictures", median_ms(albums), target="< 2 ms")
     overlays = [draw() for draw in drawing]
     text, pictures = TextSearchTool(text_engine=f"fts5:path={path}"), ImageSearchTool(image_engine="dhash")
     tasks = [_task(pages) for pages in overlays]
