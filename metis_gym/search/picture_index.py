@@ -8,6 +8,7 @@ hashes(bits)                                     all hashes in one row: N × 32 
 Pictures have their place in the collection as id, from 1 on. A file is written once and never changed.
 """
 
+import functools
 import hashlib
 import io
 import sqlite3
@@ -32,6 +33,7 @@ FORMAT = 1
 
 _THUMBNAIL_SIDE = 192
 _JPEG_QUALITY = 80
+_RECENT = 128  # of at most 110 kB each
 _SCHEMA = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -78,13 +80,19 @@ class PictureIndex:
             (bits,) = connection.execute("SELECT bits FROM hashes").fetchone()
         rows = np.frombuffer(bits, dtype="<u8").reshape(-1, WORDS)
         self.hashes: Hashes = np.ascontiguousarray(rows.T, dtype=np.uint64)
+        self._recent = functools.lru_cache(maxsize=_RECENT)(self._read)
 
     def picture(self, position: int) -> TitledPicture:
-        """The thumbnail at a position of the collection, from 0 on.
+        """The thumbnail at a position of the collection, from 0 on; read-only.
+
+        Recent ones are kept: the episodes of a group search for the same picture.
 
         Raises:
             SearchError: The file is damaged.
         """
+        return self._recent(position)
+
+    def _read(self, position: int) -> TitledPicture:
         with self._file.connection() as connection:
             row = connection.execute(
                 "SELECT title, link, thumbnail FROM pictures WHERE id = ?", (position + 1,)
@@ -145,6 +153,8 @@ def _to_jpeg(picture: PictureArray) -> bytes:
 def _from_jpeg(data: bytes, path: Path) -> PictureArray:
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
+            picture = np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
+            picture.flags.writeable = False
+            return picture
     except (OSError, ValueError, SyntaxError) as error:
         raise SearchError(f"the picture index {path} is damaged: a thumbnail cannot be read ({error})") from error
