@@ -9,8 +9,10 @@ from typing import Protocol
 
 from metis_gym.records import Passage, TitledPicture
 from metis_gym.registries import Registry
+from metis_gym.search.picture_index import FORMAT as PICTURE_FORMAT
 from metis_gym.search.picture_index import write_picture_index
 from metis_gym.search.places import Notify, build_once, log_note
+from metis_gym.search.text_index import FORMAT as TEXT_FORMAT
 from metis_gym.search.text_index import write_text_index
 
 __all__ = ["COLLECTIONS", "CORPORA", "Collection", "Corpus", "collection_file", "corpus_file"]
@@ -60,7 +62,7 @@ def corpus_file(name: str, folder: Path, notify: Notify = log_note) -> Path:
         SearchIndexError: It cannot be built.
     """
     corpus = CORPORA.create(name)
-    path = folder / f"text-{name}-{corpus.version}.sqlite"
+    path = folder / f"text-{TEXT_FORMAT}-{name}-{corpus.version}.sqlite"
 
     def build(part: Path) -> None:
         notify(f"building the text corpus {name!r} in {path}; this happens once and takes some seconds")
@@ -83,7 +85,7 @@ def collection_file(name: str, folder: Path, notify: Notify = log_note) -> Path:
         SearchIndexError: It cannot be built.
     """
     collection = COLLECTIONS.create(name)
-    path = folder / f"pictures-{name}-{collection.version}.sqlite"
+    path = folder / f"pictures-{PICTURE_FORMAT}-{name}-{collection.version}.sqlite"
 
     def build(part: Path) -> None:
         notify(f"building the picture collection {name!r} in {path}; this happens once and takes some seconds")

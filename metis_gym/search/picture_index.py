@@ -1,13 +1,14 @@
 """Picture indexes: how one is written, and what its file holds.
 
 ```
-meta(key, value)                                 kind, fingerprint, pictures
+meta(key, value)                                 kind, format, fingerprint, pictures
 pictures(id, title, link, thumbnail)             a JPEG of at most 192 px a side
 hashes(bits)                                     all hashes in one row: N × 32 bytes, little-endian
 ```
 Pictures have their place in the collection as id, from 1 on. A file is written once and never changed.
 """
 
+import functools
 import hashlib
 import io
 import sqlite3
@@ -24,14 +25,15 @@ from metis_gym.search.dhash import WORDS, Hashes, dhash
 from metis_gym.search.places import build_atomically
 from metis_gym.search.sqlite_files import ReadOnlyFile
 
-__all__ = ["KIND", "PictureIndex", "write_picture_index"]
+__all__ = ["FORMAT", "KIND", "PictureIndex", "write_picture_index"]
 
 KIND = "picture index"
 FORMAT = 1
-"""Raise this whenever hashes or thumbnails are made differently: fingerprints carry it."""
+"""Raise this whenever hashes or thumbnails are made differently: files and fingerprints carry it."""
 
 _THUMBNAIL_SIDE = 192
 _JPEG_QUALITY = 80
+_RECENT = 128  # of at most 110 kB each
 _SCHEMA = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -72,19 +74,25 @@ class PictureIndex:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = ReadOnlyFile(path, KIND)
+        self._file = ReadOnlyFile(path, KIND, FORMAT)
         self.fingerprint = self._file.meta["fingerprint"]
         with self._file.connection() as connection:
             (bits,) = connection.execute("SELECT bits FROM hashes").fetchone()
         rows = np.frombuffer(bits, dtype="<u8").reshape(-1, WORDS)
         self.hashes: Hashes = np.ascontiguousarray(rows.T, dtype=np.uint64)
+        self._recent = functools.lru_cache(maxsize=_RECENT)(self._read)
 
     def picture(self, position: int) -> TitledPicture:
-        """The thumbnail at a position of the collection, from 0 on.
+        """The thumbnail at a position of the collection, from 0 on; read-only.
+
+        Recent ones are kept: the episodes of a group search for the same picture.
 
         Raises:
             SearchError: The file is damaged.
         """
+        return self._recent(position)
+
+    def _read(self, position: int) -> TitledPicture:
         with self._file.connection() as connection:
             row = connection.execute(
                 "SELECT title, link, thumbnail FROM pictures WHERE id = ?", (position + 1,)
@@ -111,7 +119,12 @@ class _Writer:
             if not self.count:
                 raise SearchIndexError("an index needs at least one picture; there is none")
             file.execute("INSERT INTO hashes VALUES(?)", (b"".join(self._hashes),))
-            meta = {"kind": KIND, "fingerprint": self._digest.hexdigest()[:32], "pictures": str(self.count)}
+            meta = {
+                "kind": KIND,
+                "format": str(FORMAT),
+                "fingerprint": self._digest.hexdigest()[:32],
+                "pictures": str(self.count),
+            }
             file.executemany("INSERT INTO meta VALUES(?, ?)", meta.items())
             file.commit()
 
@@ -140,6 +153,8 @@ def _to_jpeg(picture: PictureArray) -> bytes:
 def _from_jpeg(data: bytes, path: Path) -> PictureArray:
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
+            picture = np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
+            picture.flags.writeable = False
+            return picture
     except (OSError, ValueError, SyntaxError) as error:
         raise SearchError(f"the picture index {path} is damaged: a thumbnail cannot be read ({error})") from error

@@ -28,13 +28,14 @@ class ReadOnlyFile:
     Args:
         path: The file.
         kind: What it is, for messages: "text index".
+        made_as: The format that this version of the project makes and reads.
 
     Raises:
-        SearchIndexError: It is not there, or is no file of that kind.
+        SearchIndexError: It is not there, is no file of that kind, or was made in another format.
     """
 
-    def __init__(self, path: Path, kind: str) -> None:
-        self.path, self.kind = path, kind
+    def __init__(self, path: Path, kind: str, made_as: int) -> None:
+        self.path, self.kind, self.made_as = path, kind, made_as
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         if not path.is_file():
@@ -87,6 +88,11 @@ class ReadOnlyFile:
             raise SearchIndexError(f"{str(self.path)!r} is no {self.kind} of this project ({error})") from error
         if meta.get("kind") != self.kind:
             raise SearchIndexError(f"{str(self.path)!r} is no {self.kind}, but a {meta.get('kind', 'file')!r}")
+        if meta.get("format") != str(self.made_as):
+            raise SearchIndexError(
+                f"{str(self.path)!r} is a {self.kind} of format {meta.get('format')}, made by another version of this "
+                f"project; this one reads format {self.made_as}. Build it again with: metis-gym index build --force"
+            )
         return meta
 
 

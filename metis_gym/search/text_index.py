@@ -1,7 +1,7 @@
 """Text indexes: how one is written, and what its file holds.
 
 ```
-meta(key, value)                     kind, fingerprint, passages, average_length
+meta(key, value)                     kind, format, fingerprint, passages, average_length
 passages(id, title, text, link, terms)   the passages as they came, and their terms, joined by spaces
 frequencies(term, passages)          how many passages contain a term
 postings                             FTS5 over the terms, without a copy of them
@@ -22,11 +22,11 @@ from metis_gym.search.places import build_atomically
 from metis_gym.search.sqlite_files import check_fts5
 from metis_gym.search.terms import terms_of
 
-__all__ = ["KIND", "searchable", "write_text_index"]
+__all__ = ["FORMAT", "KIND", "searchable", "write_text_index"]
 
 KIND = "text index"
 FORMAT = 1
-"""Raise this whenever terms are made or stored differently: fingerprints carry it."""
+"""Raise this whenever terms are made or stored differently: files and fingerprints carry it."""
 
 _LONGEST_TEXT = 1_000_000
 _SCHEMA = """
@@ -103,6 +103,7 @@ class _Writer:
     def _meta(self) -> dict[str, str]:
         return {
             "kind": KIND,
+            "format": str(FORMAT),
             "fingerprint": self._digest.hexdigest()[:32],
             "passages": str(self.count),
             "average_length": repr(max(self._length / self.count, 1.0)),

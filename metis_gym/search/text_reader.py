@@ -11,7 +11,7 @@ from metis_gym.search.corpora import corpus_file
 from metis_gym.search.places import cache_folder
 from metis_gym.search.snippets import one_line, snippet
 from metis_gym.search.sqlite_files import ReadOnlyFile
-from metis_gym.search.text_index import KIND
+from metis_gym.search.text_index import FORMAT, KIND
 
 __all__ = ["TextIndex", "find_index"]
 
@@ -45,7 +45,7 @@ class TextIndex:
     """
 
     def __init__(self, path: Path) -> None:
-        self.file = ReadOnlyFile(path, KIND)
+        self.file = ReadOnlyFile(path, KIND, FORMAT)
         meta = self.file.meta
         self.fingerprint = meta["fingerprint"]
         self.statistics = CorpusStatistics(int(meta["passages"]), float(meta["average_length"]))

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -228,9 +229,19 @@ def test_a_file_that_is_no_index_is_refused(tmp_path, index_path):
     with pytest.raises(SearchIndexError, match="no text index of this project"):
         Fts5Engine(path=str(text))
     with pytest.raises(SearchIndexError, match="is no picture index, but a 'text index'"):
-        ReadOnlyFile(index_path, "picture index")
+        ReadOnlyFile(index_path, "picture index", 1)
     with pytest.raises(SearchIndexError, match="there is no text index"):
         Fts5Engine(path=str(tmp_path))
+
+
+def test_an_index_of_another_format_is_refused(tmp_path, index_path):
+    other = tmp_path / "other.sqlite"
+    shutil.copy(index_path, other)
+    with closing(sqlite3.connect(other)) as file:
+        file.execute("UPDATE meta SET value = '0' WHERE key = 'format'")
+        file.commit()
+    with pytest.raises(SearchIndexError, match=r"format 0, made by another version.*Build it again"):
+        Fts5Engine(path=str(other))
 
 
 def test_an_index_that_is_damaged_later_is_a_failed_search(tmp_path, corpus):

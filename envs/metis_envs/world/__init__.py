@@ -13,11 +13,17 @@ For a task whose answer is drawn last, `draw_values` gives the alternatives and 
 `passages` then hold the page that answers, a near-copy of it, a page that contradicts it and says that it is out of
 date, one that only chats, and pages about namesakes.
 
-`draw_landmark(rng, thing.kind, width, height)` draws a picture of a thing; a second stream with the same seed draws it
-at another size, which image search recognises: one for the question, one, with `thing.name` as title, for the overlay's
-`pictures`. Unlike a name, a look says nothing about its owner: no two are alike.
+A landmark that is to be recognised is drawn twice, large for the question and small for the overlay:
+
+```python
+look = int(rng.integers(1 << 32))
+source = draw_landmark(np.random.default_rng(look), thing.kind, 2048, 1536)
+task = Task(..., images=(…source…), pictures=pictures_of_task(rng, thing, look))  # the same proportions, 4 to 3
+```
+Image search then finds `thing.name` and its town as the first title; a second hop by text search finds its facts.
 """
 
+from metis_envs.world.albums import pictures_of_task
 from metis_envs.world.kinds import KINDS, Attribute, Kind
 from metis_envs.world.landmarks import draw_landmark
 from metis_envs.world.pages import pages_of_task
@@ -35,4 +41,5 @@ __all__ = [
     "draw_thing",
     "draw_values",
     "pages_of_task",
+    "pictures_of_task",
 ]

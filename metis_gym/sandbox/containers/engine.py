@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ LABEL = "metis-gym.sandbox"
 _BUILD = "Build it with: metis-gym sandbox build"
 _INSTALL = "Start it (systemctl start docker), or name another with DOCKER_HOST"
 _PERMISSION = "Add the user to the group docker, or use a rootless engine"
+_ANSWER_SECONDS = 10.0
 _BYTES_PER_INODE = 16 << 10
 
 
@@ -52,9 +54,10 @@ def connect() -> Any:
     except ImportError as error:
         raise MissingDependencyError.of("docker", "docker", "the sandbox backend 'docker'") from error
     try:
+        _knock(docker.utils.parse_host(os.environ.get("DOCKER_HOST")))
         client = docker.from_env()
         client.ping()
-    except docker.errors.DockerException as error:
+    except (docker.errors.DockerException, OSError) as error:
         raise SandboxUnavailableError(_explain(str(error))) from error
     return client
 
@@ -146,6 +149,15 @@ def _beginning(pid: int) -> str:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     return ""
+
+
+def _knock(host: str) -> None:
+    """Try the engine's local socket first: the client library leaves its own open where nothing answers."""
+    scheme, _, path = host.partition("://")
+    if scheme == "http+unix":
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(_ANSWER_SECONDS)
+            knocking.connect(path)
 
 
 def _explain(error: str) -> str:

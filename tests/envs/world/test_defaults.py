@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 import metis_gym  # noqa: F401 — registers the ids
-from metis_envs.world import draw_fact, draw_thing, pages_of_task
+from metis_envs.world import draw_fact, draw_landmark, draw_thing, pages_of_task, pictures_of_task
 from metis_envs.world.collection import DefaultCollection, picture_of
 from metis_envs.world.corpus import DefaultCorpus, generated_passages, generated_things
 from metis_envs.world.real_text import library_passages, licence_passages, python_passages
 from metis_envs.world.things import owner_of
-from metis_gym.search import PictureQuery, search_text
+from metis_gym.search import PictureQuery, search_pictures, search_text
 from metis_gym.search.dhash_engine import DhashEngine
 from metis_gym.search.fts5 import Fts5Engine
 from metis_gym.search.picture_index import PictureIndex, write_picture_index
@@ -140,6 +140,21 @@ def test_a_landmark_of_the_collection_is_found_by_a_large_picture_of_it(image_en
         hits = image_engine.search(query, limit=5)
         assert hits[0].title == f"{thing.name}, {thing.town}"
         assert hits[0].distance < 0.1
+
+
+def test_a_fresh_landmark_is_found_by_its_task_only_then_its_fact_by_its_name(image_engine, text_engine):
+    for look in range(12):
+        rng = np.random.default_rng(look)
+        thing = draw_thing(rng, owner="test")
+        fact = draw_fact(rng, thing)
+        query = PictureQuery(picture=draw_landmark(np.random.default_rng(look), thing.kind, 800, 600), task_id="")
+        album = pictures_of_task(rng, thing, look)
+        name = f"{thing.name}, {thing.town}"
+        first, second = search_pictures(image_engine, query, album, limit=5)[:2]
+        assert first.title == name and first.distance < 0.1 < second.distance
+        assert name not in {hit.title for hit in search_pictures(image_engine, query, (), limit=5)}
+        hits = search_text(text_engine, first.title, pages_of_task(rng, thing, fact.attribute), limit=5)
+        assert name in {hit.title for hit in hits}
 
 
 def test_postcards_are_near_copies_of_their_landmarks(image_engine):
