@@ -1,6 +1,6 @@
 """Evaluate the four scripted agents on the mixture, print the tables, and draw what the families look like.
 
-python examples/evaluate_scripted_agents.py --episodes 120 --out out/demo
+python examples/evaluate_scripted_agents.py --episodes 200 --out out/families
 """
 
 import argparse
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from metis_agents.evaluate import compare_table, evaluate
+from metis_agents.evaluate import compare_table, evaluate, needs_table
 from metis_agents.scripted import SCRIPTED
 from metis_envs.gallery import contact_sheet, examples
 from metis_gym.registration import FAMILY_IDS
@@ -18,17 +18,19 @@ from metis_gym.registration import FAMILY_IDS
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=int, default=120, help="episodes for each agent (default: %(default)s)")
+    parser.add_argument("--episodes", type=int, default=200, help="episodes for each agent (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="where pictures go (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/families"), help="where pictures go (default: %(default)s)"
+    )
     given = parser.parse_args()
 
     reports = [
         evaluate(agent(), "MetisVQA-v0", given.episodes, seed=0, workers=given.workers) for agent in SCRIPTED.values()
     ]
     print(compare_table(reports))
-    print("\nBy family, the oracle:\n")
-    print(reports[0])
+    print("\nWhat each family needs, and how often each agent is right:\n")
+    print(needs_table(reports))
 
     given.out.mkdir(parents=True, exist_ok=True)
     print("\nPictures, one for each family:")

@@ -4,18 +4,20 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from metis_agents.evaluate import evaluate
+from metis_agents.evaluate import compare_table, evaluate, needs_table
 from metis_agents.scripted import SCRIPTED, scripted_agent
 
 __all__ = ["eval_command"]
 
 
 def eval_command(argv: Sequence[str]) -> int:
-    """Evaluate an agent and print the table."""
+    """Evaluate agents and print the tables."""
     parser = argparse.ArgumentParser(
-        prog="metis-gym eval", description="Let an agent play episodes of the test split and print what it did."
+        prog="metis-gym eval", description="Let agents play episodes of the test split and print what they did."
     )
-    parser.add_argument("--agent", default="oracle", help=f"one of: {', '.join(SCRIPTED)}")
+    parser.add_argument(
+        "--agent", nargs="+", default=["oracle"], help=f"one or more of: {', '.join(SCRIPTED)} (default: oracle)"
+    )
     parser.add_argument("--env", default="MetisVQA-v0", help="environment id (default: %(default)s)")
     parser.add_argument("--taskset", help='"signs", "charts:answers=choice", "signs+sums" (default: the id\'s own)')
     parser.add_argument("--split", default="test", help="train or test (default: %(default)s)")
@@ -25,14 +27,18 @@ def eval_command(argv: Sequence[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
     kwargs = {"split": given.split} | ({"taskset": given.taskset} if given.taskset else {})
-    report = evaluate(
-        scripted_agent(given.agent),
-        given.env,
-        given.episodes,
-        given.seed,
-        workers=given.workers,
-        progress=not given.quiet,
-        **kwargs,
-    )
-    print(report)  # noqa: T201 — this is what the command is for
+    reports = [
+        evaluate(
+            scripted_agent(name),
+            given.env,
+            given.episodes,
+            given.seed,
+            workers=given.workers,
+            progress=not given.quiet,
+            **kwargs,
+        )
+        for name in given.agent
+    ]
+    several = [compare_table(reports), needs_table(reports)]
+    print("\n\n".join(several) if len(reports) > 1 else reports[0])  # noqa: T201 — this is what the command is for
     return 0

@@ -15,10 +15,10 @@ from metis_agents.progress import progress_bar
 from metis_gym.errors import ConfigError
 from metis_gym.metrics import Estimate, by_family, summarise
 from metis_gym.numeric import NumericToolUseEnv
-from metis_gym.records import Outcome
+from metis_gym.records import Necessity, Outcome
 from metis_gym.registration import register_all
 
-__all__ = ["Report", "compare_table", "evaluate", "markdown_table"]
+__all__ = ["Report", "compare_table", "evaluate", "markdown_table", "needs_table"]
 
 _CHUNK = 8
 _SHOWN = ("accuracy", "accuracy_none", "accuracy_required", "redundant_rate", "tool_recall", "tool_calls", "unscored")
@@ -54,9 +54,30 @@ def compare_table(reports: Sequence[Report]) -> str:
     return markdown_table("agent", {report.agent: report.metrics for report in reports}, _SHOWN)
 
 
+def needs_table(reports: Sequence[Report]) -> str:
+    """A Markdown table of what each family needs: a row for each, with each agent's accuracy in it.
+
+    Args:
+        reports: Of several agents on the same episodes. The tools are those that the first of them called.
+    """
+    first = reports[0]
+    cells = [["family", "tasks that need a tool", f"tools that {first.agent} called", *(r.agent for r in reports)]]
+    for family in first.families:
+        outcomes = [outcome for outcome in first.outcomes if outcome.family == family]
+        needy = sum(outcome.necessity is Necessity.REQUIRED for outcome in outcomes)
+        called = sorted({name for outcome in outcomes for name, calls in outcome.tool_calls_by.items() if calls})
+        accuracies = [f"{report.families[family]['accuracy'].mean:.2f}" for report in reports]
+        cells.append([family, f"{needy} of {len(outcomes)}", ", ".join(called) or "–", *accuracies])
+    return _aligned(cells)
+
+
 def markdown_table(corner: str, rows: Mapping[str, Mapping[str, Estimate]], columns: Sequence[str]) -> str:
     """A Markdown table of estimates with aligned columns."""
     cells = [[corner, *columns], *([name, *(str(row[column]) for column in columns)] for name, row in rows.items())]
+    return _aligned(cells)
+
+
+def _aligned(cells: Sequence[Sequence[str]]) -> str:
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from metis_agents.evaluate import compare_table, evaluate
+from metis_agents.evaluate import compare_table, evaluate, needs_table
 from metis_agents.scripted import (
     SCRIPTED,
     AlwaysToolAgent,
@@ -98,6 +98,14 @@ def test_only_tasks_whose_necessity_is_known_count_as_redundant():
 def test_wrong_arguments_raise(episodes, workers):
     with pytest.raises(ConfigError, match="at least 1"):
         evaluate(OracleAgent(), NUMERIC, episodes, seed=0, workers=workers)
+
+
+def test_the_table_of_needs_names_the_tools_that_were_called():
+    reports = [play(agent(), 20) for agent in (OracleAgent, NeverToolAgent)]
+    family, needy, tools, *_ = (cell.strip() for cell in needs_table(reports).splitlines()[2].strip("|").split("|"))
+    assert family == "patches"
+    assert needy == f"{round(20 * reports[0].metrics['tool_calls'].mean)} of 20"
+    assert tools == "python"
 
 
 def test_unknown_agents_are_named():
