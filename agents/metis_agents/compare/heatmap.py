@@ -20,7 +20,7 @@ _LIMITS = (
     f"redundant calls ≤ {100 * MOST_REDUNDANT:.0f} %, needed calls ≥ {100 * LEAST_NEEDED:.0f} %, accuracy within "
     f"{100 * MOST_LOST:.0f} points of accuracy-only"
 )
-_ROBUST, _EMPTY = "#0b6fb8", "#eef1f4"
+_ROBUST, _EMPTY = "#0072b2", "#eef1f4"
 
 
 def write_map(plan: Map, cells: Cells, page: Path) -> tuple[Path, Path]:

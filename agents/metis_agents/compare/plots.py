@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from metis_agents.compare.curves import WINDOW, smoothed
 from metis_agents.compare.estimates import COLUMNS
 from metis_agents.compare.report import Comparison, Family
-from metis_agents.compare.style import INK, MUTED, colours, figure, headline, label, png, tidy
+from metis_agents.compare.style import INK, MUTED, colours, family_label, figure, headline, label, png, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,8 +46,8 @@ def draw_final(comparison: Comparison) -> bytes:
     """Bars with intervals on the test split, and where the cold start was."""
     figures, before, colour = comparison.estimates(), comparison.start(), colours(comparison.designs)
     designs = comparison.designs
-    drawn = figure(12.5, 1.9 + 0.42 * len(designs))
-    bottom, height = 0.95 / drawn.get_figheight(), 0.42 * len(designs) / drawn.get_figheight()
+    drawn = figure(12.5, 2.35 + 0.42 * len(designs))
+    bottom, height = 0.8 / drawn.get_figheight(), 0.42 * len(designs) / drawn.get_figheight()
     for position, (name, title, wish) in enumerate(_PANELS):
         axes = drawn.add_axes((0.2 + 0.27 * position, bottom, 0.235, height))
         for row, design in enumerate(designs):
@@ -65,7 +65,8 @@ def draw_final(comparison: Comparison) -> bytes:
     note = (
         f"Per cent of test episodes after training, mean of {seeds} seeds with 95 % interval. Dashed: the cold start."
     )
-    drawn.text(0.2, 0.18 / drawn.get_figheight(), note, color=MUTED, fontsize=8.5)
+    drawn.text(0.04, 0.18 / drawn.get_figheight(), note, color=MUTED, fontsize=8.5)
+    drawn.text(0.04, 1 - 0.4 / drawn.get_figheight(), headline(comparison), fontsize=13, fontweight="bold")
     return png(drawn)
 
 
@@ -106,7 +107,7 @@ def _bar(axes: "Axes", row: int, value: Any, colour: str) -> None:
 def _cost_line(axes: "Axes", family: Family, colour: str) -> None:
     costs = [cost for cost, _, _ in family.points]
     accuracies = [100 * accuracy for _, accuracy, _ in family.points]
-    name = f"{family.name}\narea {family.area:.3f}"
+    name = f"{family_label([spec for *_, spec in family.points])}\narea {family.area:.3f}"
     axes.plot(costs, accuracies, marker="o", markersize=7, color=colour, linewidth=1.6, label=name)
     if len(family.points) > 1:
         for cost, accuracy, design in zip(costs, accuracies, (spec for *_, spec in family.points), strict=True):

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
     from metis_agents.compare.report import Comparison
 
-__all__ = ["INK", "MUTED", "colours", "figure", "headline", "label", "png", "tidy"]
+__all__ = ["INK", "MUTED", "colours", "family_label", "figure", "headline", "label", "png", "tidy"]
 
 INK, MUTED, RULE = "#1c2530", "#6b7683", "#d8dde3"
 
-_REFERENCE, _OURS = "#8a939e", "#0b6fb8"
-_OTHERS = ("#d9730d", "#8a3ffc", "#2e8b57", "#c2255c", "#a67c00", "#4a5fc1", "#7a4b2a", "#008c95")
+# Okabe and Ito's colours, which people with any colour vision tell apart.
+_REFERENCE, _OURS = "#8a939e", "#0072b2"
+_OTHERS = ("#d55e00", "#cc79a7", "#009e73", "#e69f00", "#56b4e9", "#000000", "#7a4b2a", "#6a51a3")
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -34,7 +35,7 @@ def colours(designs: Sequence[str]) -> dict[str, str]:
     """A colour for each design: grey for accuracy alone, blue for HDPO, the others in turn.
 
     >>> colours(["accuracy", "otc", "hdpo"])
-    {'accuracy': '#8a939e', 'otc': '#d9730d', 'hdpo': '#0b6fb8'}
+    {'accuracy': '#8a939e', 'otc': '#d55e00', 'hdpo': '#0072b2'}
     """
     names = [design.partition(":")[0] for design in designs]
     first_of_ours = names.index("hdpo") if "hdpo" in names else -1
@@ -60,10 +61,20 @@ def label(design: str) -> str:
     if made.name == "hdpo":
         return f"HDPO, w = {made.w_tool:g}"
     if made.name == "coupled":
-        return f"coupled{'' if made.gated else ', not gated'}, α = {made.alpha:g}"
+        return f"coupled, {'gated' if made.gated else 'not gated'}, α = {made.alpha:g}"
     name, _, rest = design.partition(":")
     words = [part.replace("=", " = ") for part in rest.split(",") if part]
     return ", ".join([name, *words])
+
+
+def family_label(designs: Sequence[str]) -> str:
+    """What a person calls a design that was run with several weights.
+
+    >>> family_label(["hdpo:w_tool=0.1", "hdpo"]), family_label(["hdpo"])
+    ('HDPO', 'HDPO, w = 0.15')
+    """
+    name = label(designs[0])
+    return name.rpartition(", ")[0] or name if len(designs) > 1 else name
 
 
 def headline(comparison: "Comparison") -> str:
