@@ -1,7 +1,9 @@
 """`metis-gym compare` and `metis-gym map`."""
 
 import argparse
+import importlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from metis_agents.compare.robustness import Map, make_map, read_map
 from metis_agents.compare.store import Store
 from metis_agents.sb3 import CloningConfig
 from metis_gym import __version__
+from metis_gym.errors import ConfigError
 from metis_gym.registries import parse_spec
 
 __all__ = ["compare_command", "map_command"]
@@ -146,8 +149,10 @@ def _environment(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _import(module: str) -> None:
-    import importlib
-    import sys
-
-    sys.path.insert(0, str(Path.cwd()))
-    importlib.import_module(module)
+    """Import a module of the user's, from the current folder, too."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"--modules: {error}; expected modules that can be imported here") from error
