@@ -1,23 +1,9 @@
-"""What the tests of the stable-baselines3 agents share."""
+"""All agents' tests run on one thread: small networks gain nothing from more, and tests run beside each other."""
 
 import pytest
 import torch
-
-from metis_agents.sb3 import HDPO, CloningConfig, GroupVecEnv, cold_start
-
-ENV = "MetisVQA-Discrete-v0"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session")
-def small_start():
-    """Weights after a short cold start: enough to crop the right cell now and then, and quick."""
-    env = GroupVecEnv(ENV, tasks=2, group_size=2)
-    model = HDPO("MultiInputPolicy", env, seed=0)
-    cold_start(model.policy, ENV, CloningConfig(tasks=96, epochs=4))
-    env.close()
-    return {name: values.clone() for name, values in model.policy.state_dict().items()}

@@ -1,7 +1,9 @@
 """`metis-gym compare` and `metis-gym map`."""
 
 import argparse
+import importlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from metis_agents.compare.plan import Plan, Settings, batches_of
 from metis_agents.compare.robustness import Map, make_map, read_map
 from metis_agents.compare.store import Store
 from metis_agents.sb3 import CloningConfig
+from metis_gym import __version__
+from metis_gym.errors import ConfigError
 from metis_gym.registries import parse_spec
 
 __all__ = ["compare_command", "map_command"]
@@ -56,7 +60,8 @@ def map_command(argv: Sequence[str]) -> int:
     store = Store(given.out)
     if not given.report:
         make_map(plan, store, processes=given.jobs, progress=not given.quiet)
-    page, picture = write_map(plan, read_map(plan, store), given.table or given.out / "robustness.md")
+    made_by = f"Made with metis-gym {__version__} by `metis-gym map {_recipe(plan)}`. {given.note}"
+    page, picture = write_map(plan, read_map(plan, store), given.table or given.out / "robustness.md", made_by=made_by)
     print(page.read_text())  # noqa: T201
     print(f"written: {page}\nwritten: {picture}")  # noqa: T201
     return 0
@@ -104,9 +109,23 @@ def _map_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batches", type=int, default=100, help="batches of every run")
     parser.add_argument("--eval-tasks", type=int, default=128, help="tasks of the test split, 4 episodes each")
     parser.add_argument("--report", action="store_true", help="run nothing: report what is there")
+    parser.add_argument("--note", default="", help="a sentence for the page, such as the commit")
     parser.add_argument("--table", type=Path, help="where the page goes, its picture beside it (OUT/robustness.md)")
     _common(parser, Path("out/map"))
     return parser
+
+
+def _recipe(plan: Map) -> str:
+    """The options that make the same map."""
+    words: dict[str, Sequence[float]] = {
+        "weights": plan.weights,
+        "noises": plan.noises,
+        "choices": plan.choices,
+        "seeds": [len(plan.seeds)],
+        "batches": [plan.settings.batches],
+        "eval-tasks": [plan.settings.eval_tasks],
+    }
+    return " ".join(f"--{name} " + " ".join(f"{value:g}" for value in values) for name, values in words.items())
 
 
 def _common(parser: argparse.ArgumentParser, out: Path) -> None:
@@ -130,8 +149,10 @@ def _environment(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _import(module: str) -> None:
-    import importlib
-    import sys
-
-    sys.path.insert(0, str(Path.cwd()))
-    importlib.import_module(module)
+    """Import a module of the user's, from the current folder, too."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"--modules: {error}; expected modules that can be imported here") from error

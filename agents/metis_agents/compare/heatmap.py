@@ -20,11 +20,17 @@ _LIMITS = (
     f"redundant calls ≤ {100 * MOST_REDUNDANT:.0f} %, needed calls ≥ {100 * LEAST_NEEDED:.0f} %, accuracy within "
     f"{100 * MOST_LOST:.0f} points of accuracy-only"
 )
-_ROBUST, _EMPTY = "#0b6fb8", "#eef1f4"
+_ROBUST, _EMPTY = "#0072b2", "#eef1f4"
 
 
-def write_map(plan: Map, cells: Cells, page: Path) -> tuple[Path, Path]:
+def write_map(plan: Map, cells: Cells, page: Path, *, made_by: str = "") -> tuple[Path, Path]:
     """Write the page, and its picture beside it.
+
+    Args:
+        plan: The grid.
+        cells: What came out, see `read_map`.
+        page: Where the page goes.
+        made_by: A sentence on how to make it again.
 
     Returns:
         Where they are.
@@ -33,7 +39,7 @@ def write_map(plan: Map, cells: Cells, page: Path) -> tuple[Path, Path]:
         StorageError: They cannot be written.
     """
     folder, picture = Store(page.parent, parts=()), page.with_suffix(".png").name
-    text = map_page(plan, cells, picture)
+    text = map_page(plan, cells, picture, made_by)
     return folder.write(page.name, text.encode()), folder.write(picture, draw_map(plan, cells))
 
 
@@ -44,13 +50,18 @@ def robust_share(plan: Map, cells: Cells, title: str) -> tuple[int, int]:
     return sum(cell.robust for cell in run), len(run)
 
 
-def map_page(plan: Map, cells: Cells, picture: str) -> str:
+def map_page(plan: Map, cells: Cells, picture: str, made_by: str = "") -> str:
     """The page: the share of each design, then every cell."""
     lines = [
         "# Where each reward design works",
         "",
         "A cell is a design with one weight, one share of flipped training verdicts and one number of answer options. "
         f"It is *robust* if, on the test split and on average over its seeds: {_LIMITS} under the same conditions.",
+        "",
+        f"Every run learns from {plan.settings.batches} batches of {plan.settings.tasks} tasks × "
+        f"{plan.settings.group_size} episodes and then plays {plan.settings.eval_tasks * plan.settings.eval_episodes} "
+        "test episodes. Runs of a seed share cold start and tasks. A weight means something else in each design: "
+        f"compare regions, not rows. {made_by}".rstrip(),
         "",
         f"![Robust cells by design]({picture})",
         "",

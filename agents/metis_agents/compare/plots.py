@@ -1,5 +1,6 @@
 """The plots of a comparison: over training, at the end, and accuracy against cost. Each is a PNG, as bytes."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,13 +9,14 @@ from numpy.typing import NDArray
 from metis_agents.compare.curves import WINDOW, smoothed
 from metis_agents.compare.estimates import COLUMNS
 from metis_agents.compare.report import Comparison, Family
-from metis_agents.compare.style import INK, MUTED, colours, figure, headline, label, png, tidy
+from metis_agents.compare.style import INK, MUTED, colours, family_label, figure, headline, label, png, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["draw_cost", "draw_final", "draw_training"]
 
+_LEGEND_COLUMNS = 4
 _PANELS = (
     ("redundant_rate", "Calls where no tool is needed", "should fall to 0"),
     ("tool_recall", "Calls where a tool is needed", "should stay at 100"),
@@ -24,9 +26,11 @@ _PANELS = (
 
 def draw_training(comparison: Comparison) -> bytes:
     """Three panels over training: redundant calls, needed calls, accuracy."""
-    drawn, colour = figure(12.5, 4.9), colours(comparison.designs)
+    colour, below = colours(comparison.designs), 0.95 + 0.27 * math.ceil(len(comparison.designs) / _LEGEND_COLUMNS)
+    height = below + 3.6
+    drawn = figure(12.5, height)
     for position, (name, title, wish) in enumerate(_PANELS):
-        axes = drawn.add_axes((0.05 + 0.325 * position, 0.26, 0.285, 0.56))
+        axes = drawn.add_axes((0.05 + 0.325 * position, below / height, 0.285, 2.7 / height))
         for design in reversed(comparison.designs):
             curves = [result.curve[name] for result in comparison.of(design)]
             _band(axes, 100 * smoothed(curves), colour[design], label(design), bold=design.startswith("hdpo"))
@@ -37,8 +41,8 @@ def draw_training(comparison: Comparison) -> bytes:
     seeds = len(comparison.of(comparison.designs[0]))
     _legend(drawn, drawn.axes[0])
     note = f"Mean and range of {seeds} seeds; moving average over {WINDOW} batches; per cent of training episodes."
-    drawn.text(0.05, 0.015, note, color=MUTED, fontsize=8.5)
-    drawn.text(0.05, 0.94, headline(comparison), fontsize=13, fontweight="bold")
+    drawn.text(0.05, 0.1 / height, note, color=MUTED, fontsize=8.5)
+    drawn.text(0.05, 1 - 0.35 / height, headline(comparison), fontsize=13, fontweight="bold")
     return png(drawn)
 
 
@@ -46,8 +50,8 @@ def draw_final(comparison: Comparison) -> bytes:
     """Bars with intervals on the test split, and where the cold start was."""
     figures, before, colour = comparison.estimates(), comparison.start(), colours(comparison.designs)
     designs = comparison.designs
-    drawn = figure(12.5, 1.9 + 0.42 * len(designs))
-    bottom, height = 0.95 / drawn.get_figheight(), 0.42 * len(designs) / drawn.get_figheight()
+    drawn = figure(12.5, 2.1 + 0.42 * len(designs))
+    bottom, height = 0.8 / drawn.get_figheight(), 0.42 * len(designs) / drawn.get_figheight()
     for position, (name, title, wish) in enumerate(_PANELS):
         axes = drawn.add_axes((0.2 + 0.27 * position, bottom, 0.235, height))
         for row, design in enumerate(designs):
@@ -65,7 +69,8 @@ def draw_final(comparison: Comparison) -> bytes:
     note = (
         f"Per cent of test episodes after training, mean of {seeds} seeds with 95 % interval. Dashed: the cold start."
     )
-    drawn.text(0.2, 0.18 / drawn.get_figheight(), note, color=MUTED, fontsize=8.5)
+    drawn.text(0.04, 0.18 / drawn.get_figheight(), note, color=MUTED, fontsize=8.5)
+    drawn.text(0.04, 1 - 0.4 / drawn.get_figheight(), headline(comparison), fontsize=13, fontweight="bold")
     return png(drawn)
 
 
@@ -73,9 +78,9 @@ def draw_cost(comparison: Comparison) -> bytes:
     """Accuracy against price: one line for each design over its weights."""
     drawn, families = figure(7.6, 5.2), comparison.families()
     axes, before = drawn.add_axes((0.1, 0.13, 0.55, 0.72)), comparison.start()
-    colour = colours([family.points[0][2] for family in families])
+    colour = colours([family.name for family in families])
     for family in families:
-        _cost_line(axes, family, colour[family.points[0][2]])
+        _cost_line(axes, family, colour[family.name])
     for column, at, marker in (("accuracy", before["tool_cost"].mean, "*"), ("without_tools", 0.0, "X")):
         axes.plot(at, 100 * before[column].mean, marker, color=INK, markersize=11, linestyle="none")
     axes.plot([], [], "*", color=INK, markersize=10, label="cold start")
@@ -86,7 +91,13 @@ def draw_cost(comparison: Comparison) -> bytes:
     tidy(axes)
     axes.legend(loc="center left", bbox_to_anchor=(1.03, 0.5), frameon=False, fontsize=9, labelspacing=1.1)
     drawn.text(0.1, 0.93, "Accuracy against cost", fontsize=13, fontweight="bold")
-    drawn.text(0.1, 0.885, "up and to the left is better; area: under the curve", color=MUTED, fontsize=9.5)
+    drawn.text(
+        0.1,
+        0.885,
+        "up and to the left is better; area: under the curve; larger dots: larger weights",
+        color=MUTED,
+        fontsize=9.5,
+    )
     return png(drawn)
 
 
@@ -104,19 +115,27 @@ def _bar(axes: "Axes", row: int, value: Any, colour: str) -> None:
 
 
 def _cost_line(axes: "Axes", family: Family, colour: str) -> None:
+    """A line over the weights, with a dot for each; larger weights have larger dots."""
     costs = [cost for cost, _, _ in family.points]
     accuracies = [100 * accuracy for _, accuracy, _ in family.points]
-    name = f"{family.name}\narea {family.area:.3f}"
-    axes.plot(costs, accuracies, marker="o", markersize=7, color=colour, linewidth=1.6, label=name)
-    if len(family.points) > 1:
-        for cost, accuracy, design in zip(costs, accuracies, (spec for *_, spec in family.points), strict=True):
-            weight = label(design).rpartition("= ")[2]
-            axes.annotate(weight, (cost, accuracy), (5, 5), textcoords="offset points", fontsize=8, color=colour)
+    specs = [spec for *_, spec in family.points]
+    sizes = np.linspace(30, 110, len(specs))[np.argsort(np.argsort([_weight(spec) for spec in specs], kind="stable"))]
+    name = f"{family_label(specs)}\narea {family.area:.3f}"
+    axes.plot(costs, accuracies, color=colour, linewidth=1.6)
+    axes.scatter(costs, accuracies, s=sizes if len(specs) > 1 else 60, color=colour, zorder=3, label=name)
+
+
+def _weight(spec: str) -> float:
+    """The weight that a label ends in; 0 without one."""
+    try:
+        return float(label(spec).rpartition("= ")[2])
+    except ValueError:
+        return 0.0
 
 
 def _titled(axes: "Axes", title: str, wish: str) -> None:
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=20)
-    axes.text(0, 1.03, wish, transform=axes.transAxes, fontsize=9, color=MUTED)
+    axes.annotate(wish, (0, 1), (0, 6), "axes fraction", "offset points", fontsize=9, color=MUTED)
 
 
 def _legend(drawn: Any, axes: "Axes") -> None:
@@ -125,8 +144,8 @@ def _legend(drawn: Any, axes: "Axes") -> None:
         handles[::-1],
         names[::-1],
         loc="lower left",
-        bbox_to_anchor=(0.04, 0.055),
-        ncols=min(len(names), 5),
+        bbox_to_anchor=(0.04, 0.25 / drawn.get_figheight()),
+        ncols=min(len(names), _LEGEND_COLUMNS),
         frameon=False,
         fontsize=10,
     )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from metis_agents.compare.estimates import COLUMNS, area_under_curve, estimate, over_seeds
 from metis_agents.compare.records import CURVES, Result
+from metis_agents.compare.style import without_weight
 from metis_gym import rewards
 from metis_gym.metrics import Estimate
-from metis_gym.registries import format_spec, parse_spec
 from metis_gym.rewards.parameters import changed_parameters
 
 __all__ = ["Comparison", "Family"]
@@ -68,7 +68,7 @@ class Comparison:
         most = max(before["tool_cost"].mean, *(row["tool_cost"].mean for row in figures.values()), 1e-9)
         grouped: dict[str, list[tuple[float, float, str]]] = {}
         for design, row in figures.items():
-            grouped.setdefault(_family_name(design), []).append((row["tool_cost"].mean, row["accuracy"].mean, design))
+            grouped.setdefault(without_weight(design), []).append((row["tool_cost"].mean, row["accuracy"].mean, design))
         return tuple(
             Family(name, tuple(sorted(points)), _area(points, before["without_tools"].mean, most))
             for name, points in grouped.items()
@@ -135,17 +135,6 @@ def _as_if_final(result: Result) -> Result:
 
 def _area(points: Sequence[tuple[float, float, str]], at_no_cost: float, most: float) -> float:
     return area_under_curve([(cost, accuracy) for cost, accuracy, _ in points], at_no_cost, most)
-
-
-def _family_name(design: str) -> str:
-    """A spec without its numbers.
-
-    >>> _family_name("coupled:alpha=1,gated=false")
-    'coupled:gated=false'
-    """
-    name, parameters = parse_spec(design)
-    kept = {key: value for key, value in parameters.items() if isinstance(value, bool | str)}
-    return format_spec(name, kept)
 
 
 def _table(rows: Mapping[str, Mapping[str, Estimate]], names: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from metis_gym.errors import ConfigError
 __all__ = ["Cell", "Condition", "Map", "Panel", "make_map", "read_map"]
 
 _REFERENCE = "accuracy"
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, order=True)
@@ -210,4 +211,6 @@ def _average(values: Sequence[float]) -> float:
 
 
 def _within(redundant: float, needed: float, lost: float) -> bool:
-    return redundant <= MOST_REDUNDANT and needed >= LEAST_NEEDED and lost <= MOST_LOST
+    return (
+        redundant <= MOST_REDUNDANT + _ROUNDING and needed >= LEAST_NEEDED - _ROUNDING and lost <= MOST_LOST + _ROUNDING
+    )

@@ -1,11 +1,13 @@
 """How the plots look: one colour for each design in all of them, and PNG as bytes."""
 
 import io
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metis_gym import rewards
 from metis_gym.errors import MissingDependencyError
+from metis_gym.registries import format_spec, parse_spec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,12 +15,13 @@ if TYPE_CHECKING:
 
     from metis_agents.compare.report import Comparison
 
-__all__ = ["INK", "MUTED", "colours", "figure", "headline", "label", "png", "tidy"]
+__all__ = ["INK", "MUTED", "colours", "family_label", "figure", "headline", "label", "png", "tidy", "without_weight"]
 
 INK, MUTED, RULE = "#1c2530", "#6b7683", "#d8dde3"
 
-_REFERENCE, _OURS = "#8a939e", "#0b6fb8"
-_OTHERS = ("#d9730d", "#8a3ffc", "#2e8b57", "#c2255c", "#a67c00", "#4a5fc1", "#7a4b2a", "#008c95")
+# Okabe and Ito's colours, which people with any colour vision tell apart.
+_OF_FAMILY = {"accuracy": "#8a939e", "hdpo": "#0072b2"}
+_OTHERS = ("#d55e00", "#cc79a7", "#009e73", "#e69f00", "#56b4e9", "#000000", "#7a4b2a", "#6a51a3")
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -33,19 +36,38 @@ _RC: dict[Any, Any] = {
 def colours(designs: Sequence[str]) -> dict[str, str]:
     """A colour for each design: grey for accuracy alone, blue for HDPO, the others in turn.
 
+    Designs that differ in their weight only have shades of one colour, the darkest for the one that comes last.
+
     >>> colours(["accuracy", "otc", "hdpo"])
-    {'accuracy': '#8a939e', 'otc': '#d9730d', 'hdpo': '#0b6fb8'}
+    {'accuracy': '#8a939e', 'otc': '#d55e00', 'hdpo': '#0072b2'}
+    >>> colours(["hdpo:w_tool=0.1", "hdpo"])
+    {'hdpo:w_tool=0.1': '#4d9cc9', 'hdpo': '#0072b2'}
     """
-    names = [design.partition(":")[0] for design in designs]
-    first_of_ours = names.index("hdpo") if "hdpo" in names else -1
-    others = iter(_OTHERS * (1 + len(designs) // len(_OTHERS)))
-    chosen = {}
-    for number, (design, name) in enumerate(zip(designs, names, strict=True)):
-        if name == "accuracy":
-            chosen[design] = _REFERENCE
-        else:
-            chosen[design] = _OURS if number == first_of_ours else next(others)
-    return chosen
+    families: dict[str, list[str]] = {}
+    for design in designs:
+        families.setdefault(without_weight(design), []).append(design)
+    others, chosen = itertools.cycle(_OTHERS), {}
+    for family, members in families.items():
+        base = _OF_FAMILY.get(family) or next(others)
+        for place, design in enumerate(members, start=1):
+            chosen[design] = _shade(base, 0.4 + 0.6 * place / len(members))
+    return {design: chosen[design] for design in designs}
+
+
+def without_weight(design: str) -> str:
+    """A spec without its numbers.
+
+    >>> without_weight("coupled:alpha=1,gated=false")
+    'coupled:gated=false'
+    """
+    name, parameters = parse_spec(design)
+    return format_spec(name, {key: value for key, value in parameters.items() if isinstance(value, bool | str)})
+
+
+def _shade(colour: str, share: float) -> str:
+    """A colour mixed with white; all of it at 1."""
+    parts = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+    return "#" + "".join(f"{round(255 - share * (255 - part)):02x}" for part in parts)
 
 
 def label(design: str) -> str:
@@ -60,10 +82,20 @@ def label(design: str) -> str:
     if made.name == "hdpo":
         return f"HDPO, w = {made.w_tool:g}"
     if made.name == "coupled":
-        return f"coupled{'' if made.gated else ', not gated'}, α = {made.alpha:g}"
+        return f"coupled, {'gated' if made.gated else 'not gated'}, α = {made.alpha:g}"
     name, _, rest = design.partition(":")
     words = [part.replace("=", " = ") for part in rest.split(",") if part]
     return ", ".join([name, *words])
+
+
+def family_label(designs: Sequence[str]) -> str:
+    """What a person calls a design that was run with several weights.
+
+    >>> family_label(["hdpo:w_tool=0.1", "hdpo"]), family_label(["hdpo"])
+    ('HDPO', 'HDPO, w = 0.15')
+    """
+    name = label(designs[0])
+    return name.rpartition(", ")[0] or name if len(designs) > 1 else name
 
 
 def headline(comparison: "Comparison") -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_summary", "verdict"]
 
 _MOST_COLUMNS = 4
-_LEFT, _TOP, _BOTTOM, _GAP = 0.65, 1.05, 0.95, 1.55
+_LEFT, _TOP, _BOTTOM, _GAP = 0.65, 1.05, 1.2, 1.85
 _PANEL_WIDTH, _PANEL_HEIGHT, _COLUMN = 2.45, 2.3, 3.35
 
 
@@ -86,21 +86,21 @@ def _draw_words(axes: "Axes", design: str, figures: Mapping[str, Mapping[str, Es
     axes.text(0, 1.16, label(design), transform=axes.transAxes, fontsize=11.5, fontweight="bold", color=colour)
     axes.text(0, 1.06, verdict(figures, design), transform=axes.transAxes, fontsize=10, color=INK)
     upper, lower = _apart(needed, redundant) if needed >= redundant else _apart(redundant, needed)[::-1]
-    inside = axes.get_xlim()[1] * 1.02
-    axes.text(inside, upper, f"{needed:.0f}", va="center", fontsize=10.5, fontweight="bold", color=INK)
-    axes.text(inside, lower, f"{redundant:.0f}", va="center", fontsize=10.5, fontweight="bold", color=INK)
-    right = f"{100 * row['accuracy'].mean:.1f} % right"
-    axes.text(1, -0.32, right, transform=axes.transAxes, fontsize=10, color=INK, ha="right")
+    for height, value in ((upper, needed), (lower, redundant)):
+        axes.annotate(f"{value:.1f}", (1, height), (5, 0), ("axes fraction", "data"), "offset points", va="center")
+    right = f"{100 * row['accuracy'].mean:.1f} % right answers"
+    axes.text(0, -0.33, right, transform=axes.transAxes, fontsize=10, color=INK)
 
 
-def _apart(high: float, low: float, least: float = 11.0) -> tuple[float, float]:
-    """Where to write two numbers so that they do not touch.
+def _apart(high: float, low: float, least: float = 10.0) -> tuple[float, float]:
+    """Where to write two percentages so that they do not touch each other, nor leave the axes.
 
-    >>> _apart(99.0, 1.0), _apart(98.0, 97.0)
-    ((99.0, 1.0), (103.0, 92.0))
+    >>> _apart(99.0, 1.0), _apart(98.0, 97.0), _apart(0.5, 0.0)
+    ((99.0, 1.0), (100.0, 90.0), (10.0, 0.0))
     """
     missing = max(0.0, least - (high - low)) / 2
-    return high + missing, low - missing
+    lower = min(max(low - missing, 0.0), 100.0 - least)
+    return max(high, lower + least), lower if missing else low
 
 
 def _draw_title(drawn: "Figure", comparison: Comparison, width: float, height: float) -> None:

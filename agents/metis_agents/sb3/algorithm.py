@@ -283,7 +283,7 @@ class HDPO(BaseAlgorithm):
         return as_group_env(env)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "trainer", "last_report"]
+        return [*super()._excluded_save_params(), "trainer", "last_report", "_last_obs"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer"], []

@@ -108,6 +108,13 @@ def test_resuming_after_a_save_in_the_middle_of_a_batch(small_start, tmp_path):
     assert torch.equal(weights(resumed), weights(straight))
 
 
+def test_a_saved_model_holds_no_observations(small_start):
+    """256 seats of them would be ten times the size of the policy and its optimiser."""
+    model, buffer = learn(make(start=small_start), 1), io.BytesIO()
+    model.save(buffer)
+    assert len(buffer.getvalue()) < 3 * 4 * len(weights(model)) + 200_000  # weights and Adam's two moments, float32
+
+
 def test_a_model_goes_through_memory_and_predicts_without_an_environment(small_start):
     model, buffer = make(start=small_start), io.BytesIO()
     model.save(buffer)
@@ -160,6 +167,7 @@ def test_what_is_logged(small_start, tmp_path):
     model = make(start=small_start)
     model.set_logger(configure(str(tmp_path), ["csv"]))
     learn(model, 2)
+    model.logger.close()
     names, *rows = (tmp_path / "progress.csv").read_text().splitlines()
     assert len(rows) == 2
     expected = {
