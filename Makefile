@@ -9,7 +9,8 @@ OUT ?= out/demo
 .PHONY: demo test test-all bench lint format types clean
 
 demo: $(STAMP)
-	$(BIN)/python examples/evaluate_scripted_agents.py --out $(OUT)
+	$(BIN)/python examples/evaluate_scripted_agents.py --episodes 96 --out $(OUT)/families
+	$(BIN)/python examples/demo.py --out $(OUT)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadgroup
@@ -32,7 +33,7 @@ format: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "metis-gym needs Python 3.11 or newer; try: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[envs,agents,data,docker,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[envs,agents,data,docker,search,dev]"
 	touch $(STAMP)
 
 clean:
