@@ -41,7 +41,7 @@ def colours(designs: Sequence[str]) -> dict[str, str]:
     >>> colours(["accuracy", "otc", "hdpo"])
     {'accuracy': '#8a939e', 'otc': '#d55e00', 'hdpo': '#0072b2'}
     >>> colours(["hdpo:w_tool=0.1", "hdpo"])
-    {'hdpo:w_tool=0.1': '#4d9cc9', 'hdpo': '#0072b2'}
+    {'hdpo:w_tool=0.1': '#4c9cc9', 'hdpo': '#0072b2'}
     """
     families: dict[str, list[str]] = {}
     for design in designs:

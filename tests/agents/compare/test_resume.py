@@ -129,6 +129,7 @@ def command_lines():
             continue
 
 
+@pytest.mark.slow
 def test_processes_change_nothing(finished, small_plan, tmp_path):
     give_starts(finished, tmp_path)
     compare(small_plan, tmp_path, processes=2, progress=False)

@@ -104,7 +104,9 @@ def test_seats_that_are_done_wait_for_the_next_round():
     env.play(np.array([4]), np.array([ANSWER]))
 
 
-@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_workers_change_nothing(workers):
     here, there = make(tasks=3, grader_noise=0.3), make(tasks=3, grader_noise=0.3, workers=workers)
     assert same(here.begin(1), there.begin(1))
