@@ -15,7 +15,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from metis_gym.errors import ConfigError, SearchError
 from metis_gym.pictures import fingerprint as picture_fingerprint
@@ -127,15 +127,18 @@ def _read(path: Path, canonical: str) -> dict[str, Any] | None:
     return kept if is_whole else None
 
 
-class CachedTextEngine:
-    """A text engine whose answers are kept.
+E = TypeVar("E", bound=TextEngine | ImageEngine)
+
+
+class _CachedEngine(Generic[E]):
+    """An engine in all but its searches.
 
     Args:
         engine: Asked for what is not kept yet.
         cache: Where answers are kept.
     """
 
-    def __init__(self, engine: TextEngine, cache: DiskCache) -> None:
+    def __init__(self, engine: E, cache: DiskCache) -> None:
         self.engine, self.cache = engine, cache
 
     @property
@@ -156,6 +159,15 @@ class CachedTextEngine:
     def fingerprint(self) -> str:
         """The engine's."""
         return self.engine.fingerprint()
+
+
+class CachedTextEngine(_CachedEngine[TextEngine]):
+    """A text engine whose answers are kept.
+
+    Args:
+        engine: Asked for what is not kept yet.
+        cache: Where answers are kept.
+    """
 
     def search(self, query: str, *, limit: int) -> tuple[TextHit, ...]:
         """The kept answer, or the engine's.
@@ -172,35 +184,13 @@ class CachedTextEngine:
         return self.engine.scores(query, passages)
 
 
-class CachedImageEngine:
+class CachedImageEngine(_CachedEngine[ImageEngine]):
     """An image engine whose answers are kept, pictures included.
 
     Args:
         engine: Asked for what is not kept yet.
         cache: Where answers are kept.
     """
-
-    def __init__(self, engine: ImageEngine, cache: DiskCache) -> None:
-        self.engine, self.cache = engine, cache
-
-    @property
-    def name(self) -> str:
-        """The engine's."""
-        return self.engine.name
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """The engine's."""
-        return self.engine.parameters
-
-    @property
-    def is_live(self) -> bool:
-        """The engine's."""
-        return self.engine.is_live
-
-    def fingerprint(self) -> str:
-        """The engine's."""
-        return self.engine.fingerprint()
 
     def search(self, query: PictureQuery, *, limit: int) -> tuple[PictureHit, ...]:
         """The kept answer, or the engine's.
