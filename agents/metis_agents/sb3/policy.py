@@ -54,15 +54,20 @@ class NumericExtractor(BaseFeaturesExtractor):
         glances = {name: Glance(side, width) for name in _PICTURES}
         self.glances = nn.ModuleDict(glances)
         self.text = nn.Sequential(nn.Linear(_BYTES, text_width), nn.LayerNorm(text_width))
-        self._features_dim = sum(glance.features for glance in glances.values()) + text_width
-        self.counts = (*_COUNTS, _MENTIONS) if _MENTIONS in observation_space.spaces else _COUNTS
-        self._features_dim += sum(int(np.prod(observation_space[name].shape or ())) for name in self.counts)
+        self._features_dim = sum(glance.features for glance in glances.values()) + text_width + len(_COUNTS)
+        self.mentions: nn.Module | None = None
+        if _MENTIONS in observation_space.spaces:
+            choices = int(np.prod(observation_space[_MENTIONS].shape or ()))
+            self.mentions = nn.Sequential(nn.Linear(choices, text_width), nn.LayerNorm(text_width))
+            self._features_dim += text_width
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Features of shape (B, features_dim) of preprocessed observations, pictures in [0, 1]."""
         parts = [self.glances[name](self._channels_first(observations[name])) for name in _PICTURES]
         parts.append(self.text(_byte_counts(observations["text"])))
-        parts += [observations[name].float() / _COUNT_UNIT for name in self.counts]
+        parts += [observations[name].float() / _COUNT_UNIT for name in _COUNTS]
+        if self.mentions is not None:
+            parts.append(self.mentions(observations[_MENTIONS].float()))
         return torch.cat(parts, dim=1)
 
     def _channels_first(self, pictures: Tensor) -> Tensor:
