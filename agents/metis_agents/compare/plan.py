@@ -16,9 +16,10 @@ from typing import Any
 from metis_agents.sb3 import CloningConfig
 from metis_gym import __version__, rewards
 from metis_gym.errors import ConfigError
+from metis_gym.registries import format_spec, parse_spec
 from metis_gym.rewards.parameters import check_parameters, number, whole
 
-__all__ = ["Plan", "Run", "Settings", "Start", "batches_of", "canonical"]
+__all__ = ["Plan", "Run", "Settings", "Start", "batches_of", "canonical", "without_weight"]
 
 _NOT_OF_THE_START = ("grader_noise", "noise_key", "reward", "prices", "show_prices", "split")
 
@@ -162,6 +163,16 @@ def canonical(spec: str) -> str:
     'coupled:alpha=0.3'
     """
     return rewards.spec_of(rewards.make(spec))
+
+
+def without_weight(design: str) -> str:
+    """A spec without its numbers.
+
+    >>> without_weight("coupled:alpha=1,gated=false")
+    'coupled:gated=false'
+    """
+    name, parameters = parse_spec(design)
+    return format_spec(name, {key: value for key, value in parameters.items() if isinstance(value, bool | str)})
 
 
 def _check_once(what: str, values: Iterable[Any]) -> None:

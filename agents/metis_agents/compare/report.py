@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metis_agents.compare.estimates import COLUMNS, area_under_curve, estimate, over_seeds
+from metis_agents.compare.plan import without_weight
 from metis_agents.compare.records import CURVES, Result
-from metis_agents.compare.style import without_weight
 from metis_gym import rewards
 from metis_gym.metrics import Estimate
 from metis_gym.rewards.parameters import changed_parameters

@@ -5,9 +5,9 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from metis_agents.compare.plan import without_weight
 from metis_gym import rewards
 from metis_gym.errors import MissingDependencyError
-from metis_gym.registries import format_spec, parse_spec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from metis_agents.compare.report import Comparison
 
-__all__ = ["INK", "MUTED", "colours", "family_label", "figure", "headline", "label", "png", "tidy", "without_weight"]
+__all__ = ["INK", "MUTED", "colours", "family_label", "figure", "headline", "label", "png", "tidy"]
 
 INK, MUTED, RULE = "#1c2530", "#6b7683", "#d8dde3"
 
@@ -52,16 +52,6 @@ def colours(designs: Sequence[str]) -> dict[str, str]:
         for place, design in enumerate(members, start=1):
             chosen[design] = _shade(base, 0.4 + 0.6 * place / len(members))
     return {design: chosen[design] for design in designs}
-
-
-def without_weight(design: str) -> str:
-    """A spec without its numbers.
-
-    >>> without_weight("coupled:alpha=1,gated=false")
-    'coupled:gated=false'
-    """
-    name, parameters = parse_spec(design)
-    return format_spec(name, {key: value for key, value in parameters.items() if isinstance(value, bool | str)})
 
 
 def _shade(colour: str, share: float) -> str:
