@@ -16,8 +16,7 @@ from metis_gym import rewards
 from metis_gym.curriculum import PassRateCurriculum
 from metis_gym.dialects import DIALECTS, Limits
 from metis_gym.errors import ConfigError, InfrastructureError, InvalidActionError
-from metis_gym.grading import CascadeGrader, Grade
-from metis_gym.grading.cascade import GradingStep
+from metis_gym.grading import CascadeGrader, Grade, GraderNoise, GradingStep, Visit
 from metis_gym.records import (
     INVALID_CALLS,
     Episode,
@@ -89,6 +88,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
       each to the family.
     * `curriculum`: play a pool of so many tasks, and replace those that are always or never solved; 0 for fresh tasks.
     * `sandbox`: where the `python` tool runs; `show_prices`: tell the model the prices.
+    * `grader_noise`: share of verdicts flipped, never in the test split; `noise_key`: the run's, such as its seed.
     * `render_mode`: "ansi" or "rgb_array", the conversation so far.
 
     Raises:
@@ -119,6 +119,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         sandbox: str = "auto",
         prices: Mapping[str, float] | None = None,
         show_prices: bool = False,
+        grader_noise: float = 0.0,
+        noise_key: int = 0,
         render_mode: str | None = None,
         **unknown: Any,
     ) -> None:
@@ -137,6 +139,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self.dialect = DIALECTS.create(dialect)
         self.design = rewards.make(reward)
         self.grader = CascadeGrader()
+        self.noise, self._visit = GraderNoise(grader_noise, noise_key, split), Visit()
         self.toolbox = self._make_toolbox(tools, dict(prices or {}), sandbox)
         options = {
             "answers": answers,
@@ -188,7 +191,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
             task_id=episode.task.task_id,
             family=episode.task.family,
             necessity=episode.task.necessity,
-            answer_score=end.grade.score,
+            answer_score=self.noise.verdict(end.grade, episode.task.task_id, self._visit),
             true_answer_score=end.grade.score,
             format_score=end.format_score,
             tool_calls=len(results),
@@ -209,16 +212,15 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
 
         Args:
             seed: Seeds `self.np_random`, and so pins the task.
-            options: `{"task_id": id}` pins the task whatever the seed.
+            options: `{"task_id": id}` pins the task whatever the seed; `"member"` of a group and number of the
+                `"episode"` (0 by default) pin what grader noise makes of its verdict.
 
         Raises:
-            ConfigError: An option that there is not.
+            ConfigError: An option that there is not, or one that cannot be right.
             TaskIdError: The task id cannot be read, or was made by other versions.
         """
         super().reset(seed=seed)
-        for name in options or {}:
-            if name != "task_id":
-                raise ConfigError(f"reset has no option {name!r}. {nearest(name, ('task_id',))}")
+        self._visit = Visit.of(options)
         task_id = (options or {}).get("task_id") or self.taskset.draw(self.np_random)
         task = self.taskset.load(task_id)
         self.toolbox.open(task, seed=zlib.crc32(task_id.encode()))

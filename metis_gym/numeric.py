@@ -105,6 +105,7 @@ class NumericToolUseEnv(ToolUseEnv):
             }
         )
         self.action_space = spaces.Discrete(choices + crop_grid**2)
+        self._last_crop: tuple[PictureArray, PictureArray] | None = None
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Answer or crop.
@@ -167,13 +168,19 @@ class NumericToolUseEnv(ToolUseEnv):
         left = max(self.turn_taker.limits.max_turns - len(turns), 0)
         return {
             "image": _squared(task.images[0].view, self.view_size),
-            "returned": _reduced(crops[-1], self.view_size)
+            "returned": self._reduced_crop(crops[-1]).copy()
             if crops
             else np.zeros((self.view_size, self.view_size, 3), dtype=np.uint8),
             "text": _text_bytes(task),
             "tool_counts": np.array([min(len(crops), _MOST_COUNTED)], dtype=np.uint8),
             "turns_left": np.array([min(left, _MOST_COUNTED)], dtype=np.uint8),
         }
+
+    def _reduced_crop(self, crop: PictureArray) -> PictureArray:
+        """The last crop at the size of the view, reduced once: the answer's observation shows it again."""
+        if self._last_crop is None or self._last_crop[0] is not crop:
+            self._last_crop = crop, _reduced(crop, self.view_size)
+        return self._last_crop[1]
 
 
 def _squared(view: PictureArray, side: int) -> PictureArray:
