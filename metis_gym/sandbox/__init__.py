@@ -13,15 +13,18 @@ when there is none. What is promised, and what is not, is in docs/sandbox.md. No
 
 from metis_gym.sandbox.contract import RunResult, RunStatus, SandboxBackend, SandboxLimits, SandboxSession
 from metis_gym.sandbox.doctor import Finding, doctor
+from metis_gym.sandbox.pool import PoolStatistics, SessionPool
 from metis_gym.sandbox.sharing import close_all, make, names, register
 
 __all__ = [
     "Finding",
+    "PoolStatistics",
     "RunResult",
     "RunStatus",
     "SandboxBackend",
     "SandboxLimits",
     "SandboxSession",
+    "SessionPool",
     "close_all",
     "doctor",
     "make",

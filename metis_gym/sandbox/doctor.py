@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from metis_gym.errors import MetisError, SandboxUnavailableError
+from metis_gym.errors import MetisError, MissingDependencyError, SandboxUnavailableError
 from metis_gym.sandbox.advice import NO_LINUX, in_container, restrictions
 
 __all__ = ["Finding", "doctor", "format_findings"]
@@ -35,7 +35,7 @@ def doctor() -> list[Finding]:
     if sys.platform != "linux":
         remedy = "use the backend 'docker', which needs a Docker engine"
         return [Finding(subject="auto", ok=False, detail=NO_LINUX, remedy=remedy)]
-    return [_machine(), _user(), _user_namespaces(), _landlock(), _seccomp(), *_tiers()]
+    return [_machine(), _user(), _user_namespaces(), _landlock(), _seccomp(), _docker(), *_tiers()]
 
 
 def format_findings(findings: list[Finding]) -> str:
@@ -93,6 +93,21 @@ def _seccomp() -> Finding:
     ok = Path(_SECCOMP).exists()
     remedy = "" if ok else "a kernel with CONFIG_SECCOMP_FILTER"
     return Finding(subject="seccomp", ok=ok, detail="filters are available" if ok else "absent", remedy=remedy)
+
+
+def _docker() -> Finding:
+    from metis_gym.sandbox.containers import engine
+
+    try:
+        client = engine.connect()
+    except (MissingDependencyError, SandboxUnavailableError) as error:
+        return Finding(subject="docker", ok=False, detail=str(error), remedy="only the backend 'docker' needs it")
+    has_image = bool(client.images.list(name=engine.IMAGE))
+    client.close()
+    if not has_image:
+        detail = f"an engine runs, without the image {engine.IMAGE}"
+        return Finding(subject="docker", ok=False, detail=detail, remedy="metis-gym sandbox build")
+    return Finding(subject="docker", ok=True, detail=f"an engine runs, with the image {engine.IMAGE}")
 
 
 def _tiers() -> list[Finding]:

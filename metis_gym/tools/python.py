@@ -67,7 +67,7 @@ class PythonSession(ToolSession):
         if self._session is None:
             self._session = self._open()
         ran = self._session.run(arguments["code"])
-        if ran.status is RunStatus.KILLED:
+        if not self._session.alive:
             self.close()
             self._was_killed = True
         return _as_tool_result(ran, _RESTARTED if restarted else "")

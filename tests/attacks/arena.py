@@ -24,10 +24,16 @@ class Verdict:
 
 
 class Arena:
-    """A backend with a sibling session that has to survive everything."""
+    """A backend with a sibling session that has to survive everything.
 
-    def __init__(self, backend: SandboxBackend) -> None:
+    Args:
+        backend: What is attacked.
+        try_next: Whether a further session is tried after each attack, which takes long where sessions do.
+    """
+
+    def __init__(self, backend: SandboxBackend, *, try_next: bool = True) -> None:
         self._backend = backend
+        self._try_next = try_next
         self.ground = Ground()
         self._sibling = backend.open()
         self._sibling.run(f"open('sibling.txt', 'w').write({self.ground.tokens['sibling']!r}); value = 41")
@@ -48,7 +54,11 @@ class Arena:
         finally:
             session.close()
         breaches += [line for line in text.splitlines() if line.startswith(BREACH)]
-        breaches += self.ground.leaked(text) + self.ground.damage()
+        damage = self.ground.damage()
+        breaches += self.ground.leaked(text) + damage
+        if damage:  # a fresh one, or the next attacks would be blamed for it
+            self.ground.close()
+            self.ground = Ground()
         breaches += filter(None, [attack.judge(results[-1])])
         return Verdict(results[-1].status.value, breaches + self._aftermath())
 
@@ -63,6 +73,8 @@ class Arena:
         try:
             if (kept := self._sibling.run("value + 1").result_text) != "42":
                 found.append(f"the sibling session answers {kept!r}")
+            if not self._try_next:
+                return found
             following = self._backend.open(images=[_PICTURE], files={"given.txt": b"hey"})
             said = following.run(_HONEST).stdout
             following.close()

@@ -17,6 +17,16 @@ _HERE = Path(__file__).parent
 _REPOSITORY = _HERE.parents[1]
 
 
+def pytest_collection_modifyitems(config, items):
+    """Keep the attacks on one backend in one worker of pytest-xdist: every worker would start every backend."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        arena = getattr(getattr(item, "callspec", None), "params", {}).get("arena")
+        if arena is not None and item.path.parent == _HERE:
+            item.add_marker(pytest.mark.xdist_group(f"arena-{arena}"))
+
+
 class RemoteArenas:
     """Arenas in a process of a user without rights."""
 

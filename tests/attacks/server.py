@@ -25,7 +25,8 @@ def main() -> None:
         name = request["backend"]
         try:
             if name not in arenas:
-                arenas[name] = Arena(start(name, GRACE) if name in TIERS else ALTERNATIVES[name]())
+                is_ours = name in TIERS
+                arenas[name] = Arena(start(name, GRACE) if is_ours else ALTERNATIVES[name](), try_next=is_ours)
             verdict = arenas[name].attack(BY_NAME[request["attack"]])
             answer = asdict(verdict)
         except (MissingDependencyError, SandboxUnavailableError) as error:

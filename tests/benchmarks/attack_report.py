@@ -13,6 +13,7 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -21,7 +22,7 @@ from tests.attacks.attack import Attack
 from tests.attacks.catalogue import ATTACKS, FAMILIES
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-COLUMNS = ("namespace", "landlock", "docker", "bubblewrap", "docker-default", "jupyter", "subprocess")
+COLUMNS = ("namespace", "landlock", "docker", "bubblewrap", "subprocess", "docker-default", "jupyter")
 _TITLES = {
     "namespace": "`namespace`",
     "landlock": "`landlock`",
@@ -89,9 +90,18 @@ class Attacker:
         )
 
 
-def judge_all(columns: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
-    """Breaches by backend and attack; backends that are not to be had are left out."""
-    found: dict[str, dict[str, list[str]]] = {}
+Found = dict[str, dict[str, list[str]]]
+"""Breaches by backend and attack."""
+
+
+def judge_all(columns: Sequence[str], after_each: Callable[[Found], None]) -> Found:
+    """Attack backend after backend; those that are not to be had are left out.
+
+    Args:
+        columns: Which.
+        after_each: Told what is known so far, since the alternatives take long.
+    """
+    found: Found = {}
     for column in columns:
         attacker = Attacker(column)
         for attack in ATTACKS:
@@ -103,9 +113,9 @@ def judge_all(columns: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
                 breaches = [text for text in breaches if not _is_about_comfort(text)]
             found.setdefault(column, {})[attack.name] = breaches
         attacker.close()
-        sys.stderr.write(
-            f"{column}: {sum(not b for b in found.get(column, {}).values())} of {len(ATTACKS)} contained\n"
-        )
+        contained = sum(not breaches for breaches in found.get(column, {}).values())
+        sys.stderr.write(f"{column}: {contained} of {len(ATTACKS)} contained\n")
+        after_each(found)
     return found
 
 
@@ -114,7 +124,7 @@ def _is_about_comfort(breach: str) -> bool:
     return breach.startswith(("status ", "the result does not say", "the next session says"))
 
 
-def as_table(found: dict[str, dict[str, list[str]]]) -> str:
+def as_table(found: Found) -> str:
     """Contained attacks by family and backend, in Markdown."""
     columns = list(found)
     lines = [
@@ -130,7 +140,7 @@ def as_table(found: dict[str, dict[str, list[str]]]) -> str:
     return "\n".join(lines)
 
 
-def as_details(found: dict[str, dict[str, list[str]]]) -> str:
+def as_details(found: Found) -> str:
     """One line for each attack: ✓ where it is contained."""
     columns = list(found)
     lines = [
@@ -143,6 +153,18 @@ def as_details(found: dict[str, dict[str, list[str]]]) -> str:
     return "\n".join(lines)
 
 
+def as_page(found: Found) -> str:
+    """Both tables, the long one folded away."""
+    return f"{as_table(found)}\n\n<details><summary>Attack by attack</summary>\n\n{as_details(found)}\n\n</details>"
+
+
+def write(found: Found) -> None:
+    """Put the tables into docs/sandbox.md."""
+    page = _REPOSITORY / "docs" / "sandbox.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
+    page.write_text(f"{before}{_BEGIN}\n{as_page(found)}\n{_END}{rest.partition(_END)[2]}", encoding="utf-8")
+
+
 def main() -> None:
     """Attack everything and print or write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -152,19 +174,14 @@ def main() -> None:
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("this has to be run by root, who alone can shut what is not contained away")
-    found = judge_all(tuple(options.columns))
+    found = judge_all(options.columns, write if options.write else lambda _: None)
     if options.verbose:
         for column, verdicts in found.items():
             for name, breaches in verdicts.items():
                 for breach in breaches:
                     sys.stderr.write(f"{column}: {name}: {breach[:150]}\n")
-    text = f"{as_table(found)}\n\n<details><summary>Attack by attack</summary>\n\n{as_details(found)}\n\n</details>"
-    if options.write:
-        page = _REPOSITORY / "docs" / "sandbox.md"
-        before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-        page.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{rest.partition(_END)[2]}", encoding="utf-8")
-    else:
-        print(text)
+    if not options.write:
+        print(as_page(found))
 
 
 if __name__ == "__main__":

@@ -95,9 +95,12 @@ add(
 add(
     "home_folders",
     """
+def is_shown(path):  # it leads to the Python installation
+    shown = [sys.prefix, sys.base_prefix, sys.executable, *sys.path]
+    return any((place + '/').startswith(path + '/') for place in shown)
 for place in ('/root', '/home', os.path.expanduser('~root'), '/var/log', '/etc', '/run', '/srv', '/mnt'):
     try:
-        names = [name for name in os.listdir(place) if name not in ('.pyenv', 'sandbox')]
+        names = [name for name in os.listdir(place) if name != 'sandbox' and not is_shown(os.path.join(place, name))]
     except OSError:
         continue
     if names:
