@@ -5,7 +5,7 @@ run while others are being written for. An engine may keep whatever it likes of 
 it is told to forget it.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,14 +19,14 @@ class TurnRequest:
     """A turn to be written.
 
     Attributes:
-        episode: Names the conversation; the same in all its turns.
+        episode: Number of the conversation; the same in all its turns.
         tokens: The conversation so far. New conversations that are given the same object share its encoding.
         max_tokens: Longest turn.
         seed: Everything random in this turn comes from here, whatever is written beside it.
         is_greedy: Take the likeliest token instead of sampling.
     """
 
-    episode: Hashable
+    episode: int
     tokens: Tokens
     max_tokens: int
     seed: int
@@ -44,7 +44,7 @@ class SampledTurn:
         is_cut: True where the turn did not end but met `max_tokens`.
     """
 
-    episode: Hashable
+    episode: int
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     is_cut: bool
@@ -71,7 +71,7 @@ class Engine(Protocol):
         """Write one token, or more, for every conversation; the turns that are finished by that."""
         ...
 
-    def forget(self, episodes: Sequence[Hashable]) -> None:
+    def forget(self, episodes: Sequence[int]) -> None:
         """These conversations are over, or given up."""
         ...
 

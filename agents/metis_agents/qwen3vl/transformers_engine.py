@@ -8,7 +8,7 @@
 Rows of the slab: first those that are being written, then those that wait, then free ones.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -28,7 +28,7 @@ __all__ = ["TransformersEngine", "sample"]
 
 Item = TypeVar("Item")
 
-_FREE = object()
+_FREE = -1
 _ALMOST_ONE = 1.0 - 2.0**-20
 
 
@@ -68,7 +68,7 @@ class TransformersEngine:
         self._slab = CacheSlab(
             text.num_hidden_layers, text.num_key_value_heads, text.head_dim, network.model.dtype, network.device
         )
-        self._rows: list[Hashable] = []
+        self._rows: list[int] = []
         self._turns: list[_Turn] = []
         self._waiting: list[TurnRequest] = []
 
@@ -111,7 +111,7 @@ class TransformersEngine:
             self._write()
         return self._finished()
 
-    def forget(self, episodes: Sequence[Hashable]) -> None:
+    def forget(self, episodes: Sequence[int]) -> None:
         """Free the rows of these conversations."""
         gone = set(episodes)
         self._waiting = [request for request in self._waiting if request.episode not in gone]
@@ -152,7 +152,7 @@ class TransformersEngine:
             self._arrange([*range(first), *chosen, *(row for row in range(len(self._rows)) if row not in taken)])
             self._open(part, self._append(part, first))
 
-    def _kept(self, place: dict[Hashable, int], request: TurnRequest) -> int:
+    def _kept(self, place: dict[int, int], request: TurnRequest) -> int:
         return self._slab.lengths[place[request.episode]]
 
     def _append(self, requests: Sequence[TurnRequest], first: int) -> Tensor:
@@ -209,7 +209,7 @@ class TransformersEngine:
         self._turns = [self._turns[row] for row in going]
         return finished
 
-    def _make_room(self, episodes: Sequence[Hashable], first: int) -> None:
+    def _make_room(self, episodes: Sequence[int], first: int) -> None:
         """Name the rows from `first` on: free ones, moved there, and new ones."""
         free = [row for row in range(first, len(self._rows)) if self._rows[row] is _FREE][: len(episodes)]
         missing = len(episodes) - len(free)
