@@ -93,7 +93,7 @@ class TransformersEngine:
         Raises:
             ConfigError: More conversations than the capacity.
         """
-        known = {row for row in self._rows if row is not _FREE} | {request.episode for request in self._waiting}
+        known = {row for row in self._rows if row != _FREE} | {request.episode for request in self._waiting}
         known |= {request.episode for request in requests}
         if len(known) > self._capacity:
             raise ConfigError(f"Expect at most capacity ({self._capacity}) conversations, actually: {len(known)}")
@@ -211,7 +211,7 @@ class TransformersEngine:
 
     def _make_room(self, episodes: Sequence[int], first: int) -> None:
         """Name the rows from `first` on: free ones, moved there, and new ones."""
-        free = [row for row in range(first, len(self._rows)) if self._rows[row] is _FREE][: len(episodes)]
+        free = [row for row in range(first, len(self._rows)) if self._rows[row] == _FREE][: len(episodes)]
         missing = len(episodes) - len(free)
         have = len(self._rows)
         self._slab.reserve(have + missing, 0)
