@@ -19,6 +19,7 @@ from metis_agents.qwen3vl.engine import Engine
 from metis_agents.qwen3vl.episodes import Budget, Job, LiveEpisode
 from metis_agents.qwen3vl.renderer import Renderer
 from metis_agents.qwen3vl.tokens import Tokens
+from metis_agents.qwen3vl.tool_sharing import ResultCache, SharingToolbox
 from metis_gym.env import ToolUseEnv
 from metis_gym.errors import ConfigError
 
@@ -36,6 +37,8 @@ class Player:
         workers: Threads in which environments take their turns.
         overlap: Let the engine write on while tools run. Without it every turn waits for the slowest tool, and a run is
             the same to the last bit each time.
+        share_results: Run the same first calls on the same task once; `metis_agents.qwen3vl.tool_sharing` says when
+            that is right.
 
     Raises:
         ConfigError: The environment is not one of text.
@@ -50,9 +53,11 @@ class Player:
         budget: Budget | None = None,
         workers: int = 8,
         overlap: bool = True,
+        share_results: bool = False,
     ) -> None:
         self.engine, self.renderer, self.budget = engine, renderer, budget or Budget()
         self.overlap = overlap
+        self._results = ResultCache() if share_results else None
         self.counts: Counter[str] = Counter()
         self._make_env = make_env
         self._idle: list[gym.Env[Any, Any]] = [make_env()]
@@ -60,6 +65,7 @@ class Player:
         if not isinstance(inner, ToolUseEnv):
             raise ConfigError(f"Expect a text environment of this package, such as MetisVQA-v0, actually: {inner}")
         self.taskset = inner.taskset
+        self._equip(inner)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="environment")
         self._playing: dict[int, LiveEpisode] = {}
         self._acting: dict[Future[None], LiveEpisode] = {}
@@ -152,9 +158,13 @@ class Player:
     def _new_env(self) -> gym.Env[Any, Any]:
         """Another environment, on the same taskset, so that tasks are drawn and kept once."""
         env = self._make_env()
-        inner: Any = env.unwrapped
-        inner.taskset = self.taskset
+        self._equip(env.unwrapped)
         return env
+
+    def _equip(self, inner: Any) -> None:
+        inner.taskset = self.taskset
+        if self._results is not None:
+            inner.use_toolbox(SharingToolbox(inner.toolbox, self._results))
 
 
 def _groups(jobs: Sequence[Job], most: int) -> list[list[tuple[int, Job]]]:
