@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "eval": ("metis_agents.commands:eval_command", "let an agent play episodes and print the table"),
     "gallery": ("metis_envs.gallery:gallery_command", "draw what the families look like"),
+    "train": ("metis_agents.qwen3vl.command:train_command", "train a Qwen3-VL by a reward design"),
     "replay": ("metis_gym.replaying:replay_command", "play a recorded run again and report differences"),
     "sandbox": ("metis_gym.sandbox.commands:main", "what isolation this machine offers"),
 }

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import torch
 
 from metis_agents.hdpo import BatchReport, Ranks, Trainer
 from metis_agents.qwen3vl.checkpoints import Checkpoints
@@ -45,7 +44,6 @@ from metis_agents.qwen3vl.tokens import Tokens
 from metis_agents.qwen3vl.transformers_engine import TransformersEngine
 from metis_gym.errors import CheckpointError
 from metis_gym.metrics import Estimate, summarise
-from metis_gym.records import Outcome
 from metis_gym.registration import register_all
 
 __all__ = ["Training"]
@@ -178,3 +176,110 @@ class Training:
             wandb=self.config.wandb or None,
             config=self.config.as_json(),
         )
+
+    def _start_of(self, is_old: bool) -> ModelConfig:
+        """The model to begin with: a resumed run's own, as it was after its cold start."""
+        base = self.config.out / "start"
+        is_local = is_old and base.is_dir()
+        return dataclasses.replace(self.config.model, name=str(base)) if is_local else self.config.model
+
+    def _equipment(self, model_config: ModelConfig) -> Equipment:
+        """Build the model and, where asked for, let it imitate first."""
+        probe = self._make_env("train")
+        inner: Any = probe.unwrapped
+        stop = inner.dialect.stop
+        probe.close()
+        cold_start = self.config.cold_start if model_config == self.config.model else None
+        if model_config.name == TINY:
+            habits = (cold_start or ColdStartConfig()).habits
+            texts = scripted_texts(lambda: self._make_env("train"), habits, count=_TEXTS, seed=self.config.seed)
+            model, tokenizer = new_tiny(texts, model_config)
+        else:
+            model, tokenizer = load_pretrained(model_config)
+        if cold_start is not None:
+            self._imitate(model, tokenizer, stop, cold_start)
+        if self.ranks.rank == 0 and (cold_start is not None or model_config.name == TINY):
+            model.save_pretrained(self.config.out / "start")
+            tokenizer.save_pretrained(self.config.out / "start")
+        return equip(model, tokenizer, model_config, stop)
+
+    def _imitate(self, model: Any, tokenizer: Any, stop: tuple[str, ...], cold_start: ColdStartConfig) -> None:
+        """The cold start trains every weight; LoRA, if any, comes after it."""
+        seen = dataclasses.replace(self.config.model, lora=None, train_vision=cold_start.train_vision)
+        equipment = equip(model, tokenizer, seen, stop)
+        units = self._demonstrations(equipment, cold_start)
+        self._say(f"cold start: {len(units)} demonstrations, {cold_start.imitation.steps} steps")
+
+        def heard(step: int, loss: float) -> None:
+            if (step + 1) % 100 == 0:
+                self._say(f"cold start: step {step + 1}, loss {loss:.4f}")
+
+        imitate(equipment.scorer, units, cold_start.imitation, ranks=self.ranks, heard=heard)
+
+    def _demonstrations(self, equipment: Equipment, cold_start: ColdStartConfig) -> list[tuple[Example, ...]]:
+        """This rank's share of what is to be imitated."""
+        if cold_start.data:
+            conversations = itertools.chain.from_iterable(map(_conversations, cold_start.data))
+            mine = itertools.islice(conversations, self.ranks.rank, None, self.ranks.size)
+            return [(example(equipment.renderer, conversation),) for conversation in mine]
+        pairs: Iterable[tuple[Example, ...]] = scripted_pairs(
+            lambda: self._make_env("train"),
+            equipment.renderer,
+            cold_start.habits,
+            count=cold_start.demonstrations // self.ranks.size,
+            seed=self.config.seed * self.ranks.size + self.ranks.rank,
+            workers=min(4, self.config.workers),
+        )
+        return list(pairs)
+
+    def _trainer(self) -> Trainer[Tokens]:
+        config, equipment = self.config, self.equipment
+        policy = Qwen3VLPolicy(
+            equipment.scorer,
+            adapter=equipment.adapter,
+            with_reference=config.trainer.loss.kl_coef > 0,
+            with_entropy=config.trainer.loss.entropy_coef > 0,
+            micro_batch_tokens=config.trainer.micro_batch_tokens,
+            micro_batch_episodes=config.trainer.micro_batch_episodes,
+        )
+        learning = [parameter for parameter in policy.parameters() if parameter.requires_grad]
+        return Trainer(
+            policy,
+            EpisodeCollector(self._player("train"), seed=config.seed, ranks=self.ranks),
+            config.design,
+            config.trainer,
+            optimizer=make_optimizer(learning, lr=config.trainer.lr, weight_decay=config.trainer.weight_decay),
+            ranks=self.ranks,
+            cut=policy.cut,
+        )
+
+    def _engine(self) -> Engine:
+        return TransformersEngine(
+            self.equipment.network, capacity=self.config.capacity, features=self.equipment.features
+        )
+
+    def _player(self, split: str) -> Player:
+        if split not in self._players:
+            self._players[split] = Player(
+                self.engine,
+                self.equipment.renderer,
+                lambda: self._make_env(split),
+                budget=self.config.budget,
+                workers=self.config.workers,
+                overlap=self.config.overlap,
+                share_results=self.config.share_results,
+            )
+        return self._players[split]
+
+    def _make_env(self, split: str) -> gym.Env[Any, Any]:
+        kwargs = {**self.config.env, "split": split, "noise_key": self.config.seed}
+        return gym.make(self.config.env_id, disable_env_checker=True, **kwargs)
+
+
+def _conversations(path: str) -> Iterable[Any]:
+    return recorded_conversations(Path(path)) if Path(path).is_dir() else chat_conversations(Path(path))
+
+
+def _shown(figures: Mapping[str, Estimate]) -> str:
+    names = ("accuracy", "accuracy_none", "accuracy_required", "redundant_rate", "tool_recall", "unscored")
+    return ", ".join(f"{name} {figures[name]}" for name in names)
