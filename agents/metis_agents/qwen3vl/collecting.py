@@ -59,11 +59,11 @@ class EpisodeCollector:
 
     def state_dict(self) -> Mapping[str, Any]:
         """Where it is in the order of tasks."""
-        return {"batches": self._batches, "rng": self._rng.bit_generator.state}
+        return {"seed": self._seed, "batches": self._batches, "rng": self._rng.bit_generator.state}
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:
         """Take up a state that `state_dict` gave."""
-        self._batches = state["batches"]
+        self._seed, self._batches = state["seed"], state["batches"]
         self._rng.bit_generator.state = state["rng"]
 
 

@@ -124,6 +124,7 @@ def _cold_start(args: argparse.Namespace, is_tiny: bool) -> ColdStartConfig | No
             micro_batch_tokens=args.micro_batch_tokens,
             seed=args.seed,
         ),
+        grounding=ImitationConfig(steps=args.grounding, batch=64, lr=2e-3, seed=args.seed) if args.grounding else None,
         demonstrations=args.demonstrations,
         habits=Habits(
             tool_rate_none=args.tool_rate_none,
@@ -218,9 +219,10 @@ def _parser() -> argparse.ArgumentParser:
     add = group.add_argument
     add("--cold-start", type=int, metavar="STEPS", help="optimiser steps of imitation; 0 for none")
     add("--cold-start-data", nargs="*", default=[], metavar="PATH", help="recorded runs and chat JSONL to imitate")
-    add("--cold-start-batch", type=int, default=32)
+    add("--cold-start-batch", type=int, default=16)
+    add("--grounding", type=int, metavar="STEPS", help="steps in which a model with random weights learns to see")
     add("--cold-start-lr", type=float)
-    add("--demonstrations", type=int, default=4_000, help="tasks that are demonstrated")
+    add("--demonstrations", type=int, default=2_000, help="tasks that are demonstrated")
     add("--tool-rate-none", type=float, default=0.97, help="calls of the clone where no tool is needed")
     add("--tool-rate-required", type=float, default=0.99, help="calls of the clone where one is")
 

@@ -23,8 +23,9 @@ from metis_gym.filesets.pictures import decode
 from metis_gym.recording import Run
 from metis_gym.records import Message, Necessity, Role, Task, ToolCall
 from metis_gym.rewards.parameters import check_parameters, number, whole
+from metis_gym.tasksets import Taskset
 
-__all__ = ["Example", "Habits", "chat_conversations", "example", "pair", "recorded_conversations", "scripted_pairs", "scripted_texts"]
+__all__ = ["Example", "Habits", "chat_conversations", "example", "grounding_examples", "pair", "recorded_conversations", "scripted_pairs", "scripted_texts"]
 
 Conversation = Sequence[Message]
 _Env = gym.Env[Any, Any]
@@ -119,6 +120,28 @@ def scripted_pairs(
             yield from threads.map(play, range(len(numbers)), numbers)
     for env in envs:
         env.close()
+
+
+def grounding_examples(taskset: Taskset, renderer: Renderer, *, count: int, seed: int) -> Iterator[Example]:
+    """Short conversations that say where a picture's deciding region is, and the answer where the view shows it.
+
+    A model that begins with random weights must first learn to see. These have neither a prompt nor tools, and so cost
+    a fraction of a demonstration; a model that was trained on pictures needs none.
+
+    Args:
+        taskset: Where tasks come from.
+        renderer: Turns conversations into tokens.
+        count: How many.
+        seed: Of the tasks.
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        task = taskset.build(taskset.draw(rng))
+        seen = "" if task.necessity is Necessity.REQUIRED else task.gold.value
+        question = Message(role=Role.USER, text="<image>", images=(task.images[0].view,))
+        yield example(
+            renderer, [question, Message(role=Role.ASSISTANT, text=f"{task.region or ()}<answer>{seen}</answer>")]
+        )
 
 
 def scripted_texts(make_env: Callable[[], _Env], habits: Habits, *, count: int, seed: int) -> list[str]:

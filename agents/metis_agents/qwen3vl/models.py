@@ -4,6 +4,7 @@ LoRA goes into the language model only. The vision tower is frozen unless asked 
 computed once, and a group's episodes share them.
 """
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +139,7 @@ def load_pretrained(config: ModelConfig) -> tuple[Any, Any]:
         )
     dtype = _DTYPES[config.dtype]
     if config.random_weights:
-        with torch.device(config.torch_device), torch.random.fork_rng(devices=[]):
+        with torch.device(config.torch_device), torch.random.fork_rng():
             torch.manual_seed(config.seed)
             return Qwen3VLForConditionalGeneration._from_config(declared, dtype=dtype), tokenizer
     return Qwen3VLForConditionalGeneration.from_pretrained(config.name, dtype=dtype), tokenizer
@@ -196,6 +197,7 @@ def _with_lora(model: Any, config: ModelConfig) -> Any:
         raise MissingDependencyError.of("peft", "agents", "LoRA") from error
     assert config.lora is not None
     lora = LoraConfig(r=config.lora, lora_alpha=config.lora_alpha, target_modules=LORA_TARGETS, bias="none")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # peft's own
         torch.manual_seed(config.seed)
         return get_peft_model(model, lora)

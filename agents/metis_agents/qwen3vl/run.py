@@ -22,18 +22,19 @@ import gymnasium as gym
 
 from metis_agents.hdpo import BatchReport, Ranks, Trainer
 from metis_agents.qwen3vl.checkpoints import Checkpoints
-from metis_agents.qwen3vl.collecting import EpisodeCollector
+from metis_agents.qwen3vl.collecting import EpisodeCollector, episode_seed
 from metis_agents.qwen3vl.demonstrations import (
     Example,
     chat_conversations,
     example,
+    grounding_examples,
     recorded_conversations,
     scripted_pairs,
     scripted_texts,
 )
 from metis_agents.qwen3vl.engine import Engine
 from metis_agents.qwen3vl.evaluating import play_tasks
-from metis_agents.qwen3vl.imitation import imitate
+from metis_agents.qwen3vl.imitation import ImitationConfig, imitate
 from metis_agents.qwen3vl.journal import Journal
 from metis_agents.qwen3vl.models import TINY, Equipment, ModelConfig, equip, load_pretrained, new_tiny
 from metis_agents.qwen3vl.optimizers import make_optimizer
@@ -49,6 +50,7 @@ from metis_gym.registration import register_all
 __all__ = ["Training"]
 
 _TEXTS = 300
+_GROUNDINGS = 4_000
 _EVALUATION_SEED = 1_000_003
 """Test tasks are the same in every run, so that runs can be compared."""
 
@@ -207,14 +209,31 @@ class Training:
         """The cold start trains every weight; LoRA, if any, comes after it."""
         seen = dataclasses.replace(self.config.model, lora=None, train_vision=cold_start.train_vision)
         equipment = equip(model, tokenizer, seen, stop)
+        if cold_start.grounding is not None:
+            self._imitate_units("grounding", equipment, self._groundings(equipment), cold_start.grounding)
         units = self._demonstrations(equipment, cold_start)
-        self._say(f"cold start: {len(units)} demonstrations, {cold_start.imitation.steps} steps")
+        self._imitate_units("cold start", equipment, units, cold_start.imitation)
+
+    def _imitate_units(
+        self, stage: str, equipment: Equipment, units: list[tuple[Example, ...]], config: ImitationConfig
+    ) -> None:
+        self._say(f"{stage}: {len(units)} demonstrations, {config.steps} steps")
 
         def heard(step: int, loss: float) -> None:
             if (step + 1) % 100 == 0:
-                self._say(f"cold start: step {step + 1}, loss {loss:.4f}")
+                self._say(f"{stage}: step {step + 1}, loss {loss:.4f}")
 
-        imitate(equipment.scorer, units, cold_start.imitation, ranks=self.ranks, heard=heard)
+        imitate(equipment.scorer, units, config, ranks=self.ranks, heard=heard)
+
+    def _groundings(self, equipment: Equipment) -> list[tuple[Example, ...]]:
+        """This rank's share of the pictures to be looked at."""
+        env = self._make_env("train")
+        taskset = env.unwrapped.taskset  # type: ignore[attr-defined]
+        seed = episode_seed(self.config.seed, self.ranks.rank)
+        count = _GROUNDINGS // self.ranks.size
+        found = [(one,) for one in grounding_examples(taskset, equipment.renderer, count=count, seed=seed)]
+        env.close()
+        return found
 
     def _demonstrations(self, equipment: Equipment, cold_start: ColdStartConfig) -> list[tuple[Example, ...]]:
         """This rank's share of what is to be imitated."""

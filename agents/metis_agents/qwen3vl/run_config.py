@@ -23,6 +23,7 @@ class ColdStartConfig:
 
     Attributes:
         imitation: How.
+        grounding: What a model with random weights learns before: where things are in pictures; None for nothing.
         demonstrations: Tasks that are demonstrated both ways; 0 where data are given.
         habits: What the scripted demonstrator does first.
         data: Recorded runs (folders) and chat files (JSONL) to imitate instead.
@@ -30,6 +31,7 @@ class ColdStartConfig:
     """
 
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
+    grounding: ImitationConfig | None = None
     demonstrations: int = whole(2_000, low=0)
     habits: Habits = field(default_factory=Habits)
     data: tuple[str, ...] = ()
@@ -119,6 +121,7 @@ def defaults_for(model: str, taskset: str) -> dict[str, Any]:
             "observation_tokens": 8_192,
             "micro_batch_tokens": 32_768,
             "cold_start": 0,
+            "grounding": 0,
         }
     is_small = all(part.startswith("patches") for part in taskset.split("+"))
     return {
@@ -134,5 +137,6 @@ def defaults_for(model: str, taskset: str) -> dict[str, Any]:
         "turn_tokens": 128,
         "observation_tokens": 512,
         "micro_batch_tokens": 16_384,
-        "cold_start": 1_000,
+        "cold_start": 500,
+        "grounding": 1_000,
     }
