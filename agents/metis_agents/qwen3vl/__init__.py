@@ -13,4 +13,6 @@ try:
 except ImportError as error:
     from metis_gym.errors import MissingDependencyError
 
-    raise MissingDependencyError.of(error.name or "transformers", extra="agents", purpose="metis_agents.qwen3vl") from error
+    raise MissingDependencyError.of(
+        error.name or "transformers", extra="agents", purpose="metis_agents.qwen3vl"
+    ) from error

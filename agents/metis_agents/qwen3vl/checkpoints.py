@@ -71,8 +71,7 @@ class Checkpoints:
         except (OSError, RuntimeError) as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise CheckpointError(
-                f"cannot write checkpoint {final}: {error}; the last whole one is "
-                f"{max(self.numbers(), default='none')}"
+                f"cannot write checkpoint {final}: {error}; the last whole one is {max(self.numbers(), default='none')}"
             ) from error
         for old in self.numbers()[: -self._keep]:
             shutil.rmtree(self.folder / _name(old))

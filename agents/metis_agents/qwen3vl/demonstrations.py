@@ -25,7 +25,17 @@ from metis_gym.records import Message, Necessity, Role, Task, ToolCall
 from metis_gym.rewards.parameters import check_parameters, number, whole
 from metis_gym.tasksets import Taskset
 
-__all__ = ["Example", "Habits", "chat_conversations", "example", "grounding_examples", "pair", "recorded_conversations", "scripted_pairs", "scripted_texts"]
+__all__ = [
+    "Example",
+    "Habits",
+    "chat_conversations",
+    "example",
+    "grounding_examples",
+    "pair",
+    "recorded_conversations",
+    "scripted_pairs",
+    "scripted_texts",
+]
 
 Conversation = Sequence[Message]
 _Env = gym.Env[Any, Any]
@@ -72,7 +82,9 @@ def example(renderer: Renderer, conversation: Conversation) -> Example:
     return Example(tokens, np.ones(tokens.model_tokens, dtype=np.float32))
 
 
-def pair(renderer: Renderer, with_tool: Conversation, direct: Conversation, tool_rate: float) -> tuple[Example, Example]:
+def pair(
+    renderer: Renderer, with_tool: Conversation, direct: Conversation, tool_rate: float
+) -> tuple[Example, Example]:
     """Two ways to do one task; imitating both makes the first one's share `tool_rate`.
 
     The token at which they part is weighed by twice the share of its way; all others count 1.
@@ -159,7 +171,9 @@ def scripted_texts(make_env: Callable[[], _Env], habits: Habits, *, count: int, 
     return texts
 
 
-def recorded_conversations(folder: Path, *, keep: Callable[[Mapping[str, Any]], bool] | None = None) -> Iterator[Conversation]:
+def recorded_conversations(
+    folder: Path, *, keep: Callable[[Mapping[str, Any]], bool] | None = None
+) -> Iterator[Conversation]:
     """The finished episodes of a recorded run.
 
     Args:
@@ -219,7 +233,9 @@ def _messages(row: Mapping[str, Any], place: str, folder: Path) -> Conversation:
     return messages
 
 
-def _both_ways(env: _Env, task_id: str, habits: Habits, rng: np.random.Generator) -> tuple[Task, Conversation, Conversation]:
+def _both_ways(
+    env: _Env, task_id: str, habits: Habits, rng: np.random.Generator
+) -> tuple[Task, Conversation, Conversation]:
     inner: Any = env.unwrapped
     task: Task = inner.taskset.load(task_id)
     one = _played(env, task, [_look(task, habits.look), {"answer": _answer(task, None)}])

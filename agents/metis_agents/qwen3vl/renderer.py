@@ -70,9 +70,7 @@ class Renderer:
         """A model's turn, as sampled."""
         positions_3T = np.tile(np.arange(len(ids)), (3, 1))
         everywhere = np.ones(len(ids), dtype=np.bool_)
-        return Tokens(
-            np.array(ids, dtype=np.int64), positions_3T, everywhere, np.array(logprobs, dtype=np.float32)
-        )
+        return Tokens(np.array(ids, dtype=np.int64), positions_3T, everywhere, np.array(logprobs, dtype=np.float32))
 
     def text(self, ids: Sequence[int]) -> str:
         """What a model's turn says, for the environment: without the `<|im_end|>` that closes it."""

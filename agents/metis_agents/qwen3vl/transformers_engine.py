@@ -168,9 +168,7 @@ class TransformersEngine:
 
     def _open(self, requests: Sequence[TurnRequest], hidden_BH: Tensor) -> None:
         """Begin the turns of rows that have just been encoded, with their first token."""
-        turns = [
-            _Turn(request, _uniforms(request), position=request.tokens.end_position) for request in requests
-        ]
+        turns = [_Turn(request, _uniforms(request), position=request.tokens.end_position) for request in requests]
         self._turns += turns
         self._sample(turns, hidden_BH)
 

@@ -40,9 +40,7 @@ def judged_groups(kit, tasks=2):
             outcome = Outcome(
                 task_id=f"{task}", answer_score=float(member != task % 3), format_score=1.0, tool_calls=member
             )
-            group.append(
-                Rollout(outcome=outcome, model_tokens=tokens.model_tokens, payload=tokens, length=len(tokens))
-            )
+            group.append(Rollout(outcome=outcome, model_tokens=tokens.model_tokens, payload=tokens, length=len(tokens)))
         groups.append(group)
     return groups
 
