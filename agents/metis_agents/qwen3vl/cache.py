@@ -16,15 +16,15 @@ _BLOCK = 128
 class _Cache:
     """The part of the interface that only masks ask for; masks are given here, so the answers do not matter."""
 
-    def get_seq_length(self, layer_idx: int = 0) -> int:
+    def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002 — the interface's
         """Kept tokens."""
         return 0
 
-    def get_query_offset(self, layer_idx: int = 0) -> int:
+    def get_query_offset(self, layer_idx: int = 0) -> int:  # noqa: ARG002 — the interface's
         """Where the queries begin."""
         return 0
 
-    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
+    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:  # noqa: ARG002 — the interface's
         """Keys and offset."""
         return query_length, 0
 
@@ -42,7 +42,7 @@ class CacheSlab:
 
     def __init__(self, layers: int, heads: int, width: int, dtype: torch.dtype, device: torch.device) -> None:
         self._shape = (heads, width)
-        self._options = {"dtype": dtype, "device": device}
+        self._dtype, self._device = dtype, device
         self.layers = [(self._empty(0, 0), self._empty(0, 0)) for _ in range(layers)]
         self.lengths: list[int] = []
 
@@ -96,7 +96,7 @@ class CacheSlab:
 
     def _empty(self, rows: int, tokens: int) -> Tensor:
         heads, width = self._shape
-        return torch.zeros((rows, heads, tokens, width), **self._options)  # type: ignore[arg-type]
+        return torch.zeros((rows, heads, tokens, width), dtype=self._dtype, device=self._device)
 
     def _grown(self, part: Tensor, rows: int, tokens: int) -> Tensor:
         grown = self._empty(rows, tokens)
@@ -133,7 +133,7 @@ class SlabView(_Cache):
         seen = torch.arange(self.keys, device=self.lengths_B.device) <= self._place_BT[:, :, None]
         return seen[:, None]
 
-    def update(self, keys: Tensor, values: Tensor, layer_idx: int, *args: object) -> tuple[Tensor, Tensor]:
+    def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: object) -> tuple[Tensor, Tensor]:
         """Append to the rows; padding is written behind their ends and overwritten later."""
         for part, new in zip(self._slab.layers[layer_idx], (keys, values), strict=True):
             part[self._row_B1, :, self._place_BT] = new.transpose(1, 2)
@@ -153,7 +153,7 @@ class RecordingCache(_Cache):
         self.layers: dict[int, tuple[Tensor, Tensor]] = {}
         self.is_recording = True
 
-    def update(self, keys: Tensor, values: Tensor, layer_idx: int, *args: object) -> tuple[Tensor, Tensor]:
+    def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: object) -> tuple[Tensor, Tensor]:
         """Note them, unless they come from a recomputation during the backward pass."""
         if self.is_recording:
             self.layers[layer_idx] = (keys, values)
@@ -171,7 +171,7 @@ class PrefixCache(_Cache):
     def __init__(self, recorded: RecordingCache, prefix_B: Tensor) -> None:
         self._layers, self._prefix_B = recorded.layers, prefix_B
 
-    def update(self, keys: Tensor, values: Tensor, layer_idx: int, *args: object) -> tuple[Tensor, Tensor]:
+    def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: object) -> tuple[Tensor, Tensor]:
         """Each row's prefix, then the row's own."""
         before_keys, before_values = (part.index_select(0, self._prefix_B) for part in self._layers[layer_idx])
         return torch.cat([before_keys, keys], dim=2), torch.cat([before_values, values], dim=2)

@@ -1,7 +1,8 @@
 """The collector of the shared trainer: draws tasks, plays their groups, and remembers where it is.
 
 All ranks draw the same tasks in the same order, and each plays its own part of them: two ranks with P tasks each play
-what one rank with 2P would. Every episode's randomness follows from the run's seed, the batch, the group and the member.
+what one rank with 2P would. Everything random in an episode follows from the run's seed, the batch, the group and the
+member.
 """
 
 from collections.abc import Mapping, Sequence

@@ -157,8 +157,8 @@ def _say(sentence: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="metis-gym train",
-        description="Train a Qwen3-VL by a reward design: cold start, then RL. Numbers that are not given depend on the "
-        "model: the published settings of arXiv 2604.08545, or small ones for `tiny`.",
+        description="Train a Qwen3-VL by a reward design: cold start, then RL. Numbers that are not given depend on "
+        "the model: the published settings of arXiv 2604.08545, or small ones for `tiny`.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument

@@ -161,8 +161,8 @@ def scripted_texts(make_env: Callable[[], _Env], habits: Habits, *, count: int, 
     env = make_env()
     inner: Any = env.unwrapped
     texts = []
-    for number in range(count):
-        observation, _ = env.reset(seed=seed + number)
+    for place in range(count):
+        observation, _ = env.reset(seed=seed + place)
         task: Task = inner.episode.task
         call, answer = _look(task, habits.look), _answer(task, None)
         texts += [observation["system"], observation["text"]]

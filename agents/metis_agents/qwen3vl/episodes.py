@@ -113,9 +113,11 @@ class LiveEpisode:
             try:
                 prompt = renderer.prompt(observation["system"], observation["text"], observation["images"])
             except BudgetError:
-                return self._overrun("picture")
+                self._overrun("picture")
+                return None
             if len(prompt) > self.budget.prompt:
-                return self._overrun("prompt")
+                self._overrun("prompt")
+                return None
         self.tokens, self.prompt_length = prompt, len(prompt)
         return prompt
 

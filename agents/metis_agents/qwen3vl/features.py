@@ -1,4 +1,4 @@
-"""Picture features that are computed once: by the engine, and again by nobody while the vision tower does not change."""
+"""Picture features that are computed once: by the engine, and by nobody again while the vision tower stays."""
 
 from collections import OrderedDict
 from collections.abc import Sequence

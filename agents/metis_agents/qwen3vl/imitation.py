@@ -119,7 +119,7 @@ def _backward(scorer: Scorer, examples: Sequence[Example], config: ImitationConf
         logprobs_N = scorer([conversations[i] for i in piece]).logprobs_N
         weights_N = torch.from_numpy(np.concatenate([examples[i].weights_N for i in piece])).to(logprobs_N)
         loss = -(weights_N * logprobs_N).sum() / everything
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         total += float(loss.detach())
     return sum(ranks.gather(total))
 

@@ -75,7 +75,7 @@ def _tensorboard(folder: Path, start: int) -> Any | None:
     with contextlib.suppress(ImportError):
         from torch.utils.tensorboard import SummaryWriter
 
-        return SummaryWriter(str(folder), purge_step=start or None)  # type: ignore[no-untyped-call]
+        return SummaryWriter(str(folder), purge_step=start or None)
     return None
 
 

@@ -56,7 +56,7 @@ class ModelConfig:
     name: str = TINY
     seed: int = whole(0, low=0)
     lora: int | None = whole(None, low=1, optional=True)
-    lora_alpha: float = number(32.0, above=0)
+    lora_alpha: int = whole(32, low=1)
     train_vision: bool = flag(False)
     dtype: str = choice("float32", *_DTYPES)
     device: str = "auto"
@@ -71,8 +71,8 @@ class ModelConfig:
         check_parameters(self)
         if self.gradient_checkpointing and self.layout == Layout.SHARED:
             raise ConfigError(
-                "Expect layout 'padded' or 'packed' with gradient_checkpointing: transformers' checkpointed layers drop "
-                "the prompt's keys and values that layout 'shared' hands on; actually: 'shared'"
+                "Expect layout 'padded' or 'packed' with gradient_checkpointing: transformers' checkpointed layers "
+                "drop the prompt's keys and values that layout 'shared' hands on; actually: 'shared'"
             )
         if self.lora is not None and self.train_vision:
             raise ConfigError("Expect train_vision without LoRA, which is in the language model only; actually: both")
@@ -141,8 +141,12 @@ def load_pretrained(config: ModelConfig) -> tuple[Any, Any]:
     if config.random_weights:
         with torch.device(config.torch_device), torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            return Qwen3VLForConditionalGeneration._from_config(declared, dtype=dtype), tokenizer
+            return _new(Qwen3VLForConditionalGeneration, declared, dtype), tokenizer
     return Qwen3VLForConditionalGeneration.from_pretrained(config.name, dtype=dtype), tokenizer
+
+
+def _new(kind: Any, declared: Any, dtype: torch.dtype) -> Any:
+    return kind._from_config(declared, dtype=dtype)
 
 
 def equip(model: Any, tokenizer: Any, config: ModelConfig, stop: Sequence[str] = ()) -> Equipment:

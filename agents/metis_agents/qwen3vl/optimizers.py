@@ -29,11 +29,8 @@ class MasterAdamW(torch.optim.Optimizer):
         self._inner = torch.optim.AdamW(self._masters, lr=lr, weight_decay=weight_decay)
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002 — torch's signature
         """Move the masters by the parameters' gradients, then round them back."""
-        if closure is not None:
-            with torch.enable_grad():
-                closure()
         for ours, group in zip(self._inner.param_groups, self.param_groups, strict=True):
             ours["lr"] = group["lr"]
         for parameter, master in zip(self._parameters, self._masters, strict=True):
@@ -49,7 +46,7 @@ class MasterAdamW(torch.optim.Optimizer):
         return {"inner": self._inner.state_dict(), "masters": masters}
 
     @torch.no_grad()
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # type: ignore[override]
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state that `state_dict` gave."""
         self._inner.load_state_dict(dict(state["inner"]))
         for master, saved in zip(self._masters, state["masters"], strict=True):

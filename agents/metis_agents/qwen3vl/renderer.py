@@ -1,4 +1,4 @@
-"""Conversations → tokens, in the chat form of Qwen3-VL: the one place that knows it.
+r"""Conversations → tokens, in the chat form of Qwen3-VL: the one place that knows it.
 
 ```
 <|im_start|>system\n…<|im_end|>\n<|im_start|>user\n<|vision_start|><|image_pad|>…<|vision_end|>…<|im_end|>\n<|im_start|>assistant\n

@@ -231,7 +231,8 @@ class Training:
         taskset = env.unwrapped.taskset  # type: ignore[attr-defined]
         seed = episode_seed(self.config.seed, self.ranks.rank)
         count = _GROUNDINGS // self.ranks.size
-        found = [(one,) for one in grounding_examples(taskset, equipment.renderer, count=count, seed=seed)]
+        found: list[tuple[Example, ...]] = []
+        found += [(one,) for one in grounding_examples(taskset, equipment.renderer, count=count, seed=seed)]
         env.close()
         return found
 

@@ -135,7 +135,7 @@ class Scorer(nn.Module):
 
     def _score(self, hidden_NH: Tensor, ids_N: Tensor, with_entropy: bool) -> Scores:
         parts = []
-        for hidden, ids in zip(hidden_NH.split(self._chunk), ids_N.split(self._chunk), strict=True):
+        for hidden, ids in zip(torch.split(hidden_NH, self._chunk), torch.split(ids_N, self._chunk), strict=True):
             if len(ids_N) > self._chunk and torch.is_grad_enabled():
                 parts.append(checkpoint(self._score_chunk, hidden, ids, with_entropy, use_reentrant=False))
             else:

@@ -65,7 +65,8 @@ def tiny_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Any:
         show_progress=False,
     )
     tokenizer.train_from_iterator(list(texts), trainer)
-    fast = PreTrainedTokenizerFast(
+    make: Any = PreTrainedTokenizerFast
+    fast = make(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
@@ -131,4 +132,5 @@ def tiny_model(tokenizer: Any, seed: int = 0, **options: Any) -> Any:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Qwen3VLForConditionalGeneration(tiny_config(tokenizer, **options)).eval()
+        model: Any = Qwen3VLForConditionalGeneration(tiny_config(tokenizer, **options))
+        return model.eval()

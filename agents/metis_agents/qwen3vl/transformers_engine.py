@@ -144,16 +144,16 @@ class TransformersEngine:
 
     def _continue(self, requests: Sequence[TurnRequest]) -> None:
         """Encode what is new in known conversations and write their first tokens."""
-        place = {episode: row for row, episode in enumerate(self._rows)}
-        for part in self._pieces(requests, lambda request: len(request.tokens) - self._kept(place, request)):
+        for part in self._pieces(requests, self._unkept):
             place = {episode: row for row, episode in enumerate(self._rows)}
             first, chosen = len(self._turns), [place[request.episode] for request in part]
             taken = {*range(first), *chosen}
             self._arrange([*range(first), *chosen, *(row for row in range(len(self._rows)) if row not in taken)])
             self._open(part, self._append(part, first))
 
-    def _kept(self, place: dict[int, int], request: TurnRequest) -> int:
-        return self._slab.lengths[place[request.episode]]
+    def _unkept(self, request: TurnRequest) -> int:
+        """How many tokens of a known conversation are not encoded yet."""
+        return len(request.tokens) - self._slab.lengths[self._rows.index(request.episode)]
 
     def _append(self, requests: Sequence[TurnRequest], first: int) -> Tensor:
         """Encode what the rows from `first` on do not have yet; the last token's hidden state, shape (B, H)."""

@@ -84,6 +84,6 @@ def _single(tokenizer: Any, token: str) -> int:
     if index is None:
         raise ConfigError(
             f"Expect a tokenizer of the Qwen3-VL family that has {token!r} as one token; this one, "
-            f"{type(tokenizer).__name__} with {len(tokenizer)} tokens, has not. Choose another model, or another dialect."
+            f"{type(tokenizer).__name__} with {len(tokenizer)} tokens, has not. Choose another model or dialect."
         )
     return int(index)

@@ -66,7 +66,7 @@ def equipment(seed=0, **options):
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
-                parameter *= 3.0
+                parameter.mul_(3.0)
     return equip(model, tokenizer, config, make_env().unwrapped.dialect.stop)
 
 

@@ -180,7 +180,7 @@ def test_saved_and_loaded_it_says_the_same(tmp_path, conversations, lora):
     learning = [parameter for parameter in kit.scorer.parameters() if parameter.requires_grad]
     with torch.no_grad():
         for parameter in learning:
-            parameter += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
     expected = own_logprobs(kit, conversations, Layout.SHARED)
     if lora is None:
         kit.save_pretrained(tmp_path)

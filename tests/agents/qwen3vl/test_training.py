@@ -132,7 +132,7 @@ def test_a_nan_stops_before_the_step(kit, acting):
 
 def test_a_state_of_another_model_is_refused(kit, acting):
     state = trainer_of(kit, acting).policy.state_dict()
-    with pytest.raises(CheckpointError, match="same 26 trainable parameters|trainable parameters"):
+    with pytest.raises(CheckpointError, match="trainable parameters"):
         trainer_of(equipment(lora=2), acting).policy.load_state_dict(state)
 
 
@@ -146,7 +146,7 @@ def test_the_reference_is_the_model_without_its_adapter(conversations):
     with torch.no_grad():
         for parameter in kit.scorer.parameters():
             if parameter.requires_grad:
-                parameter += 0.1
+                parameter.add_(0.1)
     policy = Qwen3VLPolicy(kit.scorer, adapter=kit.adapter, with_reference=True)
     rollouts = [
         Rollout(
