@@ -5,12 +5,13 @@ computed once, and a group's episodes share them.
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from metis_agents.qwen3vl.attention import use_attention
 from metis_agents.qwen3vl.features import FeatureStore
@@ -23,7 +24,7 @@ from metis_agents.qwen3vl.vocabulary import Vocabulary
 from metis_gym.errors import ConfigError, MissingDependencyError
 from metis_gym.rewards.parameters import check_parameters, choice, flag, number, whole
 
-__all__ = ["TINY", "Equipment", "ModelConfig", "equip", "load_pretrained", "new_tiny"]
+__all__ = ["TINY", "Equipment", "ModelConfig", "equip", "load_pretrained", "merged_weights", "new_tiny"]
 
 TINY = "tiny"
 
@@ -205,3 +206,15 @@ def _with_lora(model: Any, config: ModelConfig) -> Any:
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # peft's own
         torch.manual_seed(config.seed)
         return get_peft_model(model, lora)
+
+
+@torch.no_grad()
+def merged_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
+    """The weights that learn, by the names they have in a checkpoint, with LoRA added in."""
+    for name, module in model.named_modules():
+        if hasattr(module, "get_delta_weight"):
+            delta = module.get_delta_weight("default")
+            yield f"{name}.weight", module.get_base_layer().weight + delta
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and "lora_" not in name:
+            yield name, parameter.detach()

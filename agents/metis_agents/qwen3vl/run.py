@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import torch
 
 from metis_agents.hdpo import BatchReport, Ranks, Trainer
 from metis_agents.qwen3vl.checkpoints import Checkpoints
@@ -36,13 +37,14 @@ from metis_agents.qwen3vl.engine import Engine
 from metis_agents.qwen3vl.evaluating import play_tasks
 from metis_agents.qwen3vl.imitation import ImitationConfig, imitate
 from metis_agents.qwen3vl.journal import Journal
-from metis_agents.qwen3vl.models import TINY, Equipment, ModelConfig, equip, load_pretrained, new_tiny
+from metis_agents.qwen3vl.models import TINY, Equipment, ModelConfig, equip, load_pretrained, merged_weights, new_tiny
 from metis_agents.qwen3vl.optimizers import make_optimizer
 from metis_agents.qwen3vl.playing import Player
 from metis_agents.qwen3vl.policy import Qwen3VLPolicy
 from metis_agents.qwen3vl.run_config import ColdStartConfig, RunConfig
 from metis_agents.qwen3vl.tokens import Tokens
 from metis_agents.qwen3vl.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.vllm_engine import make_vllm_engine
 from metis_gym.errors import CheckpointError
 from metis_gym.metrics import Estimate, summarise
 from metis_gym.registration import register_all
@@ -274,9 +276,21 @@ class Training:
         )
 
     def _engine(self) -> Engine:
+        if self.config.engine == "vllm":
+            return make_vllm_engine(
+                self.config.model.name,
+                self.equipment.network.vocabulary,
+                weights=self._merged_weights,
+                temperature=self.config.model.temperature,
+                capacity=self.config.capacity,
+            )
         return TransformersEngine(
             self.equipment.network, capacity=self.config.capacity, features=self.equipment.features
         )
+
+    def _merged_weights(self) -> Iterable[tuple[str, torch.Tensor]]:
+        """The weights by the checkpoint's names, LoRA added in; what does not learn is left out."""
+        return merged_weights(self.equipment.model)
 
     def _player(self, split: str) -> Player:
         if split not in self._players:

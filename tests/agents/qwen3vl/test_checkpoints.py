@@ -81,7 +81,7 @@ def test_a_damaged_file_is_named(tmp_path, damage):
 
 
 def test_no_checkpoint_is_an_error_that_says_so(tmp_path):
-    with pytest.raises(CheckpointError, match="Expect a checkpoint in .*, actually: none"):
+    with pytest.raises(CheckpointError, match=r"Expect a checkpoint in .*, actually: none"):
         Checkpoints(tmp_path / "nothing").read()
     checkpoints = Checkpoints(tmp_path)
     checkpoints.write(1, state(1))

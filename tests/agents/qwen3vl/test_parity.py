@@ -10,7 +10,7 @@ import torch
 from qwen_toys import BUDGET, equipment, jobs, player
 
 from metis_agents.qwen3vl.engine import TurnRequest
-from metis_agents.qwen3vl.models import ModelConfig, equip, load_pretrained
+from metis_agents.qwen3vl.models import ModelConfig, equip, load_pretrained, merged_weights
 from metis_agents.qwen3vl.network import batch_of
 from metis_agents.qwen3vl.scoring import Layout, Scorer
 from metis_agents.qwen3vl.tokens import head
@@ -200,6 +200,20 @@ def test_lora_learns_in_the_language_model_only():
     learning = [name for name, parameter in kit.model.named_parameters() if parameter.requires_grad]
     assert learning
     assert all("language_model" in name and "lora_" in name for name in learning)
+
+
+def test_merged_weights_make_a_plain_model_say_what_lora_says(conversations):
+    kit, plain = equipment(lora=4), equipment()
+    with torch.no_grad():
+        for parameter in kit.scorer.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.05)
+    merged = dict(merged_weights(kit.model))
+    assert len(merged) == 14  # seven layers in each of two blocks
+    assert set(merged) < set(plain.model.state_dict())
+    plain.model.load_state_dict(merged, strict=False)
+    expected = own_logprobs(kit, conversations, Layout.SHARED)
+    torch.testing.assert_close(own_logprobs(plain, conversations, Layout.SHARED), expected, rtol=0, atol=EXACT)
 
 
 def test_padding_holds_no_picture(kit, conversations):

@@ -38,7 +38,7 @@ def train(tasks, ranks):
         cut=policy.cut,
     )
     groups = trainer.collector.collect(tasks, 3)
-    trainer.learn([[_judged(rollout, member) for member, rollout in enumerate(group)] for group in groups])
+    trainer.learn([[judged(rollout, member) for member, rollout in enumerate(group)] for group in groups])
     after = torch.cat([parameter.detach().flatten() for parameter in learning])
     acting.close()
     return {
@@ -48,7 +48,7 @@ def train(tasks, ranks):
     }
 
 
-def _judged(rollout, member):
+def judged(rollout, member):
     """Scripted answers are right by chance: here two of each group are called right, with calls that differ."""
     outcome = dataclasses.replace(rollout.outcome, answer_score=float(member < 2))
     return dataclasses.replace(rollout, outcome=outcome)
