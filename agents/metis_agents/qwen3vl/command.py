@@ -17,6 +17,7 @@ from metis_agents.qwen3vl.models import TINY, ModelConfig
 from metis_agents.qwen3vl.run import Training
 from metis_agents.qwen3vl.run_config import ColdStartConfig, RunConfig, defaults_for
 from metis_agents.qwen3vl.scoring import Layout
+from metis_agents.qwen3vl.sharding import ShardedRanks
 
 __all__ = ["read_config", "train_command"]
 
@@ -28,7 +29,7 @@ def train_command(argv: Sequence[str]) -> int:
     config = read_config(given)
     if given.threads:
         torch.set_num_threads(given.threads)
-    ranks = _ranks()
+    ranks = _ranks(config.parallel)
     training = Training(config, resume=given.resume, ranks=ranks, say=_say)
     try:
         training.run()
@@ -125,6 +126,7 @@ def _cold_start(args: argparse.Namespace, is_tiny: bool) -> ColdStartConfig | No
             seed=args.seed,
         ),
         grounding=ImitationConfig(steps=args.grounding, batch=64, lr=2e-3, seed=args.seed) if args.grounding else None,
+        pictures=args.pictures,
         demonstrations=args.demonstrations,
         habits=Habits(
             tool_rate_none=args.tool_rate_none,
@@ -140,13 +142,13 @@ def _defaults(given: argparse.Namespace) -> dict[str, object]:
     return defaults_for(given.model, given.taskset)
 
 
-def _ranks() -> Ranks:
+def _ranks(parallel: str) -> Ranks:
     """The ranks that torchrun started; one without it."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    return Ranks()
+    return ShardedRanks() if parallel == "fsdp" else Ranks()
 
 
 def _say(sentence: str) -> None:
@@ -222,6 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--cold-start-batch", type=int, default=16)
     add("--grounding", type=int, metavar="STEPS", help="steps in which a model with random weights learns to see")
     add("--cold-start-lr", type=float)
+    add("--pictures", type=int, default=4_000, help="pictures that it looks at for that")
     add("--demonstrations", type=int, default=2_000, help="tasks that are demonstrated")
     add("--tool-rate-none", type=float, default=0.97, help="calls of the clone where no tool is needed")
     add("--tool-rate-required", type=float, default=0.99, help="calls of the clone where one is")

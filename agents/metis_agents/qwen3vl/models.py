@@ -24,14 +24,15 @@ from metis_agents.qwen3vl.vocabulary import Vocabulary
 from metis_gym.errors import ConfigError, MissingDependencyError
 from metis_gym.rewards.parameters import check_parameters, choice, flag, number, whole
 
-__all__ = ["TINY", "Equipment", "ModelConfig", "equip", "load_pretrained", "merged_weights", "new_tiny"]
+__all__ = ["TINY", "TORCH_DTYPES", "Equipment", "ModelConfig", "equip", "load_pretrained", "merged_weights", "new_tiny"]
 
 TINY = "tiny"
 
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 """Linear layers of the language model; "all-linear" would also hit the vision tower."""
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Types that weights may have, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class ModelConfig:
     lora: int | None = whole(None, low=1, optional=True)
     lora_alpha: int = whole(32, low=1)
     train_vision: bool = flag(False)
-    dtype: str = choice("float32", *_DTYPES)
+    dtype: str = choice("float32", *TORCH_DTYPES)
     device: str = "auto"
     temperature: float = number(1.0, above=0)
     min_pixels: int | None = whole(None, low=1, optional=True)
@@ -108,9 +109,19 @@ class Equipment:
     features: FeatureStore
     scorer: Scorer
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write model (or adapter) and tokenizer in transformers' own form."""
-        (self.adapter or self.model).save_pretrained(folder)
+    def save_pretrained(self, folder: str | Path, whole: Any | None = None) -> None:
+        """Write model (or adapter) and tokenizer in transformers' own form.
+
+        Args:
+            folder: Where to.
+            whole: A copy that holds the weights, where this model's own are spread over ranks.
+        """
+        source = self.model if whole is None else whole
+        if self.adapter is None:
+            source.save_pretrained(folder)
+        else:
+            state = {f"base_model.model.{name}": parameter for name, parameter in source.named_parameters()}
+            self.adapter.save_pretrained(folder, state_dict=state)
         self.tokenizer.save_pretrained(folder)
 
 
@@ -138,7 +149,7 @@ def load_pretrained(config: ModelConfig) -> tuple[Any, Any]:
             f"Expect a model of type 'qwen3_vl', which sees pictures, actually: {declared.model_type!r} in "
             f"{config.name!r}"
         )
-    dtype = _DTYPES[config.dtype]
+    dtype = TORCH_DTYPES[config.dtype]
     if config.random_weights:
         with torch.device(config.torch_device), torch.random.fork_rng():
             torch.manual_seed(config.seed)

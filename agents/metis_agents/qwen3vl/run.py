@@ -35,24 +35,42 @@ from metis_agents.qwen3vl.demonstrations import (
 )
 from metis_agents.qwen3vl.engine import Engine
 from metis_agents.qwen3vl.evaluating import play_tasks
+from metis_agents.qwen3vl.features import FeatureStore
 from metis_agents.qwen3vl.imitation import ImitationConfig, imitate
 from metis_agents.qwen3vl.journal import Journal
-from metis_agents.qwen3vl.models import TINY, Equipment, ModelConfig, equip, load_pretrained, merged_weights, new_tiny
+from metis_agents.qwen3vl.models import (
+    TINY,
+    TORCH_DTYPES,
+    Equipment,
+    ModelConfig,
+    equip,
+    load_pretrained,
+    merged_weights,
+    new_tiny,
+)
+from metis_agents.qwen3vl.network import Network
 from metis_agents.qwen3vl.optimizers import make_optimizer
 from metis_agents.qwen3vl.playing import Player
 from metis_agents.qwen3vl.policy import Qwen3VLPolicy
 from metis_agents.qwen3vl.run_config import ColdStartConfig, RunConfig
+from metis_agents.qwen3vl.sharding import (
+    ShardedPolicy,
+    read_sharded,
+    shard,
+    take_up_weights,
+    whole_copy,
+    write_sharded,
+)
 from metis_agents.qwen3vl.tokens import Tokens
 from metis_agents.qwen3vl.transformers_engine import TransformersEngine
 from metis_agents.qwen3vl.vllm_engine import make_vllm_engine
-from metis_gym.errors import CheckpointError
+from metis_gym.errors import CheckpointError, ConfigError
 from metis_gym.metrics import Estimate, summarise
 from metis_gym.registration import register_all
 
 __all__ = ["Training"]
 
 _TEXTS = 300
-_GROUNDINGS = 4_000
 _EVALUATION_SEED = 1_000_003
 """Test tasks are the same in every run, so that runs can be compared."""
 
@@ -88,12 +106,16 @@ class Training:
         if self.ranks.rank == 0:
             config.out.mkdir(parents=True, exist_ok=True)
             (config.out / "config.json").write_text(json.dumps(config.as_json(), indent=2), encoding="utf-8")
+        self._is_sharded = config.parallel == "fsdp"
+        if self._is_sharded and self.ranks.size == 1:
+            raise ConfigError("Expect several ranks with parallel='fsdp', started by torchrun; actually: one")
         self.equipment = self._equipment(self._start_of(is_old))
+        self.playing = self._playing_copy() if self._is_sharded else self.equipment.model
         self.engine = self._engine()
         self._players: dict[str, Player] = {}
         self.trainer = self._trainer()
         if is_old:
-            self.trainer.load_state_dict(self.checkpoints.read())
+            self._load()
             self._say(f"resumed after {self.trainer.batches_done} batches")
 
     def run(self) -> dict[str, Estimate]:
@@ -161,17 +183,27 @@ class Training:
         if config.save_every and done % config.save_every == 0 and done < config.batches:
             self._save()
 
+    def _load(self) -> None:
+        if self._is_sharded:
+            read_sharded(self.checkpoints, self.trainer, self.equipment.scorer)
+        else:
+            self.trainer.load_state_dict(self.checkpoints.read())
+
     def _save(self) -> None:
+        if self._is_sharded:
+            write_sharded(self.checkpoints, self.trainer, self.equipment.scorer, self.ranks)
+            return
         if self.ranks.rank == 0:
             self.checkpoints.write(self.trainer.batches_done, self.trainer.state_dict())
         self.ranks.gather(None)
 
     def _write_results(self, figures: Mapping[str, Estimate]) -> None:
+        self.engine.refresh()
         if self.ranks.rank:
             return
         report = {name: dataclasses.asdict(estimate) for name, estimate in figures.items()}
         (self.config.out / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
-        self.equipment.save_pretrained(self.config.out / "model")
+        self.equipment.save_pretrained(self.config.out / "model", self.playing)
 
     def _journal(self) -> Journal:
         return Journal(
@@ -199,7 +231,9 @@ class Training:
             texts = scripted_texts(lambda: self._make_env("train"), habits, count=_TEXTS, seed=self.config.seed)
             model, tokenizer = new_tiny(texts, model_config)
         else:
-            model, tokenizer = load_pretrained(model_config)
+            # Sharded weights are float32 masters; passes compute in the model's own type.
+            wide = dataclasses.replace(model_config, dtype="float32") if self._is_sharded else model_config
+            model, tokenizer = load_pretrained(wide)
         if cold_start is not None:
             self._imitate(model, tokenizer, stop, cold_start)
         if self.ranks.rank == 0 and (cold_start is not None or model_config.name == TINY):
@@ -207,12 +241,20 @@ class Training:
             tokenizer.save_pretrained(self.config.out / "start")
         return equip(model, tokenizer, model_config, stop)
 
+    def _playing_copy(self) -> Any:
+        """Spread the weights that learn over the ranks, and keep a whole copy that plays."""
+        dtype = TORCH_DTYPES[self.config.model.dtype]
+        whole = whole_copy(self.equipment.model, dtype)
+        shard(self.equipment.scorer, compute=None if dtype is torch.float32 else dtype)
+        return whole
+
     def _imitate(self, model: Any, tokenizer: Any, stop: tuple[str, ...], cold_start: ColdStartConfig) -> None:
         """The cold start trains every weight; LoRA, if any, comes after it."""
         seen = dataclasses.replace(self.config.model, lora=None, train_vision=cold_start.train_vision)
         equipment = equip(model, tokenizer, seen, stop)
         if cold_start.grounding is not None:
-            self._imitate_units("grounding", equipment, self._groundings(equipment), cold_start.grounding)
+            units = self._groundings(equipment, cold_start.pictures)
+            self._imitate_units("grounding", equipment, units, cold_start.grounding)
         units = self._demonstrations(equipment, cold_start)
         self._imitate_units("cold start", equipment, units, cold_start.imitation)
 
@@ -227,12 +269,12 @@ class Training:
 
         imitate(equipment.scorer, units, config, ranks=self.ranks, heard=heard)
 
-    def _groundings(self, equipment: Equipment) -> list[tuple[Example, ...]]:
+    def _groundings(self, equipment: Equipment, pictures: int) -> list[tuple[Example, ...]]:
         """This rank's share of the pictures to be looked at."""
         env = self._make_env("train")
         taskset = env.unwrapped.taskset  # type: ignore[attr-defined]
         seed = episode_seed(self.config.seed, self.ranks.rank)
-        count = _GROUNDINGS // self.ranks.size
+        count = -(-pictures // self.ranks.size)
         found: list[tuple[Example, ...]] = []
         found += [(one,) for one in grounding_examples(taskset, equipment.renderer, count=count, seed=seed)]
         env.close()
@@ -256,13 +298,17 @@ class Training:
 
     def _trainer(self) -> Trainer[Tokens]:
         config, equipment = self.config, self.equipment
-        policy = Qwen3VLPolicy(
-            equipment.scorer,
-            adapter=equipment.adapter,
-            with_reference=config.trainer.loss.kl_coef > 0,
-            with_entropy=config.trainer.loss.entropy_coef > 0,
-            micro_batch_tokens=config.trainer.micro_batch_tokens,
-            micro_batch_episodes=config.trainer.micro_batch_episodes,
+        options: dict[str, Any] = {
+            "adapter": equipment.adapter,
+            "with_reference": config.trainer.loss.kl_coef > 0,
+            "with_entropy": config.trainer.loss.entropy_coef > 0,
+            "micro_batch_tokens": config.trainer.micro_batch_tokens,
+            "micro_batch_episodes": config.trainer.micro_batch_episodes,
+        }
+        policy = (
+            ShardedPolicy(equipment.scorer, self.ranks, **options)
+            if self._is_sharded
+            else Qwen3VLPolicy(equipment.scorer, **options)
         )
         learning = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         return Trainer(
@@ -284,8 +330,18 @@ class Training:
                 temperature=self.config.model.temperature,
                 capacity=self.config.capacity,
             )
+        if not self._is_sharded:
+            return TransformersEngine(
+                self.equipment.network, capacity=self.config.capacity, features=self.equipment.features
+            )
+        learning = self.equipment.network
+        network = Network(self.playing, learning.encoder, learning.vocabulary, temperature=learning.temperature)
+        features = FeatureStore(network, is_frozen=not self.config.model.train_vision)
         return TransformersEngine(
-            self.equipment.network, capacity=self.config.capacity, features=self.equipment.features
+            network,
+            capacity=self.config.capacity,
+            features=features,
+            take_up=lambda: take_up_weights(self.equipment.model, self.playing),
         )
 
     def _merged_weights(self) -> Iterable[tuple[str, torch.Tensor]]:

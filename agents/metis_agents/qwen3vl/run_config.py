@@ -12,6 +12,7 @@ from metis_agents.qwen3vl.demonstrations import Habits
 from metis_agents.qwen3vl.episodes import Budget
 from metis_agents.qwen3vl.imitation import ImitationConfig
 from metis_agents.qwen3vl.models import TINY, ModelConfig
+from metis_gym import rewards
 from metis_gym.rewards.parameters import check_parameters, choice, flag, whole
 
 __all__ = ["ColdStartConfig", "RunConfig", "defaults_for"]
@@ -24,6 +25,7 @@ class ColdStartConfig:
     Attributes:
         imitation: How.
         grounding: What a model with random weights learns before: where things are in pictures; None for nothing.
+        pictures: How many pictures it looks at for that.
         demonstrations: Tasks that are demonstrated both ways; 0 where data are given.
         habits: What the scripted demonstrator does first.
         data: Recorded runs (folders) and chat files (JSONL) to imitate instead.
@@ -32,6 +34,7 @@ class ColdStartConfig:
 
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     grounding: ImitationConfig | None = None
+    pictures: int = whole(4_000, low=1)
     demonstrations: int = whole(2_000, low=0)
     habits: Habits = field(default_factory=Habits)
     data: tuple[str, ...] = ()
@@ -95,6 +98,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_parameters(self)
+        rewards.make(self.design)  # an unknown design is an error now, not after the cold start
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: what is written beside the results."""

@@ -1,8 +1,8 @@
 """Weights, gradients and optimiser states spread over ranks by torch's own FSDP2, with distributed checkpoints.
 
-Each block of the language model is a unit; everything else, the vision tower included, is the root's, so that ranks with
-and without pictures take part in the same collectives. Episodes are played by a whole copy of the model on each rank,
-which takes up the weights at the beginning of each batch: rollouts of different lengths then need no communication.
+Each block of the language model is a unit; everything else, the vision tower included, is the root's, so that ranks
+with and without pictures take part in the same collectives. Episodes are played by a whole copy of the model on each
+rank, which takes up the weights at the beginning of each batch: rollouts of different lengths need no communication.
 """
 
 import contextlib
@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.checkpoint.state_dict_loader import load as load_shards
+from torch.distributed.checkpoint.state_dict_saver import save as save_shards
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
@@ -103,7 +105,7 @@ def write_sharded(checkpoints: Checkpoints, trainer: Trainer[Tokens], scorer: Sc
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(checkpoints.writing(number)) if ranks.rank == 0 else None
         shared = next(path for path in ranks.gather(folder) if path is not None)
-        dcp.save(_sharded_state(trainer, scorer), checkpoint_id=str(shared / _SHARDS))
+        save_shards(_sharded_state(trainer, scorer), checkpoint_id=str(shared / _SHARDS))
         if ranks.rank == 0:
             torch.save(rest, shared / _STATE)
         ranks.gather(None)
@@ -119,8 +121,8 @@ def read_sharded(checkpoints: Checkpoints, trainer: Trainer[Tokens], scorer: Sco
     folder = checkpoints.whole()
     sharded = _sharded_state(trainer, scorer)
     try:
-        dcp.load(sharded, checkpoint_id=str(folder / _SHARDS))
-    except (dcp.api.CheckpointException, OSError, RuntimeError) as error:
+        load_shards(sharded, checkpoint_id=str(folder / _SHARDS))
+    except (CheckpointException, OSError, RuntimeError) as error:
         raise CheckpointError(f"cannot read checkpoint {folder}: {error}") from error
     set_optimizer_state_dict(scorer, trainer.optimizer, sharded["optimizer"])
     rest = torch.load(Path(folder) / _STATE, map_location="cpu", weights_only=True)

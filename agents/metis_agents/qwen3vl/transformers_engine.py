@@ -51,6 +51,7 @@ class TransformersEngine:
         capacity: Most conversations known at a time.
         prefill_tokens: Most tokens encoded in one forward pass, padding included.
         features: Where picture features are kept.
+        take_up: Called at each `refresh`, where the model is a copy that must take up the weights that learn.
     """
 
     def __init__(
@@ -60,8 +61,9 @@ class TransformersEngine:
         capacity: int = 256,
         prefill_tokens: int = 16_384,
         features: FeatureStore | None = None,
+        take_up: Callable[[], None] | None = None,
     ) -> None:
-        self.network = network
+        self.network, self._take_up = network, take_up
         self.features = features or FeatureStore(network)
         self._capacity, self._prefill_tokens = capacity, prefill_tokens
         text = network.model.config.text_config
@@ -123,6 +125,8 @@ class TransformersEngine:
 
     def refresh(self) -> None:
         """Forget every conversation and, where the vision tower may have changed, every picture."""
+        if self._take_up is not None:
+            self._take_up()
         self._rows, self._turns, self._waiting = [], [], []
         self._slab.clear()
         self.features.refresh()
