@@ -43,7 +43,7 @@ def read_config(given: argparse.Namespace) -> RunConfig:
     values = {**vars(given)}
     values |= {key: value for key, value in _defaults(given).items() if values[key] is None}
     args = argparse.Namespace(**values)
-    is_tiny = args.model == TINY
+    is_tiny = (args.sized or args.model) == TINY
     return RunConfig(
         out=args.out,
         model=ModelConfig(
@@ -139,7 +139,7 @@ def _cold_start(args: argparse.Namespace, is_tiny: bool) -> ColdStartConfig | No
 
 
 def _defaults(given: argparse.Namespace) -> dict[str, object]:
-    return defaults_for(given.model, given.taskset)
+    return defaults_for(given.sized or given.model, given.taskset)
 
 
 def _ranks(parallel: str) -> Ranks:
@@ -168,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--resume", action="store_true", help="go on after the last checkpoint in --out")
     add("--seed", type=int, default=0)
     add("--model", default=TINY, help='"tiny", a folder, or a checkpoint such as Qwen/Qwen3-VL-8B-Instruct')
+    add("--sized", choices=(TINY, "published"), help="whose defaults the numbers below have (the model's)")
     add("--lora", type=int, metavar="RANK", help="train LoRA of this rank in the language model")
     add("--train-vision", action="store_true", help="train the vision tower, too")
     add("--dtype", choices=("float32", "bfloat16"), help="default: bfloat16 on a GPU, float32 on a CPU")
