@@ -211,7 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("episodes")
     add = group.add_argument
     add("--engine", choices=("transformers", "vllm"), default="transformers")
-    add("--capacity", type=int, default=256, help="episodes played at a time")
+    add("--capacity", type=int, help="episodes played at a time")
     add("--workers", type=int, default=8, help="threads for environments and tools")
     add("--exact", action="store_true", help="wait for all tools in each turn: runs are the same to the last bit")
     add("--share-results", action="store_true", help="run the same first calls on the same task once")

@@ -73,7 +73,7 @@ class Player:
     def play(self, jobs: Sequence[Job]) -> list[Rollout[Tokens]]:
         """Play episodes; their rollouts in the order of the jobs.
 
-        `counts` then holds how many episodes exceeded which budget.
+        `counts` then holds how many episodes exceeded which budget, or failed by which error.
 
         Raises:
             SandboxUnavailableError: Code is to run, and this machine cannot isolate it.
@@ -144,8 +144,11 @@ class Player:
         if live.env is not live.base:
             live.env.close()
         self._idle.append(live.base)
+        failure = getattr(live.base.unwrapped, "failure", None)
         if live.overran:
             self.counts[live.overran] += 1
+        elif failure is not None:
+            self.counts[type(failure).__name__] += 1
         return live.rollout()
 
     def _give_up(self) -> None:

@@ -158,6 +158,8 @@ class Training:
         )
         figures = dict(summarise(outcomes))
         self._say(f"evaluation after {self.trainer.batches_done} batches: {_shown(figures)}")
+        if any(not outcome.scored for outcome in outcomes):
+            self._say(f"unscored so far: {_reasons(self._player('test').counts)}")
         return figures
 
     def close(self) -> None:
@@ -170,7 +172,7 @@ class Training:
         figures = {f"batch/{name}": float(value) for name, value in vars(report.batch).items()}
         for update in report.updates:
             figures |= {f"update/{name}": value for name, value in update.flat().items()}
-        figures |= {f"overrun/{name}": float(count) for name, count in self._player("train").counts.items()}
+        figures |= {f"unscored/{name}": float(count) for name, count in self._player("train").counts.items()}
         self._say(
             f"batch {report.index}: accuracy {report.batch.accuracy:.3f}, tool rate {report.batch.tool_rate:.3f}, "
             f"signal {report.batch.signal:.2f}"
@@ -368,6 +370,12 @@ class Training:
 
 def _conversations(path: str) -> Iterable[Any]:
     return recorded_conversations(Path(path)) if Path(path).is_dir() else chat_conversations(Path(path))
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    """Why episodes were unscored: parts that were over their budget, and failures of the environment."""
+    named = [f"{name} {count}" for name, count in counts.items()]
+    return ", ".join(named) or "by other ranks"
 
 
 def _shown(figures: Mapping[str, Estimate]) -> str:

@@ -67,7 +67,7 @@ class RunConfig:
         workers: Threads for environments and tools.
         overlap: Let the model write while tools run; without it a run is the same to the last bit each time.
         share_results: Run the same first calls on the same task once.
-        capacity: Most conversations that are played at a time.
+        capacity: Most conversations that are played at a time; each may hold a sandbox session open.
         engine: "transformers" or "vllm".
         parallel: What ranks share: "ddp" the gradients, "fsdp" the weights, too.
         wandb: A W&B project; empty for none.
@@ -91,7 +91,7 @@ class RunConfig:
     workers: int = whole(8, low=1)
     overlap: bool = flag(True)
     share_results: bool = flag(False)
-    capacity: int = whole(256, low=1)
+    capacity: int = whole(128, low=1)
     engine: str = choice("transformers", "transformers", "vllm")
     parallel: str = choice("ddp", "ddp", "fsdp")
     wandb: str = ""
@@ -126,6 +126,7 @@ def defaults_for(model: str, taskset: str) -> dict[str, Any]:
             "micro_batch_tokens": 32_768,
             "cold_start": 0,
             "grounding": 0,
+            "capacity": 128,
         }
     is_small = all(part.startswith("patches") for part in taskset.split("+"))
     return {
@@ -143,4 +144,5 @@ def defaults_for(model: str, taskset: str) -> dict[str, Any]:
         "micro_batch_tokens": 16_384,
         "cold_start": 500,
         "grounding": 1_000,
+        "capacity": 128,
     }
