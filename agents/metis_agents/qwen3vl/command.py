@@ -73,6 +73,7 @@ def read_config(given: argparse.Namespace) -> RunConfig:
             loss=LossConfig(
                 surrogate=args.surrogate,
                 denominator=args.denominator,
+                aggregation=args.aggregation,
                 kl_coef=args.kl,
                 entropy_coef=args.entropy,
                 importance_cap=args.importance_cap,
@@ -201,6 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--lr", type=float)
     add("--surrogate", default="ppo_clip")
     add("--denominator", default="all")
+    add("--aggregation", default="token-mean", help="token-mean or sequence-mean")
     add("--kl", type=float, default=0.0, help="weight of the KL penalty towards the start; needs --lora")
     add("--entropy", type=float, default=0.0)
     add("--importance-cap", type=float, help="cap of truncated importance sampling, for engines that differ")
