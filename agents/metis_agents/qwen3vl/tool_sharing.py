@@ -40,6 +40,7 @@ class ResultCache:
         """Keep a result."""
         with self._lock:
             self._results[key] = result
+            self._busy.pop(key, None)  # whoever comes now finds the result
             while len(self._results) > self._capacity:
                 self._results.popitem(last=False)
 
