@@ -228,9 +228,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--grounding", type=int, metavar="STEPS", help="steps in which a model with random weights learns to see")
     add("--cold-start-lr", type=float)
     add("--pictures", type=int, default=4_000, help="pictures that it looks at for that")
-    add("--demonstrations", type=int, default=2_000, help="tasks that are demonstrated")
-    add("--tool-rate-none", type=float, default=0.97, help="calls of the clone where no tool is needed")
-    add("--tool-rate-required", type=float, default=0.99, help="calls of the clone where one is")
+    add("--demonstrations", type=int, default=2_500, help="tasks that are demonstrated")
+    add("--tool-rate-none", type=float, default=0.955, help="calls of the clone where no tool is needed")
+    add("--tool-rate-required", type=float, default=0.995, help="calls of the clone where one is")
 
     group = parser.add_argument_group("reports")
     add = group.add_argument

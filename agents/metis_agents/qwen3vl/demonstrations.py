@@ -64,8 +64,8 @@ class Habits:
         look: Longest side, in pixels, of the pictures that it asks for.
     """
 
-    tool_rate_none: float = number(0.97, low=0, high=1)
-    tool_rate_required: float = number(0.99, low=0, high=1)
+    tool_rate_none: float = number(0.955, low=0, high=1)
+    tool_rate_required: float = number(0.995, low=0, high=1)
     look: int = whole(64, low=16)
 
     def __post_init__(self) -> None:

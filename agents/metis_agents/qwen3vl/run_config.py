@@ -35,7 +35,7 @@ class ColdStartConfig:
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     grounding: ImitationConfig | None = None
     pictures: int = whole(4_000, low=1)
-    demonstrations: int = whole(2_000, low=0)
+    demonstrations: int = whole(2_500, low=0)
     habits: Habits = field(default_factory=Habits)
     data: tuple[str, ...] = ()
     train_vision: bool = flag(False)
@@ -142,7 +142,7 @@ def defaults_for(model: str, taskset: str) -> dict[str, Any]:
         "turn_tokens": 128,
         "observation_tokens": 512,
         "micro_batch_tokens": 16_384,
-        "cold_start": 500,
+        "cold_start": 700,
         "grounding": 1_000,
         "capacity": 128,
     }
