@@ -325,8 +325,9 @@ class Training:
 
     def _engine(self) -> Engine:
         if self.config.engine == "vllm":
+            start = self.config.out / "start"
             return make_vllm_engine(
-                self.config.model.name,
+                str(start) if start.is_dir() else self.config.model.name,
                 self.equipment.network.vocabulary,
                 weights=self._merged_weights,
                 temperature=self.config.model.temperature,
