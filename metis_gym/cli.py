@@ -15,6 +15,7 @@ COMMANDS = {
     "gallery": ("metis_envs.gallery:gallery_command", "draw what the families look like"),
     "index": ("metis_gym.search.commands:main", "build an index for text or image search, or search one"),
     "map": ("metis_agents.compare.command:map_command", "where each reward design works: weight × noise × guesses"),
+    "train": ("metis_agents.qwen3vl.command:train_command", "train a Qwen3-VL by a reward design"),
     "replay": ("metis_gym.replaying:replay_command", "play a recorded run again and report differences"),
     "sandbox": ("metis_gym.sandbox.commands:main", "what isolation this machine offers"),
 }

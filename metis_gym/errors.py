@@ -11,6 +11,8 @@ MetisError
 ├── TaskDataError (ValueError)          a file of tasks, or a row of it, that cannot be used
 ├── RecordingError                      a recorded run that cannot be written, read or replayed
 ├── NonFiniteError (ArithmeticError)    training met a NaN or an infinity; the message names what was not finite
+├── BudgetError                         a prompt, an observation or a picture that is larger than a model may be given
+├── CheckpointError                     a checkpoint that cannot be written or read; the last whole one stays
 ├── SandboxUnavailableError             no isolation can be had on this machine: nothing was run
 ├── SearchIndexError                    a corpus or an index that cannot be built or opened; the message names the row
 └── InfrastructureError                 failed, not wrong: the episode is *unscored*, never scored 0
@@ -23,6 +25,8 @@ goes on.
 """
 
 __all__ = [
+    "BudgetError",
+    "CheckpointError",
     "ConfigError",
     "InfrastructureError",
     "InvalidActionError",
@@ -76,6 +80,14 @@ class MissingDependencyError(MetisError, ImportError):
 
 class NonFiniteError(MetisError, ArithmeticError):
     """Training met a NaN or an infinity. The message names what was not finite; no step was taken with it."""
+
+
+class BudgetError(MetisError):
+    """A prompt, an observation or a picture that is larger than a model may be given. Nothing is cut in silence."""
+
+
+class CheckpointError(MetisError):
+    """A checkpoint that cannot be written or read. What was written before it is untouched."""
 
 
 class TaskIdError(MetisError, ValueError):

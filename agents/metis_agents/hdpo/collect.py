@@ -60,12 +60,14 @@ class TokenLogprobs(NamedTuple):
         is_model_token_BT: True where the model generated the token, False for prompts, tool output and padding.
         entropy_BT: Entropy at every token; only with an entropy bonus.
         reference_logprobs_BT: Log-probabilities under a frozen reference; only with a KL term.
+        sampled_logprobs_BT: What the engine that sampled the tokens said of them; only with an importance cap.
     """
 
     logprobs_BT: Tensor
     is_model_token_BT: Tensor
     entropy_BT: Tensor | None = None
     reference_logprobs_BT: Tensor | None = None
+    sampled_logprobs_BT: Tensor | None = None
 
 
 class Policy(Protocol[Payload]):

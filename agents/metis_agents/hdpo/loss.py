@@ -34,6 +34,8 @@ class LossConfig:
         constant_length: The length that divides with `constant-length`.
         entropy_coef: Weight of an entropy bonus; 0 in the paper.
         kl_coef: Weight of a KL penalty towards a reference; 0 in the paper.
+        importance_cap: Weigh each token by `min(π_acting/π_engine, cap)`, where the engine that sampled is not exactly
+            the policy that learns (truncated importance sampling); None weighs nothing.
     """
 
     surrogate: str = "ppo_clip"
@@ -42,6 +44,7 @@ class LossConfig:
     constant_length: int | None = whole(None, low=1, optional=True)
     entropy_coef: float = number(0.0, low=0)
     kl_coef: float = number(0.0, low=0)
+    importance_cap: float | None = number(None, above=0, optional=True)
     _objective: Surrogate = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -130,6 +133,9 @@ def channel_loss(
     active = [index for index, channel in enumerate(channels) if channel.weight != 0.0]
     advantages_CB1 = _advantages(channels, active, like=logprobs_BT)
     objective_CBT, is_clipped_CBT = config.objective(logratio_BT, advantages_CB1, is_model_token_BT)
+    if config.importance_cap is not None and tokens.sampled_logprobs_BT is not None:
+        sampled_BT = _kept(tokens.sampled_logprobs_BT, is_model_token_BT)
+        objective_CBT = objective_CBT * (old_BT - sampled_BT).exp().clamp(max=config.importance_cap).detach()
     divisors_C = logprobs_BT.new_tensor([_divisor(counts.by_channel[index], config) for index in active])
     losses_C = -_episode_sums(objective_CBT, is_model_token_BT, config) / divisors_C
     weights_C = logprobs_BT.new_tensor([channels[index].weight for index in active])
@@ -209,6 +215,7 @@ def _check_shapes(
         "old_logprobs_BT": old_logprobs_BT,
         "entropy_BT": tokens.entropy_BT,
         "reference_logprobs_BT": tokens.reference_logprobs_BT,
+        "sampled_logprobs_BT": tokens.sampled_logprobs_BT,
     }
     for name, tensor in others.items():
         if tensor is not None and tuple(tensor.shape) != shape:
@@ -223,9 +230,14 @@ def _check_shapes(
             )
     if len(counts.by_channel) != len(channels):
         raise ConfigError(f"Expect counts for {len(channels)} channels, actually: {len(counts.by_channel)}")
-    for coefficient, name in ((config.entropy_coef, "entropy_BT"), (config.kl_coef, "reference_logprobs_BT")):
-        if coefficient > 0 and others[name] is None:
-            raise ConfigError(f"Expect the policy to give {name} with a coefficient of {coefficient}, actually: None")
+    wanted = (
+        ("entropy_BT", "a coefficient", config.entropy_coef),
+        ("reference_logprobs_BT", "a coefficient", config.kl_coef),
+        ("sampled_logprobs_BT", "an importance cap", config.importance_cap or 0.0),
+    )
+    for name, option, value in wanted:
+        if value > 0 and others[name] is None:
+            raise ConfigError(f"Expect the policy to give {name} with {option} of {value}, actually: None")
 
 
 def _check_finite(loss: Tensor, logprobs_BT: Tensor, old_BT: Tensor, advantages_CB1: Tensor) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from metis_agents.hdpo.batch import ChannelBatch, Positions, judge, select
 from metis_agents.hdpo.collect import Collector, Policy, Rollout, TokenLogprobs, check_groups
@@ -103,6 +104,8 @@ class Trainer(Generic[Payload]):
         optimizer: By default AdamW with the config's settings.
         callbacks: Called after every batch, in order.
         ranks: The ranks that share a batch; by default those of torch.distributed's default group.
+        cut: Cuts episodes into micro-batches, given as positions; by default by length, within the config's limits. An
+            empty piece is a forward pass without episodes, for models whose ranks must all take part in each.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class Trainer(Generic[Payload]):
         optimizer: torch.optim.Optimizer | None = None,
         callbacks: Sequence[Callback] = (),
         ranks: Ranks | None = None,
+        cut: Callable[[Sequence[Rollout[Payload]]], Sequence[Sequence[int]]] | None = None,
     ) -> None:
         self.policy = policy
         self.collector = collector
@@ -125,6 +129,7 @@ class Trainer(Generic[Payload]):
         self.callbacks = tuple(callbacks)
         self.ranks = ranks or Ranks()
         self.batches_done = 0
+        self._cut = cut or self._cut_by_length
         self._order = np.random.default_rng(config.seed)
 
     def train(self, batches: int) -> list[BatchReport]:
@@ -240,9 +245,12 @@ class Trainer(Generic[Payload]):
         return old
 
     def _pieces(self, batch: ChannelBatch[Payload], episodes: Positions) -> list[Positions]:
-        lengths = [batch.rollouts[index].cost for index in episodes]
-        pieces = micro_batches(lengths, self.config.micro_batch_episodes, self.config.micro_batch_tokens)
-        return [episodes[piece] for piece in pieces]
+        pieces = self._cut([batch.rollouts[index] for index in episodes])
+        return [episodes[np.asarray(piece, dtype=np.intp)] for piece in pieces]
+
+    def _cut_by_length(self, rollouts: Sequence[Rollout[Payload]]) -> list[list[int]]:
+        lengths = [rollout.cost for rollout in rollouts]
+        return micro_batches(lengths, self.config.micro_batch_episodes, self.config.micro_batch_tokens)
 
     def _logprobs(self, batch: ChannelBatch[Payload], piece: Positions) -> TokenLogprobs:
         """Ask the policy, and check that it marks as many model tokens as were counted."""
@@ -259,7 +267,8 @@ class Trainer(Generic[Payload]):
     def _clip_gradients(self) -> float:
         """Clip the summed gradient; its norm before that."""
         limit = self.config.max_grad_norm if self.config.max_grad_norm is not None else float("inf")
-        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, limit))
+        total = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
+        norm = float(total.full_tensor() if isinstance(total, DTensor) else total)
         if not np.isfinite(norm):
             raise NonFiniteError(f"the norm of the gradient is {norm}, though the loss is finite; no step was taken")
         return norm
@@ -280,5 +289,5 @@ def _total(parts: Sequence[Part]) -> Part | None:
 def _padded(rows: Sequence[Tensor], tokens: TokenLogprobs) -> Tensor:
     """Put each episode's values where this micro-batch has its model tokens."""
     padded_BT = torch.zeros_like(tokens.logprobs_BT)
-    padded_BT[tokens.is_model_token_BT.bool()] = torch.cat(list(rows))
+    padded_BT[tokens.is_model_token_BT.bool()] = torch.cat([padded_BT.new_zeros(0), *rows])
     return padded_BT

@@ -1,0 +1,126 @@
+"""Checkpoints are whole or not there; journals go on where the checkpoint was."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from metis_agents.qwen3vl.checkpoints import Checkpoints
+from metis_agents.qwen3vl.journal import Journal
+from metis_gym.errors import CheckpointError, MissingDependencyError
+
+
+def state(number):
+    return {"batches_done": number, "policy": {"w": torch.full((1000,), float(number))}, "order": {"state": 1 << 100}}
+
+
+def test_what_was_written_is_read(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.write(7, state(7))
+    read = checkpoints.read()
+    assert read["batches_done"] == 7
+    assert read["order"] == {"state": 1 << 100}
+    assert torch.equal(read["policy"]["w"], torch.full((1000,), 7.0))
+
+
+def test_only_the_latest_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for number in (1, 2, 3):
+        checkpoints.write(number, state(number))
+    assert checkpoints.numbers() == [2, 3]
+    assert checkpoints.read(2)["batches_done"] == 2
+
+
+def test_a_file_size_limit_leaves_the_last_checkpoint_whole(tmp_path):
+    """A disk that runs full, stood in for by a limit on file sizes: writing fails midway."""
+    code = f"""
+import resource, signal, sys, torch
+from pathlib import Path
+from metis_agents.qwen3vl.checkpoints import Checkpoints
+from metis_gym.errors import CheckpointError
+checkpoints = Checkpoints(Path({str(tmp_path)!r}))
+checkpoints.write(1, {{"w": torch.zeros(10)}})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    checkpoints.write(2, {{"w": torch.zeros(1_000_000)}})
+except CheckpointError as error:
+    sys.stdout.write(str(error))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "the last whole one is 1" in done.stdout
+    assert Checkpoints(tmp_path).numbers() == [1]
+    assert Checkpoints(tmp_path).read()["w"].numel() == 10
+    assert [path.name for path in tmp_path.iterdir()] == ["000001"]
+
+
+def test_a_run_killed_while_writing_leaves_nothing_that_is_read(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.write(1, state(1))
+    (tmp_path / "000002.part").mkdir()
+    (tmp_path / "000002.part" / "state.pt").write_bytes(b"half")
+    assert checkpoints.read()["batches_done"] == 1
+    checkpoints.write(2, state(2))
+    assert checkpoints.numbers() == [1, 2]
+
+
+@pytest.mark.parametrize("damage", ["shorter", "gone", "other bytes"])
+def test_a_damaged_file_is_named(tmp_path, damage):
+    checkpoints = Checkpoints(tmp_path)
+    path = checkpoints.write(1, state(1)) / "state.pt"
+    if damage == "gone":
+        path.unlink()
+    elif damage == "shorter":
+        path.write_bytes(path.read_bytes()[:-10])
+    else:
+        path.write_bytes(b"\0" * path.stat().st_size)
+    with pytest.raises(CheckpointError, match="000001"):
+        checkpoints.read()
+
+
+def test_no_checkpoint_is_an_error_that_says_so(tmp_path):
+    with pytest.raises(CheckpointError, match=r"Expect a checkpoint in .*, actually: none"):
+        Checkpoints(tmp_path / "nothing").read()
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.write(1, state(1))
+    with pytest.raises(CheckpointError, match=r"Expect checkpoint 5 in .*, actually: \[1\]"):
+        checkpoints.read(5)
+
+
+def test_a_checkpoint_holds_no_code(tmp_path):
+    """Nothing in a file that somebody hands on can run when it is read."""
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.write(1, {"surprise": print})
+    with pytest.raises(CheckpointError, match="cannot read checkpoint"):
+        checkpoints.read()
+
+
+def test_a_journal_drops_what_comes_after_the_checkpoint(tmp_path):
+    journal = Journal(tmp_path, tensorboard=False)
+    for batch in range(4):
+        journal.write(batch, {"a": float(batch), "nothing": float("nan")})
+    journal.close()
+    with (tmp_path / "metrics.jsonl").open("a") as stream:
+        stream.write('{"batch": 4, "a"')  # killed while writing
+    journal = Journal(tmp_path, start=2, tensorboard=False)
+    journal.write(2, {"a": 20.0})
+    journal.close()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [{"batch": 0, "a": 0.0}, {"batch": 1, "a": 1.0}, {"batch": 2, "a": 20.0}]
+
+
+def test_tensorboard_gets_the_same_figures(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    journal = Journal(tmp_path)
+    journal.write(3, {"batch/accuracy": 0.5})
+    journal.close()
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("batch/accuracy")] == [(3, 0.5)]
+
+
+def test_wandb_that_is_not_installed_is_an_error_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(MissingDependencyError, match="pip install wandb"):
+        Journal(tmp_path, tensorboard=False, wandb="project")

@@ -1,0 +1,89 @@
+"""`metis-gym train` from end to end, with numbers so small that nothing is learned."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from metis_gym.cli import main
+from metis_gym.recording import Run, replay
+
+SMALL = (
+    *("--taskset", "patches", "--threads", "1", "--batches", "2", "--tasks", "2", "--group-size", "3"),
+    *("--episodes", "3", "--samples", "1", "--grounding", "2", "--pictures", "4", "--cold-start", "2"),
+    *("--demonstrations", "4", "--cold-start-batch", "2", "--turn-tokens", "24", "--response-tokens", "96"),
+    *("--save-every", "1", "--evaluate-every", "1", "--lr", "0.01", "--workers", "2", "--exact"),
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, sandbox_kwargs):
+    """A finished run of three batches."""
+    out = tmp_path_factory.mktemp("run")
+    assert main(["train", "--out", str(out), *SMALL, "--batches", "3"]) == 0
+    return out
+
+
+def lines(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_what_it_promises(finished):
+    report = json.loads((finished / "report.json").read_text())
+    assert report["accuracy"]["n"] == 3
+    assert [line["batch"] for line in lines(finished)] == [0, 1, 2]
+    assert {"batch/accuracy", "update/grad_norm"} <= set(lines(finished)[0])
+    assert json.loads((finished / "config.json").read_text())["design"] == "hdpo"
+    assert sorted(path.name for path in (finished / "checkpoints").iterdir()) == ["000002", "000003"]
+    assert (finished / "model" / "model.safetensors").exists()
+    assert any((finished / "tensorboard").iterdir())
+
+
+def test_its_samples_replay(finished):
+    (sample,) = (finished / "samples" / "000003").iterdir()
+    assert list(replay(Run(sample))) == []
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(finished, tmp_path):
+    arguments = ["train", "--out", str(tmp_path), *SMALL]
+    assert main([*arguments, "--batches", "2"]) == 0
+    assert main([*arguments, "--batches", "3", "--resume"]) == 0
+    for ours, theirs in zip(lines(tmp_path), lines(finished), strict=True):
+        assert {key: value for key, value in ours.items() if "evaluation" not in key} == {
+            key: value for key, value in theirs.items() if "evaluation" not in key
+        }
+    assert (tmp_path / "model/model.safetensors").read_bytes() == (finished / "model/model.safetensors").read_bytes()
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(finished, capsys):
+    assert main(["train", "--out", str(finished), *SMALL]) == 2
+    assert "holds a run already: resume it, or choose another folder" in capsys.readouterr().err
+
+
+def test_a_trained_model_can_be_trained_on_with_lora(finished, tmp_path):
+    model = ["--model", str(finished / "model"), "--cold-start", "0", "--lora", "2", "--kl", "0.01"]
+    small = ["--view-size", "64", "--max-source", "1024", "--minibatches", "1"]
+    assert main(["train", "--out", str(tmp_path), *SMALL, *model, *small]) == 0
+    assert (tmp_path / "model" / "adapter_model.safetensors").exists()
+
+
+def test_a_design_that_there_is_not_is_named(tmp_path, capsys):
+    small = ["--cold-start", "0", "--grounding", "0"]
+    assert main(["train", "--out", str(tmp_path), *SMALL, *small, "--design", "hdpa"]) == 2
+    assert "Did you mean 'hdpo'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_torchrun_trains_saves_and_goes_on(tmp_path, sandbox_kwargs, parallel):
+    folder = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    command += ["metis_gym", "train", "--out", str(tmp_path), *SMALL, "--parallel", parallel]
+    for more in ([], ["--batches", "3", "--resume"]):
+        subprocess.run([*command, *more], cwd=folder, env=environment, check=True, timeout=280)
+    assert [line["batch"] for line in lines(tmp_path)] == [0, 1, 2]
+    assert json.loads((tmp_path / "report.json").read_text())["accuracy"]["n"] == 3

@@ -1,0 +1,36 @@
+"""Two ranks that share weights take the steps that one would, and go on from a distributed checkpoint."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    script = Path(__file__).with_name("two_shards.py")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, script, folder], env=environment, check=True, timeout=280)
+    return folder
+
+
+@pytest.mark.parametrize("case", ["full", "lora"])
+def test_two_shards_are_one_model(folder, case):
+    one = json.loads((folder / f"{case}.one.json").read_text())
+    two = json.loads((folder / f"{case}.json").read_text())
+    moved = np.array(one["end"]) - np.array(one["start"])
+    largest = np.abs(moved).max()
+    assert largest > 1e-4
+    np.testing.assert_allclose(np.array(two["whole"]) - np.array(one["start"]), moved, rtol=0, atol=1e-3 * largest)
+
+
+@pytest.mark.parametrize("case", ["full", "lora"])
+def test_a_distributed_checkpoint_goes_on_exactly(folder, case):
+    two = json.loads((folder / f"{case}.json").read_text())
+    assert two["done"] == 1
+    assert two["resumed"] == two["whole"]

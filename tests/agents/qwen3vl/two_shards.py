@@ -1,0 +1,105 @@
+"""Two gloo processes train the tiny model sharded, save, and go on from the checkpoint. Run by test_sharding.py.
+
+Usage: python two_shards.py FOLDER
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from qwen_toys import SCRIPT, ScriptedEngine, equipment, player
+from two_qwen_ranks import judged
+
+from metis_agents.hdpo import Ranks, Trainer, TrainerConfig
+from metis_agents.qwen3vl.checkpoints import Checkpoints
+from metis_agents.qwen3vl.collecting import EpisodeCollector
+from metis_agents.qwen3vl.policy import Qwen3VLPolicy
+from metis_agents.qwen3vl.sharding import (
+    ShardedPolicy,
+    ShardedRanks,
+    read_sharded,
+    shard,
+    take_up_weights,
+    whole_copy,
+    write_sharded,
+)
+
+
+class Judged(EpisodeCollector):
+    """Calls two of three episodes right."""
+
+    def collect(self, tasks, group_size):
+        groups = super().collect(tasks, group_size)
+        return [[judged(rollout, member) for member, rollout in enumerate(group)] for group in groups]
+
+
+def setup(tasks, lora, ranks=None):
+    """A trainer of its own; sharded, where ranks are given. Adam with a large ε: steps follow gradients smoothly."""
+    kit = equipment(lora=lora)
+    playing = whole_copy(kit.model, torch.float32)
+    acting = player(kit, ScriptedEngine(kit.tokenizer, SCRIPT))
+    if ranks is not None:
+        shard(kit.scorer)
+        policy = ShardedPolicy(kit.scorer, ranks, micro_batch_episodes=4)
+    else:
+        policy = Qwen3VLPolicy(kit.scorer, micro_batch_episodes=4)
+    config = TrainerConfig(tasks=tasks, group_size=3, minibatches=1)
+    learning = [parameter for parameter in policy.parameters() if parameter.requires_grad]
+    trainer = Trainer(
+        policy,
+        Judged(acting, seed=1, ranks=ranks),
+        "hdpo",
+        config,
+        optimizer=torch.optim.AdamW(learning, lr=1e-2, eps=1e-2),
+        ranks=ranks,
+        cut=policy.cut,
+    )
+    return trainer, kit, playing, acting
+
+
+def weights(trainer, kit, playing):
+    take_up_weights(kit.model, playing)
+    names = [name for name, parameter in kit.model.named_parameters() if parameter.requires_grad]
+    whole = dict(playing.named_parameters())
+    return torch.cat([whole[name].flatten() for name in names]).tolist()
+
+
+def worker(rank, folder):
+    """One of the two processes."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    for name, lora in (("full", None), ("lora", 4)):
+        checkpoints = Checkpoints(Path(folder, name))
+        trainer, kit, playing, acting = setup(2, lora, ShardedRanks())
+        trainer.train(1)
+        write_sharded(checkpoints, trainer, kit.scorer, Ranks())
+        trainer.train(1)
+        whole = weights(trainer, kit, playing)
+        acting.close()
+        trainer, kit, playing, acting = setup(2, lora, ShardedRanks())
+        read_sharded(checkpoints, trainer, kit.scorer)
+        done = trainer.batches_done
+        trainer.train(1)
+        resumed = weights(trainer, kit, playing)
+        acting.close()
+        if rank == 0:
+            Path(folder, f"{name}.json").write_text(json.dumps({"whole": whole, "resumed": resumed, "done": done}))
+    dist.barrier()
+    os._exit(0)  # gloo's own teardown aborts once in a while, after the work is done
+
+
+if __name__ == "__main__":
+    for name, lora in (("full", None), ("lora", 4)):
+        trainer, kit, playing, acting = setup(4, lora)
+        start = weights(trainer, kit, playing)
+        trainer.train(2)
+        one = {"start": start, "end": weights(trainer, kit, playing)}
+        Path(sys.argv[1], f"{name}.one.json").write_text(json.dumps(one))
+        acting.close()
+    mp.spawn(worker, args=(sys.argv[1],), nprocs=2)
