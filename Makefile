@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 OUT ?= out/demo
+TESTS ?=
 
 .PHONY: demo test test-all bench lint format types clean
 
@@ -13,7 +14,7 @@ demo: $(STAMP)
 	$(BIN)/python examples/demo.py --out $(OUT)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadgroup
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadgroup $(TESTS)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest
