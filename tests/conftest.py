@@ -4,6 +4,12 @@ import pytest
 
 from metis_gym import sandbox
 from metis_gym.errors import SandboxUnavailableError
+from metis_gym.rewards import catalogue
+
+
+@pytest.fixture(autouse=True)
+def own_designs_stay_in_their_test(monkeypatch):
+    monkeypatch.setattr(catalogue._DESIGNS, "_entries", dict(catalogue._DESIGNS._entries))
 
 
 @pytest.fixture(scope="session")
