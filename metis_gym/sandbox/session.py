@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -112,7 +113,7 @@ class ZygoteSession:
             self._over = self._over or "it was closed"
 
     def __del__(self) -> None:
-        if hasattr(self, "_over"):
+        if hasattr(self, "_over") and not sys.is_finalizing():  # then it ends with this process
             self.close()
 
     def _execution(self) -> Execution:
