@@ -82,7 +82,12 @@ def sessions_per_second(backend: Any, count: int) -> float:
 
 
 def idle_megabytes(backend: Any, count: int) -> float:
-    """Memory that a session adds, shared pages counted once, over all processes that descend from this one."""
+    """Memory that a session adds, shared pages counted once, over all processes that descend from this one.
+
+    NaN for containers, whose processes descend from the engine.
+    """
+    if getattr(backend, "name", "") == "docker":
+        return float("nan")
     before = private_bytes()
     sessions = [backend.open() for _ in range(count)]
     for session in sessions:
