@@ -76,8 +76,8 @@ def main():
         alone, together = (0, 2) if work is collect else (1, 2)
         (first, _), (second, busy) = measure(work(alone)), measure(work(together))
         sys.stdout.write(
-            f"collect: {name}: with 2 it takes {second / first:.2f} of the time of one process "
-            f"({second:.1f} s to {first:.1f} s), {busy:.2f} cores busy\n"
+            f"collect: {name}: with 2 it takes {second / first:.2f} × the time that it takes without "
+            f"({second:.1f} s, not {first:.1f} s), {busy:.2f} cores busy\n"
         )
 
 

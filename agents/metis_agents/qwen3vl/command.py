@@ -110,7 +110,7 @@ def _env_arguments(args: argparse.Namespace) -> dict[str, object]:
         "max_turns": args.max_turns,
         "dialect": args.dialect,
         "sandbox": args.sandbox,
-        "tools": tuple(args.tools.split("+")),
+        "tools": tuple(args.tools.split("+")) if args.tools else None,
         "grader_noise": args.grader_noise,
     }
 
@@ -185,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--view-size", type=int)
     add("--max-source", type=int)
     add("--answers", default="open", choices=("open", "choice", "mixed"))
-    add("--tools", default="python", help="names joined by +")
+    add("--tools", help="names joined by + (default: those that the taskset's tasks are made for)")
     add("--dialect", default="metis")
     add("--sandbox", default="auto")
     add("--max-turns", type=int, default=10)

@@ -1,6 +1,6 @@
 """Conversations to imitate: scripted ones, recorded runs, and files of chat messages.
 
-A scripted demonstration of a task is a pair: look closer with a tool and answer right, or answer at once (right where
+A scripted demonstration of a task is a pair: look closer, or search, and answer right, or answer at once (right where
 the view suffices, a guess where it does not). How often the clone will choose which is set by weighing the one token
 at which the two part, so that a cold start with any habit can be made: the paper's calls tools on nearly everything.
 """
@@ -24,6 +24,7 @@ from metis_gym.recording import Run
 from metis_gym.records import Message, Necessity, Role, Task, ToolCall
 from metis_gym.rewards.parameters import check_parameters, number, whole
 from metis_gym.tasksets import Taskset
+from metis_gym.tools.python import PythonTool
 
 __all__ = [
     "Example",
@@ -164,9 +165,9 @@ def scripted_texts(make_env: Callable[[], _Env], habits: Habits, *, count: int, 
     for place in range(count):
         observation, _ = env.reset(seed=seed + place)
         task: Task = inner.episode.task
-        call, answer = _look(task, habits.look), _answer(task, None)
+        calls = [ToolCall(**call) for call in _calls(task, habits.look)]
         texts += [observation["system"], observation["text"]]
-        texts += [inner.dialect.write_calls([ToolCall(**call)]), inner.dialect.write_answer(answer)]
+        texts += [inner.dialect.write_calls(calls), inner.dialect.write_answer(_answer(task, None))]
     env.close()
     return texts
 
@@ -238,7 +239,7 @@ def _both_ways(
 ) -> tuple[Task, Conversation, Conversation]:
     inner: Any = env.unwrapped
     task: Task = inner.taskset.load(task_id)
-    one = _played(env, task, [_look(task, habits.look), {"answer": _answer(task, None)}])
+    one = _played(env, task, [*_calls(task, habits.look), {"answer": _answer(task, None)}])
     is_hidden = task.necessity is Necessity.REQUIRED
     return task, one, _played(env, task, [{"answer": _answer(task, rng if is_hidden else None)}])
 
@@ -252,13 +253,23 @@ def _played(env: _Env, task: Task, actions: Sequence[Mapping[str, Any]]) -> Conv
     return messages
 
 
+def _calls(task: Task, longest: int) -> list[dict[str, Any]]:
+    """The searches of the shortest solution where it has any, else one closer look."""
+    if any(call.name != PythonTool.name for call in task.solution):
+        return [{"name": call.name, "arguments": dict(call.arguments)} for call in task.solution]
+    return [_look(task, longest)]
+
+
 def _look(task: Task, longest: int) -> dict[str, Any]:
     """The call that shows the deciding region, or the whole picture, at a size."""
     height, width = task.images[0].source.shape[:2]
     left, top, right, bottom = task.region or (0, 0, width, height)
     scale = longest / max(right - left, bottom - top)
     size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-    return {"name": "python", "arguments": {"code": f"image_1.crop({(left, top, right, bottom)}).resize({size})"}}
+    return {
+        "name": PythonTool.name,
+        "arguments": {"code": f"image_1.crop({(left, top, right, bottom)}).resize({size})"},
+    }
 
 
 def _answer(task: Task, rng: np.random.Generator | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from metis_agents.qwen3vl.command import _parser, read_config
 from metis_gym.cli import main
 from metis_gym.recording import Run, replay
 
@@ -61,6 +62,13 @@ def test_a_resumed_run_is_the_uninterrupted_one(finished, tmp_path):
 def test_a_folder_that_holds_a_run_is_not_overwritten(finished, capsys):
     assert main(["train", "--out", str(finished), *SMALL]) == 2
     assert "holds a run already: resume it, or choose another folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("asked", "tools"), [((), None), (("--tools", "crop+text_search"), ("crop", "text_search"))])
+def test_tools_are_those_of_the_tasks_unless_named(tmp_path, asked, tools):
+    parser = _parser()
+    config = read_config(parser.parse_args(["--out", str(tmp_path), "--taskset", "mixture", *asked]))
+    assert config.env["tools"] == tools
 
 
 def test_a_trained_model_can_be_trained_on_with_lora(finished, tmp_path):

@@ -1,5 +1,6 @@
 """The cold start: what is imitated, how much each token counts, and that imitating works."""
 
+import functools
 import json
 
 import numpy as np
@@ -16,6 +17,8 @@ from metis_agents.qwen3vl.demonstrations import (
     grounding_examples,
     pair,
     recorded_conversations,
+    scripted_pairs,
+    scripted_texts,
 )
 from metis_agents.qwen3vl.imitation import ImitationConfig, imitate
 from metis_gym.errors import ConfigError, NonFiniteError, TaskDataError
@@ -100,6 +103,20 @@ def test_habits_depend_on_what_a_task_needs():
         assert rate == (0.7 if task.necessity is Necessity.REQUIRED else 0.2)
         rates.add(rate)
     assert rates == {0.2, 0.7}
+
+
+def test_demonstrations_search_where_that_decides(kit):
+    """A crop of such a picture shows nothing: imitating it would teach calls that cannot help."""
+    make = functools.partial(make_env, taskset="flags", tools=None)
+    for with_tool, direct in scripted_pairs(make, kit.renderer, Habits(), count=2, seed=0, workers=1):
+        one, other = (
+            kit.tokenizer.decode(way.tokens.ids_T[way.tokens.is_model_token_T]) for way in (with_tool, direct)
+        )
+        assert '"name": "text_search"' in one
+        assert "python" not in one
+        assert "<answer>" in one
+        assert "tool_call" not in other
+    assert any('"name": "text_search"' in text for text in scripted_texts(make, Habits(), count=2, seed=0))
 
 
 def test_recorded_episodes_come_back_as_conversations_and_wrong_ones_are_left_out(tmp_path):
