@@ -130,8 +130,8 @@ def defaults_for(model: str, taskset: str) -> dict[str, Any]:
         }
     is_small = all(part.startswith("patches") for part in taskset.split("+"))
     return {
-        "view_size": 64 if is_small else 320,
-        "max_source": 1_024 if is_small else 1_280,
+        "view_size": 64 if is_small else 384,
+        "max_source": 1_024 if is_small else 1_536,
         "tasks": 16,
         "group_size": 16,
         "minibatches": 1,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 
 from metis_agents.qwen3vl.command import _parser, read_config
@@ -69,6 +70,16 @@ def test_tools_are_those_of_the_tasks_unless_named(tmp_path, asked, tools):
     parser = _parser()
     config = read_config(parser.parse_args(["--out", str(tmp_path), "--taskset", "mixture", *asked]))
     assert config.env["tools"] == tools
+
+
+@pytest.mark.parametrize("taskset", ["mixture", "patches", "patches+flags"])
+@pytest.mark.parametrize("model", ["tiny", "Qwen/Qwen3-VL-8B-Instruct"])
+def test_the_default_sizes_fit_the_tasks(tmp_path, model, taskset):
+    config = read_config(_parser().parse_args(["--out", str(tmp_path), "--taskset", taskset, "--model", model]))
+    env = gym.make(config.env_id, **config.env)
+    observation, _ = env.reset(seed=0)
+    assert observation["images"]
+    env.close()
 
 
 def test_a_trained_model_can_be_trained_on_with_lora(finished, tmp_path):
