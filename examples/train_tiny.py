@@ -3,7 +3,8 @@
 python examples/train_tiny.py --out out/train_tiny            one cold start, accuracy only beside HDPO
 python examples/train_tiny.py --out out/train_tiny --table    the whole table of docs/qwen3vl.md, hours on two cores
 
-Each cell is one `metis-gym train`. A run that is stopped goes on when it is started again; finished cells are kept.
+Each cell is one `metis-gym train` on one thread; `--jobs` says how many at a time. A run that is stopped goes on when it
+is started again; finished cells are kept.
 """
 
 import argparse
@@ -11,23 +12,68 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+
+from scipy import stats
 
 QUICK = ("accuracy", "hdpo:w_tool=0.15")
 DESIGNS = ("accuracy", "coupled:alpha=0.05", "coupled:alpha=1,gated=false", "hdpo:w_tool=0.15")
-FAILING = ("hdpo:w_tool=0.5", "hdpo:w_tool=1")
-SHOWN = ("redundant_rate", "tool_recall", "accuracy_none", "accuracy_required")
+TOO_STRONG = ("hdpo:w_tool=0.5", "hdpo:w_tool=1")
+FROM_UNIFORM = ("accuracy", "coupled:alpha=0.1", "hdpo:w_tool=0.15")
+SHOWN = {
+    "redundant_rate": "redundant %",
+    "tool_recall": "needed %",
+    "accuracy_none": "right, none needed %",
+    "accuracy_required": "right, needed %",
+    "accuracy": "right %",
+}
+Figures = dict[str, float]
+HABITS: dict[str, tuple[str, ...]] = {
+    "cold start": (),
+    "uniform cold start": ("--tool-rate-none", "0.98", "--tool-rate-required", "0.98"),
+}
 
 
-def train(out: Path, *arguments: str) -> dict[str, float]:
-    """Run `metis-gym train` unless its report is there; the means of the last evaluation."""
-    report = out / "report.json"
-    if not report.exists():
-        resume = ["--resume"] if (out / "checkpoints").is_dir() else []
-        command = [sys.executable, "-m", "metis_gym", "train", "--out", str(out), *arguments, *resume]
-        print(" ".join(command), flush=True)
-        subprocess.run(command, check=True)
-    return {name: estimate["mean"] for name, estimate in json.loads(report.read_text()).items()}
+@dataclass(frozen=True)
+class Cell:
+    """One run: a cold start alone, or RL from one.
+
+    Attributes:
+        start: Which cold start, a key of HABITS.
+        seed: Of the cold start and of RL.
+        design: Reward design of RL; empty for the cold start alone.
+        noise: Share of the grader's verdicts that are flipped.
+    """
+
+    start: str
+    seed: int
+    design: str = ""
+    noise: float = 0.0
+
+    @property
+    def row(self) -> str:
+        """The row of the table that it belongs to."""
+        return f"{self.start}: {self.design}, {self.noise:.0%} noise" if self.design else self.start
+
+    @property
+    def folder(self) -> str:
+        """Where its run lies."""
+        design = self.design.replace(":", "-").replace(",", "-")
+        parts = (self.start.replace(" ", "-"), *((design, f"noise{self.noise:g}") if design else ()), str(self.seed))
+        return "-".join(parts)
+
+    def arguments(self, out: Path) -> tuple[str, ...]:
+        """What `metis-gym train` is asked for."""
+        fixed = ("--threads", "1", "--share-results", "--evaluate-every", "0", "--episodes", "512", "--samples", "2")
+        seeded = (*fixed, "--out", str(out / self.folder), "--seed", str(self.seed))
+        if not self.design:
+            return (*seeded, "--batches", "0", *HABITS[self.start])
+        start = out / Cell(self.start, self.seed).folder / "model"
+        rl = ("--model", str(start), "--sized", "tiny", "--cold-start", "0", "--grounding", "0")
+        return (*seeded, *rl, "--design", self.design, "--grader-noise", str(self.noise))
 
 
 def main() -> None:
@@ -36,48 +82,63 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/train_tiny"))
     parser.add_argument("--table", action="store_true", help="three cold starts, all designs, both kinds of grader")
     parser.add_argument("--cold-starts", type=int, help="independently trained cold starts (1; with --table 3)")
-    parser.add_argument("--designs", nargs="*")
+    parser.add_argument("--designs", nargs="*", help="instead of those of the table")
     parser.add_argument("--noise", type=float, nargs="*", help="shares of flipped verdicts (0; with --table 0 and 0.3)")
-    parser.add_argument("--threads", default="1")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, of one thread each")
     given = parser.parse_args()
     seeds = range(given.cold_starts or (3 if given.table else 1))
-    designs = given.designs or ((*DESIGNS, *FAILING) if given.table else QUICK)
     noises = given.noise if given.noise is not None else ((0.0, 0.3) if given.table else (0.0,))
-    fixed = ("--threads", given.threads, "--share-results", "--evaluate-every", "0", "--samples", "2")
+    designs = given.designs or (DESIGNS if given.table else QUICK)
+    cells = [Cell("cold start", seed, design, noise) for design in designs for noise in noises for seed in seeds]
+    if given.table and not given.designs:
+        cells += [Cell("uniform cold start", seed, design) for design in FROM_UNIFORM for seed in seeds]
+        cells += [Cell("cold start", seed, design) for design in TOO_STRONG for seed in seeds]
+    starts = dict.fromkeys(Cell(cell.start, cell.seed) for cell in cells)
 
-    rows: dict[str, list[dict[str, float]]] = {}
-    for seed in seeds:
-        start = given.out / f"cold-{seed}"
-        found = train(start, *fixed, "--seed", str(seed), "--batches", "0", "--episodes", "512")
-        rows.setdefault("cold start", []).append(found)
-        show(rows)
-        for noise in noises:
-            for design in designs:
-                small = ("--cold-start", "0", "--grounding", "0", "--seed", str(seed), "--grader-noise", str(noise))
-                name = f"{design.replace(':', '-').replace(',', '-')}-noise{noise:g}-{seed}"
-                model = ("--model", str(start / "model"), "--sized", "tiny")
-                found = train(given.out / name, *fixed, *model, *small, "--design", design, "--episodes", "512")
-                rows.setdefault(f"{design}, {noise:.0%} noise", []).append(found)
-                show(rows)
-                (given.out / "table.md").write_text(table(rows) + "\n")
+    given.out.mkdir(parents=True, exist_ok=True)
+    found: dict[Cell, Figures] = {}
+    with ThreadPoolExecutor(given.jobs) as pool:
+        for stage in (starts, cells):
+            for cell, figures in zip(stage, pool.map(lambda one: run(one, given.out), stage), strict=True):
+                found[cell] = figures
+                (given.out / "table.md").write_text(table(found) + "\n")
+    print("\n" + table(found))
 
 
-def show(rows: dict[str, list[dict[str, float]]]) -> None:
-    """Print the table so far."""
-    print(table(rows), flush=True)
+def run(cell: Cell, out: Path) -> Figures:
+    """Run `metis-gym train` unless its report is there; the means of its last evaluation."""
+    folder = out / cell.folder
+    report = folder / "report.json"
+    if not report.exists():
+        resume = ("--resume",) if (folder / "checkpoints").is_dir() else ()
+        command = [sys.executable, "-m", "metis_gym", "train", *cell.arguments(out), *resume]
+        with (out / f"{cell.folder}.log").open("a") as log:
+            subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
+    figures = {name: 100 * estimate["mean"] for name, estimate in json.loads(report.read_text()).items()}
+    shown = ", ".join(f"{title} {figures[name]:.1f}" for name, title in SHOWN.items())
+    print(f"{cell.row}, seed {cell.seed}: {shown}", flush=True)
+    return figures
 
 
-def table(rows: dict[str, list[dict[str, float]]]) -> str:
-    """A Markdown table: the mean over cold starts, and each of them."""
-    lines = ["| run | " + " | ".join(SHOWN) + " | cold starts |", "|---" * (len(SHOWN) + 2) + "|"]
-    for name, found in rows.items():
-        cells = []
-        for figure in SHOWN:
-            values = [100 * report[figure] for report in found]
-            each = f" ({', '.join(f'{value:.1f}' for value in values)})" if len(values) > 1 else ""
-            cells.append(f"{statistics.fmean(values):.1f}{each}")
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {len(found)} |")
+def table(found: Mapping[Cell, Figures]) -> str:
+    """A Markdown table: for each row the mean over its seeds, the 95 % interval of that mean, and every seed."""
+    lines = ["| run | " + " | ".join(SHOWN.values()) + " |", "|---" * (len(SHOWN) + 1) + "|"]
+    for row in dict.fromkeys(cell.row for cell in found):
+        runs = [figures for cell, figures in found.items() if cell.row == row]
+        lines.append(
+            f"| {row} | " + " | ".join(over_seeds([figures[name] for figures in runs]) for name in SHOWN) + " |"
+        )
     return "\n".join(lines)
+
+
+def over_seeds(values: Sequence[float]) -> str:
+    """The mean, the interval that Student's t gives it, and the values themselves."""
+    mean = statistics.fmean(values)
+    if len(values) == 1:
+        return f"{mean:.1f}"
+    reach = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    each = ", ".join(f"{value:.1f}" for value in values)
+    return f"{mean:.1f} [{max(0.0, mean - reach):.1f}, {min(100.0, mean + reach):.1f}] ({each})"
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@
   do. Turn lengths are the same on both sides; environments and tools take no part.
 * A training step on the same 64 conversations (forward and backward pass): beside transformers' own forward pass over
   padded rows, with every row's prompt and pictures encoded again and logits at every place.
+* A whole update of GRPO on them (advantages or loss, gradients, clipping, AdamW): beside TRL's GRPOTrainer, which is
+  given the same conversations and advantages. The two gradients are compared first: they must be the same one.
 
 Prints one line each, with the peak of memory that the step's tensors took. Ratios, never seconds, are what is claimed.
 """
 
+import copy
 import dataclasses
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,10 +25,16 @@ import numpy as np
 import torch
 from qwen_toys import equipment, make_env
 
+from metis_agents.hdpo import Rollout, Trainer, TrainerConfig
+from metis_agents.hdpo.batch import judge
+from metis_agents.hdpo.distributed import Ranks
 from metis_agents.qwen3vl.engine import TurnRequest
 from metis_agents.qwen3vl.network import Network
+from metis_agents.qwen3vl.policy import Qwen3VLPolicy
 from metis_agents.qwen3vl.scoring import Scorer
 from metis_agents.qwen3vl.transformers_engine import TransformersEngine
+from metis_gym import rewards
+from metis_gym.records import Outcome
 
 TASKS, GROUP_SIZE, PAIRS = 4, 16, 7
 FIRST, SECOND = (24, 72), (8, 24)
@@ -139,6 +149,111 @@ def their_step(kit, conversations):
     logprobs[is_model_token[:, 1:]].mean().backward()
 
 
+def groups_of(conversations):
+    """The conversations as groups of episodes, every second one correct."""
+    rollouts = [
+        Rollout(
+            outcome=Outcome(
+                task_id=str(index // GROUP_SIZE), answer_score=float(index % 2), format_score=1.0, tool_calls=1
+            ),
+            model_tokens=tokens.model_tokens,
+            payload=tokens,
+            length=len(tokens),
+        )
+        for index, tokens in enumerate(conversations)
+    ]
+    return [rollouts[start : start + GROUP_SIZE] for start in range(0, len(rollouts), GROUP_SIZE)]
+
+
+class TrlUpdate:
+    """One update of TRL's GRPOTrainer on given conversations, by its own `training_step`."""
+
+    def __init__(self, kit, conversations, advantages_N, folder):
+        import trl
+        from datasets import Dataset
+
+        self.version = trl.__version__
+        arguments = trl.GRPOConfig(
+            output_dir=folder,
+            per_device_train_batch_size=len(conversations),
+            num_generations=GROUP_SIZE,
+            loss_type="bnpo",
+            beta=0.0,
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            report_to=[],
+        )
+        self.trainer = trl.GRPOTrainer(
+            model=copy.deepcopy(kit.model),
+            reward_funcs=[lambda completions, **_: [0.0] * len(completions)],
+            args=arguments,
+            train_dataset=Dataset.from_dict({"prompt": ["?"] * len(conversations)}),
+            processing_class=kit.tokenizer,
+        )
+        self.trainer._prepare_inputs = lambda batch: batch  # the batch is given; nothing is to be sampled
+        self.trainer.current_gradient_accumulation_steps = 1
+        self.parameters = [p for p in self.trainer.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-6)
+        self.batch = self._batch(kit, conversations, advantages_N)
+
+    def gradients(self):
+        self.optimizer.zero_grad(set_to_none=True)
+        self.trainer.training_step(self.trainer.model, self.batch, len(self.batch["prompt_ids"]))
+
+    def __call__(self):
+        self.gradients()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+
+    def _batch(self, kit, conversations, advantages_N):
+        """Prompts padded on the left, completions on the right, as the trainer makes them."""
+        starts = [int(np.argmax(tokens.is_model_token_T)) for tokens in conversations]
+        prompt, longest = max(starts), max(len(t) - start for t, start in zip(conversations, starts, strict=True))
+        shape = (len(conversations), prompt + longest)
+        ids, is_there, is_own = torch.full(shape, kit.tokenizer.pad_token_id), torch.zeros(shape), torch.zeros(shape)
+        for row, (tokens, start) in enumerate(zip(conversations, starts, strict=True)):
+            place = slice(prompt - start, prompt - start + len(tokens))
+            ids[row, place], is_there[row, place] = torch.from_numpy(tokens.ids_T), 1
+            is_own[row, place] = torch.from_numpy(tokens.is_model_token_T).float()
+        pictures = [picture for tokens in conversations for picture in tokens.pictures]
+        patches, grids = kit.network.encoder.patches(pictures, torch.device("cpu"))
+        return {
+            "prompt_ids": ids[:, :prompt],
+            "prompt_mask": is_there[:, :prompt].long(),
+            "completion_ids": ids[:, prompt:],
+            "completion_mask": is_there[:, prompt:].long(),
+            "tool_mask": is_own[:, prompt:].long(),
+            "advantages": torch.tensor(advantages_N, dtype=torch.float32),
+            "pixel_values": patches,
+            "image_grid_thw": grids,
+            "num_images": [len(tokens.pictures) for tokens in conversations],
+            "mm_token_type_ids": (ids == kit.network.vocabulary.picture).int(),
+        }
+
+
+def beside_trl(kit, features, conversations):
+    """CPU times of TRL's update over ours, the most memory of both, and what was compared."""
+    groups = groups_of(conversations)
+    channel = judge(groups, rewards.make("accuracy"), Ranks()).channels[0]
+    # Its forward pass knows no forbidden tokens, so ours is compared without any.
+    vocabulary = kit.network.vocabulary
+    vocabulary = dataclasses.replace(vocabulary, is_forbidden_V=torch.zeros_like(vocabulary.is_forbidden_V))
+    network = Network(kit.model, kit.network.encoder, vocabulary)
+    config = TrainerConfig(tasks=TASKS, group_size=GROUP_SIZE, minibatches=1, lr=1e-6, max_grad_norm=1.0)
+    ours = Trainer(Qwen3VLPolicy(Scorer(network, features=features)), None, "accuracy", config)
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = TrlUpdate(kit, conversations, channel.advantages, folder)
+        theirs.gradients()
+        gradient = torch.cat([p.grad.flatten() for p in theirs.parameters])
+        ours.learn(groups)
+        same = torch.cat([p.grad.flatten() for p in kit.model.parameters() if p.requires_grad])
+        apart = float((gradient / gradient.norm() - same / same.norm()).norm())
+        memory = peak_mebibytes(theirs), peak_mebibytes(lambda: ours.learn(groups))
+        what = f"GRPOTrainer of TRL {theirs.version} (gradients {apart:.0e} apart)"
+        return ratios(theirs, lambda: ours.learn(groups)), memory, what
+
+
 def ratios(theirs, ours, pairs=PAIRS):
     """CPU time of theirs over ours, one for each pair."""
     found = []
@@ -181,13 +296,19 @@ def main():
         peak_mebibytes(lambda: our_step(scorer, conversations)),
     )
     tokens = sum(tokens.model_tokens for tokens in conversations)
-    for what, found in (("rollouts", rollout), ("a training step", step)):
+    update, held, trl = beside_trl(kit, features, conversations)
+    for what, other, found in (
+        ("rollouts", "the plain way", rollout),
+        ("a training step", "the plain way", step),
+        ("an update", trl, update),
+    ):
         low, _, high = statistics.quantiles(found, n=4)
         sys.stdout.write(
-            f"qwen3vl: {what}: {statistics.median(found):.2f} times as fast as the plain way (median of {len(found)} "
+            f"qwen3vl: {what}: {statistics.median(found):.2f} times as fast as {other} (median of {len(found)} "
             f"pairs, quartiles {low:.2f} to {high:.2f}; {len(conversations)} episodes, {tokens} sampled tokens)\n"
         )
     sys.stdout.write(f"qwen3vl: a training step holds {ours:.0f} MiB at most, the plain way {theirs:.0f} MiB\n")
+    sys.stdout.write(f"qwen3vl: an update holds {held[1]:.0f} MiB at most, {trl} {held[0]:.0f} MiB\n")
 
 
 if __name__ == "__main__":
