@@ -3,8 +3,8 @@
 python examples/train_tiny.py --out out/train_tiny            one cold start, accuracy only beside HDPO
 python examples/train_tiny.py --out out/train_tiny --table    the whole table of docs/qwen3vl.md, hours on two cores
 
-Each cell is one `metis-gym train` on one thread; `--jobs` says how many at a time. A run that is stopped goes on when it
-is started again; finished cells are kept.
+Each cell is one `metis-gym train` on one thread; `--jobs` says how many run at a time. A run that is stopped goes on
+when it is started again; finished cells are kept.
 """
 
 import argparse
