@@ -13,6 +13,7 @@ MetisError
 ├── NonFiniteError (ArithmeticError)    training met a NaN or an infinity; the message names what was not finite
 ├── BudgetError                         a prompt, an observation or a picture that is larger than a model may be given
 ├── CheckpointError                     a checkpoint that cannot be written or read; the last whole one stays
+├── RankLostError                       another rank of a distributed run is gone; the last checkpoint stands
 ├── SandboxUnavailableError             no isolation can be had on this machine: nothing was run
 ├── SearchIndexError                    a corpus or an index that cannot be built or opened; the message names the row
 └── InfrastructureError                 failed, not wrong: the episode is *unscored*, never scored 0
@@ -33,6 +34,7 @@ __all__ = [
     "MetisError",
     "MissingDependencyError",
     "NonFiniteError",
+    "RankLostError",
     "RecordingError",
     "SandboxError",
     "SandboxUnavailableError",
@@ -104,6 +106,10 @@ class TaskDataError(MetisError, ValueError):
 
 class RecordingError(MetisError):
     """A recorded run that cannot be written, read or replayed."""
+
+
+class RankLostError(MetisError):
+    """Another rank of a distributed run is gone. Its own output says why; the last checkpoint stands."""
 
 
 class SandboxUnavailableError(MetisError):

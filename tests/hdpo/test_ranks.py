@@ -12,12 +12,16 @@ from two_ranks import CASES, groups_of, summary, train
 from metis_agents.hdpo import Ranks
 
 
+def run(folder, *arguments):
+    script = Path(__file__).with_name("two_ranks.py")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, script, folder, *arguments], env=environment, check=True, timeout=240)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    script = Path(__file__).with_name("two_ranks.py")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, script, folder], env=environment, check=True, timeout=240)
+    run(folder)
     return folder
 
 
@@ -32,6 +36,14 @@ def test_two_ranks_are_one(folder, case):
         assert two["design"] == one["design"]
         for ours, theirs in zip(one["updates"], two["updates"], strict=True):
             assert theirs == pytest.approx(ours, rel=1e-9, abs=1e-12)
+
+
+def test_a_killed_rank_is_an_error_that_says_what_to_do(tmp_path):
+    run(tmp_path, "lost")
+    for operation in ("gather", "sum_gradients"):
+        message = (tmp_path / f"{operation}.txt").read_text()
+        assert message.startswith("rank 0 of 2 lost touch with another rank")
+        assert "start all ranks again with --resume" in message
 
 
 def test_one_process_is_one_rank():

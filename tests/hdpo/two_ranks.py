@@ -1,10 +1,11 @@
 """Two gloo processes train on one batch; each writes its parameters and reports. Run by test_ranks.py.
 
-Usage: python two_ranks.py FOLDER
+Usage: python two_ranks.py FOLDER [lost]; with `lost` the second rank is killed, and the first writes what it was told.
 """
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch.multiprocessing as mp
 from hdpo_toys import Replay, ToyPolicy, toy_groups, toy_rollout
 
 from metis_agents.hdpo import LossConfig, Ranks, Trainer, TrainerConfig
+from metis_gym.errors import RankLostError
 
 CASES = {
     "hdpo": ("hdpo", {}),
@@ -71,5 +73,28 @@ def worker(rank, folder):
     os._exit(0)  # gloo's own teardown aborts once in a while, after the work is done
 
 
+def bereaved(rank, folder, operation):
+    """Rank 1 dies between two operations; rank 0 must be told so by the next."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/{operation}", rank=rank, world_size=2)
+    ranks = Ranks()
+    ranks.gather(None)
+    if rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        ranks.gather(None) if operation == "gather" else ranks.sum_gradients(ToyPolicy().parameters())
+    except RankLostError as error:
+        Path(folder, f"{operation}.txt").write_text(str(error))
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    mp.spawn(worker, args=(sys.argv[1],), nprocs=2)
+    if len(sys.argv) == 2:
+        mp.spawn(worker, args=(sys.argv[1],), nprocs=2)
+    else:
+        context = mp.get_context("spawn")
+        for operation in ("gather", "sum_gradients"):
+            both = [context.Process(target=bereaved, args=(rank, sys.argv[1], operation)) for rank in (0, 1)]
+            for process in both:
+                process.start()
+            for process in both:
+                process.join(60)

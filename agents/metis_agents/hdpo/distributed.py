@@ -4,12 +4,15 @@ Reward designs see the outcomes of all ranks (some whiten over the batch or lear
 over all ranks, and gradients are *summed*, because the loss is divided by global counts already.
 """
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
+
+from metis_gym.errors import RankLostError
 
 __all__ = ["Ranks"]
 
@@ -38,20 +41,41 @@ class Ranks:
         return dist.get_rank(self._group) if self._several else 0
 
     def gather(self, item: Item) -> list[Item]:
-        """One picklable item of every rank, in the order of ranks, on every rank."""
+        """One picklable item of every rank, in the order of ranks, on every rank.
+
+        Raises:
+            RankLostError: Another rank is gone.
+        """
         if not self._several:
             return [item]
         items: list[Item] = [item] * self.size
-        dist.all_gather_object(items, item, group=self._group)
+        with self._in_touch():
+            dist.all_gather_object(items, item, group=self._group)
         return items
 
     @torch.no_grad()
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Add up the gradients of all ranks, in place; a rank without one takes part with zeros."""
+        """Add up the gradients of all ranks, in place; a rank without one takes part with zeros.
+
+        Raises:
+            RankLostError: Another rank is gone; no step may be taken with what was added up so far.
+        """
         if not self._several:
             return
-        for parameter in parameters:
-            if parameter.requires_grad:
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-                dist.all_reduce(parameter.grad, op=dist.ReduceOp.SUM, group=self._group)
+        with self._in_touch():
+            for parameter in parameters:
+                if parameter.requires_grad:
+                    if parameter.grad is None:
+                        parameter.grad = torch.zeros_like(parameter)
+                    dist.all_reduce(parameter.grad, op=dist.ReduceOp.SUM, group=self._group)
+
+    @contextlib.contextmanager
+    def _in_touch(self) -> Iterator[None]:
+        """Say what happened when a collective operation breaks off; torch's own words are about sockets."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise RankLostError(
+                f"rank {self.rank} of {self.size} lost touch with another rank, whose output says why it ended. The "
+                f"last checkpoint stands: start all ranks again with --resume. ({str(error).splitlines()[0]})"
+            ) from error

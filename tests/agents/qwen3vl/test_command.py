@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import gymnasium as gym
+import psutil
 import pytest
 
 from metis_agents.qwen3vl.command import _parser, read_config
@@ -98,11 +100,34 @@ def test_a_design_that_there_is_not_is_named(tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_torchrun_trains_saves_and_goes_on(tmp_path, sandbox_kwargs, parallel):
-    folder = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    command += ["metis_gym", "train", "--out", str(tmp_path), *SMALL, "--parallel", parallel]
     for more in ([], ["--batches", "3", "--resume"]):
-        subprocess.run([*command, *more], cwd=folder, env=environment, check=True, timeout=280)
+        assert torchrun(tmp_path, "--parallel", parallel, *more).wait(280) == 0
     assert [line["batch"] for line in lines(tmp_path)] == [0, 1, 2]
     assert json.loads((tmp_path / "report.json").read_text())["accuracy"]["n"] == 3
+
+
+@pytest.mark.slow
+def test_a_killed_rank_ends_the_run_which_then_goes_on(tmp_path, sandbox_kwargs):
+    run = torchrun(tmp_path, "--batches", "200")
+    while not (tmp_path / "metrics.jsonl").exists() or len(lines(tmp_path)) < 2:
+        assert run.poll() is None
+        time.sleep(0.1)
+    (second,) = (pid for pid in psutil.Process(run.pid).children(recursive=True) if is_rank(pid, 1))
+    second.kill()
+    assert run.wait(120) != 0
+    done = int(max(path.name for path in (tmp_path / "checkpoints").iterdir()))
+    assert torchrun(tmp_path, "--batches", str(done + 1), "--resume").wait(280) == 0
+    assert [line["batch"] for line in lines(tmp_path)] == list(range(done + 1))
+
+
+def torchrun(out, *more):
+    """Start two ranks."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    command += ["metis_gym", "train", "--out", str(out), *SMALL, *more]
+    return subprocess.Popen(command, cwd=Path(__file__).parents[3], env=environment)
+
+
+def is_rank(process, rank):
+    """Whether a process is this rank itself, not one of its sandboxes."""
+    return process.environ().get("RANK") == str(rank) and "metis_gym" in process.cmdline()
