@@ -16,7 +16,6 @@ from metis_agents.qwen3vl.imitation import ImitationConfig
 from metis_agents.qwen3vl.models import TINY, ModelConfig
 from metis_agents.qwen3vl.run import Training
 from metis_agents.qwen3vl.run_config import ColdStartConfig, RunConfig, defaults_for
-from metis_agents.qwen3vl.scoring import Layout
 from metis_agents.qwen3vl.sharding import ShardedRanks
 
 __all__ = ["read_config", "train_command"]
@@ -54,7 +53,6 @@ def read_config(given: argparse.Namespace) -> RunConfig:
             dtype=args.dtype or ("bfloat16" if torch.cuda.is_available() and not is_tiny else "float32"),
             device=args.device,
             temperature=args.temperature,
-            layout=Layout.PACKED if args.gradient_checkpointing else Layout.SHARED,
             gradient_checkpointing=args.gradient_checkpointing,
             random_weights=args.random_weights,
         ),

@@ -4,14 +4,16 @@ LoRA goes into the language model only. The vision tower is frozen unless asked 
 computed once, and a group's episodes share them.
 """
 
+import functools
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from metis_agents.qwen3vl.attention import use_attention
 from metis_agents.qwen3vl.features import FeatureStore
@@ -71,11 +73,6 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_parameters(self)
-        if self.gradient_checkpointing and self.layout == Layout.SHARED:
-            raise ConfigError(
-                "Expect layout 'padded' or 'packed' with gradient_checkpointing: transformers' checkpointed layers "
-                "drop the prompt's keys and values that layout 'shared' hands on; actually: 'shared'"
-            )
         if self.lora is not None and self.train_vision:
             raise ConfigError("Expect train_vision without LoRA, which is in the language model only; actually: both")
 
@@ -188,9 +185,9 @@ def equip(model: Any, tokenizer: Any, config: ModelConfig, stop: Sequence[str] =
     model.requires_grad_(True)
     model.model.visual.requires_grad_(config.train_vision)
     adapter = None if config.lora is None else _with_lora(model, config)
+    model.eval()
     if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-    model.train(config.gradient_checkpointing)
+        recompute_activations(model)
     network = Network(model, encoder, vocabulary, temperature=config.temperature)
     features = FeatureStore(network, is_frozen=not config.train_vision)
     scorer = Scorer(network, layout=Layout(config.layout), features=None if config.train_vision else features)
@@ -203,6 +200,24 @@ def equip(model: Any, tokenizer: Any, config: ModelConfig, stop: Sequence[str] =
         features=features,
         scorer=scorer,
     )
+
+
+def recompute_activations(model: Any) -> None:
+    """Let each layer keep no more than its input for the backward pass, and compute the rest again there.
+
+    transformers' own switch makes layers in training mode drop every cache in silence: rollouts would no longer see
+    their conversation, and prompts could not be shared. Here the layers stay as they are, and only passes that need
+    gradients compute twice.
+    """
+    for block in (*model.model.language_model.layers, *model.model.visual.blocks):
+        if not isinstance(block.forward, functools.partial):  # a model may be equipped twice
+            block.forward = functools.partial(_computed_again, block.forward)
+
+
+def _computed_again(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*args, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
 
 
 def _with_lora(model: Any, config: ModelConfig) -> Any:

@@ -76,8 +76,6 @@ class Network:
     ) -> None:
         self.model, self.encoder, self.vocabulary = model, encoder, vocabulary
         self.temperature = temperature
-        layers = model.model.language_model.layers
-        self._recomputes = any(getattr(layer, "gradient_checkpointing", False) for layer in layers)
         self._is_forbidden_V = vocabulary.is_forbidden_V
 
     @property
@@ -109,10 +107,6 @@ class Network:
             cache: Keys and values before the batch, or None.
         """
         language = self.model.model.language_model
-        # Layers that compute their activations again drop a cache, in silence, while they are in training mode.
-        recomputes = self._recomputes and cache is None
-        if language.training != recomputes:
-            language.train(recomputes)
         embedded = language.embed_tokens(batch.ids_BT)
         is_picture_BT = batch.ids_BT == self.vocabulary.picture
         deepstack: list[Tensor] | None = None

@@ -162,7 +162,6 @@ def test_a_model_that_is_not_there_is_named():
     [
         ({"dtype": "float8"}, "Expect `dtype` to be one of these"),
         ({"lora": 0}, "Expect `lora` to be none or a whole number of at least 1, actually: 0"),
-        ({"gradient_checkpointing": True}, "Expect layout 'padded' or 'packed' with gradient_checkpointing"),
         ({"lora": 4, "train_vision": True}, "Expect train_vision without LoRA"),
     ],
 )

@@ -156,27 +156,35 @@ def test_a_whole_run_is_the_same_to_the_last_bit(kit):
         np.testing.assert_array_equal(one.logprobs_T, other.logprobs_T)
 
 
-@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")  # transformers' own use of it
+@pytest.mark.parametrize("layout", Layout)
 @pytest.mark.parametrize("lora", [None, 4])
-def test_activations_computed_again_change_neither_rollouts_nor_gradients(lora):
-    """transformers' checkpointed layers ignore a cache while training: every turn must still see its prompt."""
+def test_activations_computed_again_change_neither_rollouts_nor_gradients(lora, layout):
     found = []
     for recomputes in (False, True):
-        kit = equipment(lora=lora, layout="packed", gradient_checkpointing=recomputes)
-        played = []
+        kit = equipment(lora=lora, layout=layout, gradient_checkpointing=recomputes)
+        played, kept = [], 0
+
+        def count(tensor):
+            nonlocal kept
+            kept += tensor.numel()
+            return tensor
+
         for _ in range(2):  # acting, learning, acting again
             acting = player(kit, overlap=False)
             played += [rollout.payload for rollout in acting.play(jobs(tasks=2, group_size=3))]
             acting.close()
-            kit.scorer(played).logprobs_N.mean().backward()
+            with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+                loss = kit.scorer(played).logprobs_N.mean()
+            loss.backward()
         gradients = [p.grad.flatten() for p in kit.scorer.parameters() if p.requires_grad]
-        found.append((played, torch.cat(gradients)))
-    (plain, gradient), (recomputed, same) = found
+        found.append((played, torch.cat(gradients), kept))
+    (plain, gradient, much), (recomputed, same, little) = found
     for one, other in zip(plain, recomputed, strict=True):
         np.testing.assert_array_equal(one.ids_T, other.ids_T)
         np.testing.assert_allclose(one.logprobs_T, other.logprobs_T, rtol=0, atol=EXACT)
     assert gradient.norm() > 0
     torch.testing.assert_close(same, gradient, rtol=0, atol=EXACT)
+    assert little < much / 2
 
 
 def test_forbidden_tokens_are_never_drawn(kit):
