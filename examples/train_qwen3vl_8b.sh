@@ -2,6 +2,7 @@
 # HDPO for Qwen3-VL-8B with the published settings of arXiv 2604.08545: the command of the tiny model with another name.
 #
 #   sh examples/train_qwen3vl_8b.sh out/8b                      one GPU, LoRA
+#   FULL=1 sh examples/train_qwen3vl_8b.sh out/8b               one GPU of 140 GB, every weight of the language model
 #   NODES=1 GPUS=8 sh examples/train_qwen3vl_8b.sh out/8b       eight GPUs, every weight, FSDP2
 #
 # Further arguments are passed on: --resume, --taskset parquet:train.parquet, --wandb project, --engine vllm ….
@@ -9,11 +10,17 @@ set -eu
 out=${1:?"usage: $0 FOLDER [arguments of metis-gym train]"}
 shift
 model=${MODEL:-Qwen/Qwen3-VL-8B-Instruct}
+set -- --model "$model" --taskset mixture --design hdpo:w_tool=0.15 --gradient-checkpointing --out "$out" "$@"
 
-if [ "${GPUS:-1}" = 1 ]; then
-    exec python -m metis_gym train --model "$model" --lora 64 --lr 2e-5 --tasks 16 --minibatches 1 \
-        --taskset mixture --design hdpo:w_tool=0.15 --out "$out" "$@"
+if [ "${GPUS:-1}" -gt 1 ]; then
+    exec torchrun --nnodes "${NODES:-1}" --nproc-per-node "$GPUS" \
+        ${RENDEZVOUS:+--rdzv-backend c10d --rdzv-endpoint "$RENDEZVOUS"} -m metis_gym train \
+        --parallel fsdp --tasks "$((128 / (GPUS * ${NODES:-1})))" "$@"
 fi
-exec torchrun --nnodes "${NODES:-1}" --nproc-per-node "$GPUS" ${RENDEZVOUS:+--rdzv-backend c10d --rdzv-endpoint "$RENDEZVOUS"} \
-    -m metis_gym train --model "$model" --parallel fsdp --gradient-checkpointing \
-    --tasks "$((128 / (GPUS * ${NODES:-1})))" --taskset mixture --design hdpo:w_tool=0.15 --out "$out" "$@"
+# One GPU: keys and values of 32 conversations are kept at a time, 144 KiB a token.
+if [ -n "${FULL:-}" ]; then
+    set -- --rounding stochastic "$@"
+else
+    set -- --lora 64 --lr 2e-5 "$@"
+fi
+exec python -m metis_gym train --tasks 16 --minibatches 1 --capacity 32 --micro-batch-tokens 16384 "$@"

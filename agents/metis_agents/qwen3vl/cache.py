@@ -61,9 +61,8 @@ class CacheSlab:
         have_rows, have_tokens = self.layers[0][0].shape[0], self.layers[0][0].shape[2]
         if rows > have_rows or tokens > have_tokens:
             rows, tokens = max(rows, have_rows), _roomy(tokens, have_tokens)
-            self.layers = [
-                (self._grown(keys, rows, tokens), self._grown(values, rows, tokens)) for keys, values in self.layers
-            ]
+            for layer, (keys, values) in enumerate(self.layers):  # one after the other: no two slabs at a time
+                self.layers[layer] = self._grown(keys, rows, tokens), self._grown(values, rows, tokens)
         self.lengths += [0] * (max(rows, have_rows) - self.rows)
 
     def copy(self, sources: list[int], targets: list[int]) -> None:

@@ -14,6 +14,7 @@ from metis_agents.qwen3vl.demonstrations import Habits
 from metis_agents.qwen3vl.episodes import Budget
 from metis_agents.qwen3vl.imitation import ImitationConfig
 from metis_agents.qwen3vl.models import TINY, ModelConfig
+from metis_agents.qwen3vl.optimizers import ROUNDINGS
 from metis_agents.qwen3vl.run import Training
 from metis_agents.qwen3vl.run_config import ColdStartConfig, RunConfig, defaults_for
 from metis_agents.qwen3vl.sharding import ShardedRanks
@@ -94,6 +95,7 @@ def read_config(given: argparse.Namespace) -> RunConfig:
         share_results=args.share_results,
         capacity=args.capacity,
         engine=args.engine,
+        rounding=args.rounding,
         parallel=args.parallel,
         wandb=args.wandb,
     )
@@ -206,6 +208,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--importance-cap", type=float, help="cap of truncated importance sampling, for engines that differ")
     add("--temperature", type=float, default=1.0)
     add("--micro-batch-tokens", type=int)
+    add(
+        "--rounding", choices=ROUNDINGS, default="nearest", help="of bfloat16 weights: with float32 masters, or without"
+    )
     add("--parallel", choices=("ddp", "fsdp"), default="ddp", help="what the ranks of torchrun share")
 
     group = parser.add_argument_group("episodes")

@@ -1,7 +1,13 @@
 """Optimisers that are right for the parameters' type.
 
-At a learning rate of 1e-6 an update is smaller than the spacing of bfloat16, and most weights never move. Parameters in
-bfloat16 therefore get float32 masters: the update is added to those, and the parameters are their rounding.
+At a learning rate of 1e-6 an update is smaller than the spacing of bfloat16, and most weights never move when they are
+rounded to the nearest. Two ways out: float32 masters, to which updates are added and whose rounding the parameters are;
+or stochastic rounding, which is right on average and needs no masters. Bytes for each weight, its gradient included:
+
+```
+float32 masters       2 + 2 + 4 + 8 = 16
+stochastic rounding   2 + 2     + 8 = 12
+```
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,51 +16,98 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MasterAdamW", "make_optimizer"]
+from metis_gym.errors import CheckpointError
+
+__all__ = ["ROUNDINGS", "NarrowAdamW", "make_optimizer"]
+
+ROUNDINGS = ("nearest", "stochastic")
 
 
-class MasterAdamW(torch.optim.Optimizer):
-    """AdamW on float32 copies of parameters of a narrower type.
+class NarrowAdamW(torch.optim.Optimizer):
+    """AdamW in float32 for parameters of a narrower type, one after the other, so that little is wide at a time.
 
     Args:
         parameters: What learns.
         lr: Learning rate.
         weight_decay: Decoupled weight decay.
+        rounding: "nearest" keeps float32 masters; "stochastic" keeps none, and rounds bfloat16 up or down by chance, in
+            proportion to what lies between.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], *, lr: float, weight_decay: float) -> None:
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], *, lr: float, weight_decay: float, rounding: str = "nearest"
+    ) -> None:
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
         self._parameters = list(parameters)
-        self._masters = [nn.Parameter(parameter.detach().float().clone()) for parameter in parameters]
-        self._inner = torch.optim.AdamW(self._masters, lr=lr, weight_decay=weight_decay)
+        self._keeps_masters = rounding == "nearest"
+        # A wide stand-in for each parameter; without masters it is empty but for its own step.
+        self._wide = [nn.Parameter(self._widened(parameter)) for parameter in parameters]
+        self._inner = [
+            torch.optim.AdamW([wide], lr=lr, weight_decay=weight_decay, foreach=False) for wide in self._wide
+        ]
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002 — torch's signature
-        """Move the masters by the parameters' gradients, then round them back."""
-        for ours, group in zip(self._inner.param_groups, self.param_groups, strict=True):
-            ours["lr"] = group["lr"]
-        for parameter, master in zip(self._parameters, self._masters, strict=True):
-            master.grad = None if parameter.grad is None else parameter.grad.float()
-        self._inner.step()
-        for parameter, master in zip(self._parameters, self._masters, strict=True):
-            master.grad = None
-            parameter.copy_(master)
+        """Move each parameter by its gradient, and round it back."""
+        for parameter, wide, inner in zip(self._parameters, self._wide, self._inner, strict=True):
+            if parameter.grad is None:
+                continue
+            inner.param_groups[0]["lr"] = self.param_groups[0]["lr"]
+            if not self._keeps_masters:
+                wide.data = parameter.float()
+            wide.grad = parameter.grad.float()
+            inner.step()
+            wide.grad = None
+            if self._keeps_masters:
+                parameter.copy_(wide)
+            else:
+                parameter.copy_(_rounded_by_chance(wide))
+                wide.data = parameter.new_empty(0, dtype=torch.float32)
 
     def state_dict(self) -> dict[str, Any]:
-        """The inner optimiser's state and the masters."""
-        masters: list[Tensor] = [master.detach() for master in self._masters]
-        return {"inner": self._inner.state_dict(), "masters": masters}
+        """The inner optimisers' states, and the masters where there are any."""
+        masters: list[Tensor] = [wide.detach() for wide in self._wide] if self._keeps_masters else []
+        return {"inner": [inner.state_dict() for inner in self._inner], "masters": masters}
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a state that `state_dict` gave."""
-        self._inner.load_state_dict(dict(state["inner"]))
-        for master, saved in zip(self._masters, state["masters"], strict=True):
-            master.copy_(saved)
+        """Take up a state that `state_dict` gave.
+
+        Raises:
+            CheckpointError: It is of an optimiser that rounds in the other way.
+        """
+        if self._keeps_masters != bool(state["masters"]):
+            raise CheckpointError("Expect a state with the same rounding: one has float32 masters, the other has none")
+        for inner, saved in zip(self._inner, state["inner"], strict=True):
+            inner.load_state_dict(saved)
+        if self._keeps_masters:
+            for wide, master in zip(self._wide, state["masters"], strict=True):
+                wide.copy_(master)
+
+    def _widened(self, parameter: nn.Parameter) -> Tensor:
+        if self._keeps_masters:
+            return parameter.detach().float().clone()
+        return parameter.detach().new_empty(0, dtype=torch.float32)
 
 
-def make_optimizer(parameters: Sequence[nn.Parameter], *, lr: float, weight_decay: float) -> torch.optim.Optimizer:
-    """AdamW; with float32 masters where a parameter is narrower than float32."""
+def make_optimizer(
+    parameters: Sequence[nn.Parameter], *, lr: float, weight_decay: float, rounding: str = "nearest"
+) -> torch.optim.Optimizer:
+    """AdamW; `NarrowAdamW` where a parameter is narrower than float32.
+
+    Args:
+        parameters: What learns.
+        lr: Learning rate.
+        weight_decay: Decoupled weight decay.
+        rounding: How narrow parameters take up their updates; one of `ROUNDINGS`.
+    """
     if any(parameter.dtype in (torch.bfloat16, torch.float16) for parameter in parameters):
-        return MasterAdamW(parameters, lr=lr, weight_decay=weight_decay)
+        return NarrowAdamW(parameters, lr=lr, weight_decay=weight_decay, rounding=rounding)
     return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
+
+
+def _rounded_by_chance(wide: Tensor) -> Tensor:
+    """float32 whose lower half, all that bfloat16 cannot hold, was rounded up with its own share as the chance."""
+    bits = wide.view(torch.int32)
+    chance = torch.randint_like(bits, 1 << 16)
+    return ((bits + chance) & ~0xFFFF).view(torch.float32)

@@ -318,7 +318,9 @@ class Training:
             EpisodeCollector(self._player("train"), seed=config.seed, ranks=self.ranks),
             config.design,
             config.trainer,
-            optimizer=make_optimizer(learning, lr=config.trainer.lr, weight_decay=config.trainer.weight_decay),
+            optimizer=make_optimizer(
+                learning, lr=config.trainer.lr, weight_decay=config.trainer.weight_decay, rounding=config.rounding
+            ),
             ranks=self.ranks,
             cut=policy.cut,
         )

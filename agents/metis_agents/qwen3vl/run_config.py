@@ -12,6 +12,7 @@ from metis_agents.qwen3vl.demonstrations import Habits
 from metis_agents.qwen3vl.episodes import Budget
 from metis_agents.qwen3vl.imitation import ImitationConfig
 from metis_agents.qwen3vl.models import TINY, ModelConfig
+from metis_agents.qwen3vl.optimizers import ROUNDINGS
 from metis_gym import rewards
 from metis_gym.rewards.parameters import check_parameters, choice, flag, whole
 
@@ -69,6 +70,7 @@ class RunConfig:
         share_results: Run the same first calls on the same task once.
         capacity: Most conversations that are played at a time; each may hold a sandbox session open.
         engine: "transformers" or "vllm".
+        rounding: How weights in bfloat16 take up updates: "nearest" with float32 masters, or "stochastic" without.
         parallel: What ranks share: "ddp" the gradients, "fsdp" the weights, too.
         wandb: A W&B project; empty for none.
     """
@@ -93,6 +95,7 @@ class RunConfig:
     share_results: bool = flag(False)
     capacity: int = whole(128, low=1)
     engine: str = choice("transformers", "transformers", "vllm")
+    rounding: str = choice("nearest", *ROUNDINGS)
     parallel: str = choice("ddp", "ddp", "fsdp")
     wandb: str = ""
 

@@ -13,7 +13,7 @@ from qwen_toys import BUDGET, SCRIPT, ScriptedEngine, equipment, jobs, make_env,
 
 from metis_agents.hdpo import Rollout, Trainer, TrainerConfig
 from metis_agents.qwen3vl.collecting import EpisodeCollector
-from metis_agents.qwen3vl.optimizers import MasterAdamW, make_optimizer
+from metis_agents.qwen3vl.optimizers import ROUNDINGS, NarrowAdamW, make_optimizer
 from metis_agents.qwen3vl.policy import Qwen3VLPolicy, cut
 from metis_agents.qwen3vl.scoring import Layout
 from metis_gym.errors import CheckpointError, ConfigError, NonFiniteError
@@ -167,7 +167,7 @@ def test_masters_move_where_bfloat16_alone_stands_still():
     weights = [torch.nn.Parameter(torch.ones(8, dtype=torch.bfloat16)) for _ in range(2)]
     plain = torch.optim.AdamW([weights[0]], lr=1e-3, weight_decay=0.0)
     masters = make_optimizer([weights[1]], lr=1e-3, weight_decay=0.0)
-    assert isinstance(masters, MasterAdamW)
+    assert isinstance(masters, NarrowAdamW)
     for _ in range(20):
         for weight, optimizer in zip(weights, (plain, masters), strict=True):
             weight.grad = torch.ones_like(weight)
@@ -177,20 +177,62 @@ def test_masters_move_where_bfloat16_alone_stands_still():
     assert weights[1].detach().float() == pytest.approx(0.98, abs=0.002)
 
 
-def test_masters_go_on_where_they_were():
+def test_masters_take_the_steps_of_torchs_adamw():
+    torch.manual_seed(2)
+    wide = [torch.nn.Parameter(torch.randn(shape).bfloat16().float()) for shape in ((3, 5), (7,))]
+    narrow = [torch.nn.Parameter(parameter.detach().bfloat16()) for parameter in wide]
+    plain = torch.optim.AdamW(wide, lr=1e-2, weight_decay=0.1)
+    masters = make_optimizer(narrow, lr=1e-2, weight_decay=0.1)
+    for _ in range(5):
+        for one, other in zip(wide, narrow, strict=True):
+            other.grad = torch.randn_like(other)
+            one.grad = other.grad.float()
+        plain.step()
+        masters.step()
+    for one, other in zip(wide, narrow, strict=True):
+        torch.testing.assert_close(other, one.detach().bfloat16(), rtol=0, atol=0)
+
+
+def test_stochastic_rounding_is_right_on_average_without_masters():
+    """As above, but each weight is one of its bfloat16 neighbours, and their mean is where float32 would be."""
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.ones(100_000, dtype=torch.bfloat16))
+    optimizer = make_optimizer([weight], lr=1e-5, weight_decay=0.0, rounding="stochastic")
+    for _ in range(20):
+        weight.grad = torch.ones_like(weight)
+        optimizer.step()
+    assert set(weight.detach().float().unique().tolist()) <= {1.0 - k * 2**-8 for k in range(4)}
+    # The mean moved by 2e-4; its standard error is sqrt(2e-4 · 2⁻⁸ / 1e5) ≈ 2.8e-6.
+    assert float(weight.detach().double().mean()) == pytest.approx(1 - 2e-4, abs=1.4e-5)
+    state = optimizer.state_dict()
+    assert state["masters"] == []
+    kept = sum(t.numel() for inner in state["inner"] for t in inner["state"][0].values() if t.ndim)
+    assert kept == 2 * weight.numel()
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_narrow_weights_go_on_where_they_were(rounding):
     def optimised(break_at):
+        torch.manual_seed(0)
         weight = torch.nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
-        optimizer = make_optimizer([weight], lr=1e-3, weight_decay=0.0)
+        optimizer = make_optimizer([weight], lr=1e-3, weight_decay=0.0, rounding=rounding)
         for step in range(10):
             if step == break_at:
                 state = optimizer.state_dict()
-                optimizer = make_optimizer([weight], lr=1e-3, weight_decay=0.0)
+                optimizer = make_optimizer([weight], lr=1e-3, weight_decay=0.0, rounding=rounding)
                 optimizer.load_state_dict(state)
             weight.grad = torch.full_like(weight, 1.0 + step)
             optimizer.step()
         return weight.detach()
 
     assert torch.equal(optimised(None), optimised(5))
+
+
+def test_a_state_of_the_other_rounding_is_refused():
+    weight = torch.nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
+    nearest, stochastic = (make_optimizer([weight], lr=1e-3, weight_decay=0.0, rounding=name) for name in ROUNDINGS)
+    with pytest.raises(CheckpointError, match="Expect a state with the same rounding"):
+        stochastic.load_state_dict(nearest.state_dict())
 
 
 def test_float32_parameters_get_plain_adamw():
