@@ -107,6 +107,28 @@ def test_torchrun_trains_saves_and_goes_on(tmp_path, sandbox_kwargs, parallel):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", [{}, {"FULL": "1"}, {"GPUS": "2"}])
+def test_the_script_of_the_8b_model_runs_with_a_small_one(finished, tmp_path, how):
+    folder = Path(__file__).parents[3]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PATH": path, "OMP_NUM_THREADS": "1"}
+    small = [*SMALL, "--batches", "1", "--cold-start", "0", "--view-size", "64", "--max-source", "1024"]
+    subprocess.run(
+        ["sh", "examples/train_qwen3vl_8b.sh", str(tmp_path), *small, "--dtype", "bfloat16"],
+        cwd=folder,
+        env={**environment, **how, "MODEL": str(finished / "model")},
+        check=True,
+        timeout=280,
+    )
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["model"]["gradient_checkpointing"]
+    assert config["model"]["lora"] == (None if how else 64)
+    assert config["rounding"] == ("stochastic" if "FULL" in how else "nearest")
+    assert config["parallel"] == ("fsdp" if "GPUS" in how else "ddp")
+    assert (tmp_path / "report.json").exists()
+
+
+@pytest.mark.slow
 def test_a_killed_rank_ends_the_run_which_then_goes_on(tmp_path, sandbox_kwargs):
     run = torchrun(tmp_path, "--batches", "200")
     while not (tmp_path / "metrics.jsonl").exists() or len(lines(tmp_path)) < 2:
