@@ -134,6 +134,7 @@ def _cold_start(args: argparse.Namespace, is_tiny: bool) -> ColdStartConfig | No
             tool_rate_required=args.tool_rate_required,
             look=64 if is_tiny else 640,
         ),
+        lora=None if is_tiny else args.lora,
         data=tuple(args.cold_start_data),
         train_vision=is_tiny or args.train_vision,
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from metis_agents.hdpo import Ranks
 from metis_agents.qwen3vl.demonstrations import Example
+from metis_agents.qwen3vl.optimizers import make_optimizer
 from metis_agents.qwen3vl.policy import cut
 from metis_agents.qwen3vl.scoring import Scorer
 from metis_gym.errors import ConfigError, NonFiniteError
@@ -69,6 +70,7 @@ def imitate(
     config: ImitationConfig,
     *,
     ranks: Ranks | None = None,
+    rounding: str = "nearest",
     heard: Callable[[int, float], None] | None = None,
 ) -> list[float]:
     """Imitate.
@@ -78,6 +80,7 @@ def imitate(
         units: Conversations that stay together in a batch: a pair, or one alone. Each rank its own share.
         config: How.
         ranks: The ranks that learn together.
+        rounding: How weights in bfloat16 take up updates; `metis_agents.qwen3vl.optimizers` says what there is.
         heard: Told the number and the loss of every step.
 
     Returns:
@@ -91,7 +94,7 @@ def imitate(
         raise ConfigError("Expect at least one conversation to imitate, actually: none")
     ranks = ranks or Ranks()
     parameters = [parameter for parameter in scorer.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    optimizer = make_optimizer(parameters, lr=config.lr, weight_decay=config.weight_decay, rounding=rounding)
     losses = []
     for step in range(config.steps):
         examples = [example for index in _chosen(len(units), config, step) for example in units[index]]
@@ -115,9 +118,12 @@ def _backward(scorer: Scorer, examples: Sequence[Example], config: ImitationConf
     everything = sum(ranks.gather(float(sum(example.weights_N.sum() for example in examples))))
     total = 0.0
     conversations = [example.tokens for example in examples]
-    for piece in cut(conversations, scorer.layout, config.micro_batch_tokens):
+    pieces: list[list[int]] = cut(conversations, scorer.layout, config.micro_batch_tokens)
+    most = max(ranks.gather(len(pieces)))  # where ranks share weights, all take part in every forward pass
+    for piece in pieces + [[]] * (most - len(pieces)):
         logprobs_N = scorer([conversations[i] for i in piece]).logprobs_N
-        weights_N = torch.from_numpy(np.concatenate([examples[i].weights_N for i in piece])).to(logprobs_N)
+        weights = [np.zeros(0, dtype=np.float32), *(examples[i].weights_N for i in piece)]
+        weights_N = torch.from_numpy(np.concatenate(weights)).to(logprobs_N)
         loss = -(weights_N * logprobs_N).sum() / everything
         loss.backward()
         total += float(loss.detach())

@@ -237,7 +237,7 @@ class Training:
             wide = dataclasses.replace(model_config, dtype="float32") if self._is_sharded else model_config
             model, tokenizer = load_pretrained(wide)
         if cold_start is not None:
-            self._imitate(model, tokenizer, stop, cold_start)
+            model = self._imitate(model, tokenizer, stop, cold_start)
         if self.ranks.rank == 0 and (cold_start is not None or model_config.name == TINY):
             model.save_pretrained(self.config.out / "start")
             tokenizer.save_pretrained(self.config.out / "start")
@@ -245,23 +245,43 @@ class Training:
 
     def _playing_copy(self) -> Any:
         """Spread the weights that learn over the ranks, and keep a whole copy that plays."""
-        dtype = TORCH_DTYPES[self.config.model.dtype]
-        whole = whole_copy(self.equipment.model, dtype)
-        shard(self.equipment.scorer, compute=None if dtype is torch.float32 else dtype)
+        whole = whole_copy(self.equipment.model, TORCH_DTYPES[self.config.model.dtype])
+        shard(self.equipment.scorer, compute=self._compute)
         return whole
 
-    def _imitate(self, model: Any, tokenizer: Any, stop: tuple[str, ...], cold_start: ColdStartConfig) -> None:
-        """The cold start trains every weight; LoRA, if any, comes after it."""
-        seen = dataclasses.replace(self.config.model, lora=None, train_vision=cold_start.train_vision)
+    @property
+    def _compute(self) -> torch.dtype | None:
+        """What passes over sharded float32 weights calculate in; None for float32 itself."""
+        dtype = TORCH_DTYPES[self.config.model.dtype]
+        return None if dtype is torch.float32 else dtype
+
+    def _imitate(self, model: Any, tokenizer: Any, stop: tuple[str, ...], cold_start: ColdStartConfig) -> Any:
+        """The model after its cold start: every weight imitates, or LoRA that is merged then; RL's LoRA is a new one."""
+        seen = dataclasses.replace(self.config.model, lora=cold_start.lora, train_vision=cold_start.train_vision)
         equipment = equip(model, tokenizer, seen, stop)
+        stages = [("cold start", self._demonstrations(equipment, cold_start), cold_start.imitation)]
         if cold_start.grounding is not None:
-            units = self._groundings(equipment, cold_start.pictures)
-            self._imitate_units("grounding", equipment, units, cold_start.grounding)
-        units = self._demonstrations(equipment, cold_start)
-        self._imitate_units("cold start", equipment, units, cold_start.imitation)
+            groundings = self._groundings(equipment, cold_start.pictures)
+            stages.insert(0, ("grounding", groundings, cold_start.grounding))
+        is_sharded = self._is_sharded and cold_start.lora is None
+        whole = whole_copy(model, torch.float32) if is_sharded else None
+        if is_sharded:
+            shard(equipment.scorer, compute=self._compute)
+        ranks = self.ranks if is_sharded else Ranks()
+        for stage in stages:
+            self._imitate_units(*stage, equipment, ranks)
+        if whole is not None:
+            take_up_weights(equipment.model, whole)
+            return whole
+        return model if equipment.adapter is None else equipment.adapter.merge_and_unload()
 
     def _imitate_units(
-        self, stage: str, equipment: Equipment, units: list[tuple[Example, ...]], config: ImitationConfig
+        self,
+        stage: str,
+        units: list[tuple[Example, ...]],
+        config: ImitationConfig,
+        equipment: Equipment,
+        ranks: Ranks,
     ) -> None:
         self._say(f"{stage}: {len(units)} demonstrations, {config.steps} steps")
 
@@ -269,7 +289,7 @@ class Training:
             if (step + 1) % 100 == 0:
                 self._say(f"{stage}: step {step + 1}, loss {loss:.4f}")
 
-        imitate(equipment.scorer, units, config, ranks=self.ranks, heard=heard)
+        imitate(equipment.scorer, units, config, ranks=ranks, rounding=self.config.rounding, heard=heard)
 
     def _groundings(self, equipment: Equipment, pictures: int) -> list[tuple[Example, ...]]:
         """This rank's share of the pictures to be looked at."""

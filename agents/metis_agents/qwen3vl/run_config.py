@@ -29,6 +29,7 @@ class ColdStartConfig:
         pictures: How many pictures it looks at for that.
         demonstrations: Tasks that are demonstrated both ways; 0 where data are given.
         habits: What the scripted demonstrator does first.
+        lora: Rank of the LoRA that imitates, and is merged into the weights afterwards; None trains every weight.
         data: Recorded runs (folders) and chat files (JSONL) to imitate instead.
         train_vision: Train the vision tower in the cold start, too, whatever RL does.
     """
@@ -38,6 +39,7 @@ class ColdStartConfig:
     pictures: int = whole(4_000, low=1)
     demonstrations: int = whole(2_500, low=0)
     habits: Habits = field(default_factory=Habits)
+    lora: int | None = whole(None, low=1, optional=True)
     data: tuple[str, ...] = ()
     train_vision: bool = flag(False)
 

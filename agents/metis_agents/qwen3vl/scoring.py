@@ -77,7 +77,7 @@ class Scorer(nn.Module):
     def forward(self, conversations: Sequence[Tokens], with_entropy: bool = False) -> Scores:
         """Score the model's tokens; no conversations give no scores, but a graph that reaches every parameter."""
         if not conversations:
-            return _nothing(self(self._placeholder(), with_entropy))
+            return _nothing(self.forward(self._placeholder(), with_entropy))
         seen = self._seen([picture for tokens in conversations for picture in tokens.pictures])
         hidden_NH = {
             Layout.SHARED: self._shared,

@@ -10,6 +10,7 @@ from pathlib import Path
 import gymnasium as gym
 import psutil
 import pytest
+from safetensors.torch import load_file
 
 from metis_agents.qwen3vl.command import _parser, read_config
 from metis_gym.cli import main
@@ -89,6 +90,22 @@ def test_a_trained_model_can_be_trained_on_with_lora(finished, tmp_path):
     small = ["--view-size", "64", "--max-source", "1024", "--minibatches", "1"]
     assert main(["train", "--out", str(tmp_path), *SMALL, *model, *small]) == 0
     assert (tmp_path / "model" / "adapter_model.safetensors").exists()
+
+
+def test_a_cold_start_by_lora_is_merged_into_the_language_model(finished, tmp_path):
+    """RL's own LoRA is a new one, so that with it switched off the model is the one after the cold start."""
+    model = ["--model", str(finished / "model"), "--lora", "2", "--view-size", "64", "--max-source", "1024"]
+    chat = tmp_path / "chat.jsonl"
+    said = [{"role": "user", "content": "colour?"}, {"role": "assistant", "content": "<answer>red</answer>"}]
+    chat.write_text(json.dumps({"messages": said}) + "\n")
+    small = ["--grounding", "0", "--minibatches", "1", "--batches", "1", "--cold-start-lr", "0.01"]
+    data = ["--cold-start-data", str(chat)]
+    assert main(["train", "--out", str(tmp_path / "run"), *SMALL, *model, *small, *data]) == 0
+    before, after = (load_file(folder / "model.safetensors") for folder in (finished / "model", tmp_path / "run/start"))
+    assert before.keys() == after.keys()
+    moved = {name for name in before if not before[name].equal(after[name])}
+    assert len(moved) == 2 * 7  # layers × linear maps of each
+    assert all("language_model" in name and "_proj" in name for name in moved)
 
 
 def test_a_design_that_there_is_not_is_named(tmp_path, capsys):

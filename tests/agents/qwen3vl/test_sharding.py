@@ -34,3 +34,14 @@ def test_a_distributed_checkpoint_goes_on_exactly(folder, case):
     two = json.loads((folder / f"{case}.json").read_text())
     assert two["done"] == 1
     assert two["resumed"] == two["whole"]
+
+
+def test_two_shards_imitate_as_one_model(folder):
+    one = json.loads((folder / "imitation.one.json").read_text())
+    moved = np.array(one["end"]) - np.array(one["start"])
+    largest = np.abs(moved).max()
+    assert largest > 1e-4
+    two = np.array(json.loads((folder / "imitation.json").read_text())) - np.array(one["start"])
+    # Adam divides by the size of a gradient: where that is rounding noise, so is the step. Nearly all must agree.
+    agreeing = np.isclose(two, moved, rtol=0, atol=1e-2 * largest)
+    assert agreeing.mean() > 0.99

@@ -10,15 +10,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from qwen_toys import SCRIPT, ScriptedEngine, equipment, player
+from qwen_toys import SCRIPT, ScriptedEngine, equipment, played_conversations, player
 from two_qwen_ranks import judged
 
 from metis_agents.hdpo import Ranks, Trainer, TrainerConfig
 from metis_agents.qwen3vl.checkpoints import Checkpoints
 from metis_agents.qwen3vl.collecting import EpisodeCollector
+from metis_agents.qwen3vl.demonstrations import Example
+from metis_agents.qwen3vl.imitation import ImitationConfig, imitate
 from metis_agents.qwen3vl.policy import Qwen3VLPolicy
 from metis_agents.qwen3vl.sharding import (
     ShardedPolicy,
@@ -46,7 +49,8 @@ def setup(tasks, lora, ranks=None):
     acting = player(kit, ScriptedEngine(kit.tokenizer, SCRIPT))
     if ranks is not None:
         shard(kit.scorer)
-        policy = ShardedPolicy(kit.scorer, ranks, micro_batch_episodes=4)
+        # The ranks cut their episodes into two and into three pieces.
+        policy = ShardedPolicy(kit.scorer, ranks, micro_batch_episodes=4 - 2 * ranks.rank)
     else:
         policy = Qwen3VLPolicy(kit.scorer, micro_batch_episodes=4)
     config = TrainerConfig(tasks=tasks, group_size=3, minibatches=1)
@@ -63,7 +67,22 @@ def setup(tasks, lora, ranks=None):
     return trainer, kit, playing, acting
 
 
-def weights(trainer, kit, playing):
+def imitated(ranks):
+    """The weights after three steps of imitation; every rank has other conversations, and not as many pieces."""
+    kit = equipment()
+    playing = whole_copy(kit.model, torch.float32)
+    conversations = played_conversations(kit, tasks=2, group_size=3)
+    units = [(Example(tokens, np.ones(tokens.model_tokens, dtype=np.float32)),) for tokens in conversations]
+    mine = units[ranks.rank :: ranks.size]
+    if ranks.size > 1:
+        shard(kit.scorer)
+    limit = None if ranks.rank else 200
+    config = ImitationConfig(steps=3, batch=6 // ranks.size, lr=1e-3, micro_batch_tokens=limit)
+    imitate(kit.scorer, mine, config, ranks=ranks)
+    return weights(kit, playing)
+
+
+def weights(kit, playing):
     take_up_weights(kit.model, playing)
     names = [name for name, parameter in kit.model.named_parameters() if parameter.requires_grad]
     whole = dict(playing.named_parameters())
@@ -74,19 +93,22 @@ def worker(rank, folder):
     """One of the two processes."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    after = imitated(ShardedRanks())
+    if rank == 0:
+        Path(folder, "imitation.json").write_text(json.dumps(after))
     for name, lora in (("full", None), ("lora", 4)):
         checkpoints = Checkpoints(Path(folder, name))
         trainer, kit, playing, acting = setup(2, lora, ShardedRanks())
         trainer.train(1)
         write_sharded(checkpoints, trainer, kit.scorer, Ranks())
         trainer.train(1)
-        whole = weights(trainer, kit, playing)
+        whole = weights(kit, playing)
         acting.close()
         trainer, kit, playing, acting = setup(2, lora, ShardedRanks())
         read_sharded(checkpoints, trainer, kit.scorer)
         done = trainer.batches_done
         trainer.train(1)
-        resumed = weights(trainer, kit, playing)
+        resumed = weights(kit, playing)
         acting.close()
         if rank == 0:
             Path(folder, f"{name}.json").write_text(json.dumps({"whole": whole, "resumed": resumed, "done": done}))
@@ -95,11 +117,14 @@ def worker(rank, folder):
 
 
 if __name__ == "__main__":
+    kit = equipment()
+    start = weights(kit, whole_copy(kit.model, torch.float32))
+    Path(sys.argv[1], "imitation.one.json").write_text(json.dumps({"start": start, "end": imitated(Ranks())}))
     for name, lora in (("full", None), ("lora", 4)):
         trainer, kit, playing, acting = setup(4, lora)
-        start = weights(trainer, kit, playing)
+        start = weights(kit, playing)
         trainer.train(2)
-        one = {"start": start, "end": weights(trainer, kit, playing)}
+        one = {"start": start, "end": weights(kit, playing)}
         Path(sys.argv[1], f"{name}.one.json").write_text(json.dumps(one))
         acting.close()
     mp.spawn(worker, args=(sys.argv[1],), nprocs=2)
