@@ -83,6 +83,11 @@ class ModelConfig:
             return torch.device(self.device)
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
+    @property
+    def compute_dtype(self) -> torch.dtype | None:
+        """What passes over sharded float32 weights calculate in; None for float32 itself."""
+        return None if self.dtype == "float32" else TORCH_DTYPES[self.dtype]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Equipment:

@@ -12,10 +12,8 @@ out/
 """
 
 import dataclasses
-import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -23,20 +21,12 @@ import torch
 
 from metis_agents.hdpo import BatchReport, Ranks, Trainer
 from metis_agents.qwen3vl.checkpoints import Checkpoints
-from metis_agents.qwen3vl.collecting import EpisodeCollector, episode_seed
-from metis_agents.qwen3vl.demonstrations import (
-    Example,
-    chat_conversations,
-    example,
-    grounding_examples,
-    recorded_conversations,
-    scripted_pairs,
-    scripted_texts,
-)
+from metis_agents.qwen3vl.cold_start import ColdStart
+from metis_agents.qwen3vl.collecting import EpisodeCollector
+from metis_agents.qwen3vl.demonstrations import scripted_texts
 from metis_agents.qwen3vl.engine import Engine
 from metis_agents.qwen3vl.evaluating import play_tasks
 from metis_agents.qwen3vl.features import FeatureStore
-from metis_agents.qwen3vl.imitation import ImitationConfig, imitate
 from metis_agents.qwen3vl.journal import Journal
 from metis_agents.qwen3vl.models import (
     TINY,
@@ -237,7 +227,8 @@ class Training:
             wide = dataclasses.replace(model_config, dtype="float32") if self._is_sharded else model_config
             model, tokenizer = load_pretrained(wide)
         if cold_start is not None:
-            model = self._imitate(model, tokenizer, stop, cold_start)
+            start = ColdStart(self.config, cold_start, lambda: self._make_env("train"), self.ranks, self._say)
+            model = start.imitate(model, tokenizer, stop)
         if self.ranks.rank == 0 and (cold_start is not None or model_config.name == TINY):
             model.save_pretrained(self.config.out / "start")
             tokenizer.save_pretrained(self.config.out / "start")
@@ -246,77 +237,8 @@ class Training:
     def _playing_copy(self) -> Any:
         """Spread the weights that learn over the ranks, and keep a whole copy that plays."""
         whole = whole_copy(self.equipment.model, TORCH_DTYPES[self.config.model.dtype])
-        shard(self.equipment.scorer, compute=self._compute)
+        shard(self.equipment.scorer, compute=self.config.model.compute_dtype)
         return whole
-
-    @property
-    def _compute(self) -> torch.dtype | None:
-        """What passes over sharded float32 weights calculate in; None for float32 itself."""
-        dtype = TORCH_DTYPES[self.config.model.dtype]
-        return None if dtype is torch.float32 else dtype
-
-    def _imitate(self, model: Any, tokenizer: Any, stop: tuple[str, ...], cold_start: ColdStartConfig) -> Any:
-        """The model after its cold start: every weight imitates, or LoRA that is merged then; RL's LoRA is a new one."""
-        seen = dataclasses.replace(self.config.model, lora=cold_start.lora, train_vision=cold_start.train_vision)
-        equipment = equip(model, tokenizer, seen, stop)
-        stages = [("cold start", self._demonstrations(equipment, cold_start), cold_start.imitation)]
-        if cold_start.grounding is not None:
-            groundings = self._groundings(equipment, cold_start.pictures)
-            stages.insert(0, ("grounding", groundings, cold_start.grounding))
-        is_sharded = self._is_sharded and cold_start.lora is None
-        whole = whole_copy(model, torch.float32) if is_sharded else None
-        if is_sharded:
-            shard(equipment.scorer, compute=self._compute)
-        ranks = self.ranks if is_sharded else Ranks()
-        for stage in stages:
-            self._imitate_units(*stage, equipment, ranks)
-        if whole is not None:
-            take_up_weights(equipment.model, whole)
-            return whole
-        return model if equipment.adapter is None else equipment.adapter.merge_and_unload()
-
-    def _imitate_units(
-        self,
-        stage: str,
-        units: list[tuple[Example, ...]],
-        config: ImitationConfig,
-        equipment: Equipment,
-        ranks: Ranks,
-    ) -> None:
-        self._say(f"{stage}: {len(units)} demonstrations, {config.steps} steps")
-
-        def heard(step: int, loss: float) -> None:
-            if (step + 1) % 100 == 0:
-                self._say(f"{stage}: step {step + 1}, loss {loss:.4f}")
-
-        imitate(equipment.scorer, units, config, ranks=ranks, rounding=self.config.rounding, heard=heard)
-
-    def _groundings(self, equipment: Equipment, pictures: int) -> list[tuple[Example, ...]]:
-        """This rank's share of the pictures to be looked at."""
-        env = self._make_env("train")
-        taskset = env.unwrapped.taskset  # type: ignore[attr-defined]
-        seed = episode_seed(self.config.seed, self.ranks.rank)
-        count = -(-pictures // self.ranks.size)
-        found: list[tuple[Example, ...]] = []
-        found += [(one,) for one in grounding_examples(taskset, equipment.renderer, count=count, seed=seed)]
-        env.close()
-        return found
-
-    def _demonstrations(self, equipment: Equipment, cold_start: ColdStartConfig) -> list[tuple[Example, ...]]:
-        """This rank's share of what is to be imitated."""
-        if cold_start.data:
-            conversations = itertools.chain.from_iterable(map(_conversations, cold_start.data))
-            mine = itertools.islice(conversations, self.ranks.rank, None, self.ranks.size)
-            return [(example(equipment.renderer, conversation),) for conversation in mine]
-        pairs: Iterable[tuple[Example, ...]] = scripted_pairs(
-            lambda: self._make_env("train"),
-            equipment.renderer,
-            cold_start.habits,
-            count=cold_start.demonstrations // self.ranks.size,
-            seed=self.config.seed * self.ranks.size + self.ranks.rank,
-            workers=min(4, self.config.workers),
-        )
-        return list(pairs)
 
     def _trainer(self) -> Trainer[Tokens]:
         config, equipment = self.config, self.equipment
@@ -389,10 +311,6 @@ class Training:
     def _make_env(self, split: str) -> gym.Env[Any, Any]:
         kwargs = {**self.config.env, "split": split, "noise_key": self.config.seed}
         return gym.make(self.config.env_id, disable_env_checker=True, **kwargs)
-
-
-def _conversations(path: str) -> Iterable[Any]:
-    return recorded_conversations(Path(path)) if Path(path).is_dir() else chat_conversations(Path(path))
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
