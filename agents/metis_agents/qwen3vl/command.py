@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from transformers.utils import logging as transformers_logging
 
 from metis_agents.hdpo import LossConfig, Ranks, TrainerConfig
 from metis_agents.qwen3vl.demonstrations import Habits
@@ -24,6 +25,7 @@ __all__ = ["read_config", "train_command"]
 
 def train_command(argv: Sequence[str]) -> int:
     """Train, evaluate and print the figures."""
+    transformers_logging.disable_progress_bar()
     parser = _parser()
     given = parser.parse_args(argv)
     config = read_config(given)
