@@ -25,7 +25,7 @@ __all__ = ["read_config", "train_command"]
 
 def train_command(argv: Sequence[str]) -> int:
     """Train, evaluate and print the figures."""
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     parser = _parser()
     given = parser.parse_args(argv)
     config = read_config(given)
