@@ -20,7 +20,7 @@ from pathlib import Path
 from scipy import stats
 
 QUICK = ("accuracy", "hdpo:w_tool=0.15")
-DESIGNS = ("accuracy", "coupled:alpha=0.05", "coupled:alpha=1,gated=false", "hdpo:w_tool=0.15")
+DESIGNS = ("accuracy", "hdpo:w_tool=0.15", "coupled:alpha=0.05", "coupled:alpha=1,gated=false")
 TOO_STRONG = ("hdpo:w_tool=0.5", "hdpo:w_tool=1")
 FROM_UNIFORM = ("accuracy", "coupled:alpha=0.1", "hdpo:w_tool=0.15")
 SHOWN = {
@@ -89,16 +89,21 @@ def main() -> None:
     seeds = range(given.cold_starts or (3 if given.table else 1))
     noises = given.noise if given.noise is not None else ((0.0, 0.3) if given.table else (0.0,))
     designs = given.designs or (DESIGNS if given.table else QUICK)
-    cells = [Cell("cold start", seed, design, noise) for design in designs for noise in noises for seed in seeds]
+    stages = [
+        [Cell("cold start", seed) for seed in seeds],
+        [Cell("cold start", seed, design, noise) for design in designs for noise in noises for seed in seeds],
+    ]
     if given.table and not given.designs:
-        cells += [Cell("uniform cold start", seed, design) for design in FROM_UNIFORM for seed in seeds]
-        cells += [Cell("cold start", seed, design) for design in TOO_STRONG for seed in seeds]
-    starts = dict.fromkeys(Cell(cell.start, cell.seed) for cell in cells)
+        stages += [
+            [Cell("cold start", seed, design) for design in TOO_STRONG for seed in seeds],
+            [Cell("uniform cold start", seed) for seed in seeds],
+            [Cell("uniform cold start", seed, design) for design in FROM_UNIFORM for seed in seeds],
+        ]
 
     given.out.mkdir(parents=True, exist_ok=True)
     found: dict[Cell, Figures] = {}
     with ThreadPoolExecutor(given.jobs) as pool:
-        for stage in (starts, cells):
+        for stage in stages:
             for cell, figures in zip(stage, pool.map(lambda one: run(one, given.out), stage), strict=True):
                 found[cell] = figures
                 (given.out / "table.md").write_text(table(found) + "\n")

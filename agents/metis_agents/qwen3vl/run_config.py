@@ -140,7 +140,7 @@ def defaults_for(model: str, taskset: str) -> dict[str, Any]:
         "tasks": 16,
         "group_size": 16,
         "minibatches": 1,
-        "lr": 5e-4,
+        "lr": 1e-4,
         "batches": 40,
         "prompt_tokens": 4_096,
         "response_tokens": 768,
