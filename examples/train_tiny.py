@@ -29,6 +29,7 @@ SHOWN = {
     "accuracy_none": "right, none needed %",
     "accuracy_required": "right, needed %",
     "accuracy": "right %",
+    "without_tools_none": "right without tools, none needed %",
 }
 Figures = dict[str, float]
 HABITS: dict[str, tuple[str, ...]] = {
@@ -120,7 +121,7 @@ def run(cell: Cell, out: Path) -> Figures:
         with (out / f"{cell.folder}.log").open("a") as log:
             subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
     figures = {name: 100 * estimate["mean"] for name, estimate in json.loads(report.read_text()).items()}
-    shown = ", ".join(f"{title} {figures[name]:.1f}" for name, title in SHOWN.items())
+    shown = ", ".join(f"{title} {figures[name]:.1f}" for name, title in SHOWN.items() if name in figures)
     print(f"{cell.row}, seed {cell.seed}: {shown}", flush=True)
     return figures
 
@@ -130,14 +131,15 @@ def table(found: Mapping[Cell, Figures]) -> str:
     lines = ["| run | " + " | ".join(SHOWN.values()) + " |", "|---" * (len(SHOWN) + 1) + "|"]
     for row in dict.fromkeys(cell.row for cell in found):
         runs = [figures for cell, figures in found.items() if cell.row == row]
-        lines.append(
-            f"| {row} | " + " | ".join(over_seeds([figures[name] for figures in runs]) for name in SHOWN) + " |"
-        )
+        values = [[figures[name] for figures in runs if name in figures] for name in SHOWN]
+        lines.append(f"| {row} | " + " | ".join(map(over_seeds, values)) + " |")
     return "\n".join(lines)
 
 
 def over_seeds(values: Sequence[float]) -> str:
-    """The mean, the interval that Student's t gives it, and the values themselves."""
+    """The mean, the interval that Student's t gives it, and the values themselves; a dash for none."""
+    if not values:
+        return "–"
     mean = statistics.fmean(values)
     if len(values) == 1:
         return f"{mean:.1f}"

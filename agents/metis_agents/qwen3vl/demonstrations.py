@@ -153,7 +153,7 @@ def grounding_examples(taskset: Taskset, renderer: Renderer, *, count: int, seed
         seen = "" if task.necessity is Necessity.REQUIRED else task.gold.value
         question = Message(role=Role.USER, text="<image>", images=(task.images[0].view,))
         yield example(
-            renderer, [question, Message(role=Role.ASSISTANT, text=f"{task.region or ()}<answer>{seen}</answer>")]
+            renderer, [question, Message(role=Role.ASSISTANT, text=f"<answer>{seen}</answer>{task.region or ()}")]
         )
 
 

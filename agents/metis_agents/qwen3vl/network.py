@@ -6,7 +6,8 @@ uses `generate`, positions that the model guesses, or state that it keeps betwee
 Axes: B rows, T tokens of the longest, H channels, V tokens of the vocabulary, 3 = temporal, height, width.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -125,6 +126,17 @@ class Network:
         )
         hidden_BTH: Tensor = done.last_hidden_state
         return hidden_BTH
+
+    @contextlib.contextmanager
+    def forbidding(self, tokens: Sequence[int]) -> Iterator[None]:
+        """Forbid further tokens for a while."""
+        kept = self._is_forbidden_V
+        self._is_forbidden_V = kept.clone()
+        self._is_forbidden_V[list(tokens)] = True
+        try:
+            yield
+        finally:
+            self._is_forbidden_V = kept
 
     def logits(self, hidden_NH: Tensor) -> Tensor:
         """Logits in float32, −∞ for what must not be written, divided by the temperature; shape (N, V)."""

@@ -61,6 +61,7 @@ from metis_gym.registration import register_all
 __all__ = ["Training"]
 
 _TEXTS = 300
+_OPENS_CALLS = "<tool_call>"
 _EVALUATION_SEED = 1_000_003
 """Test tasks are the same in every run, so that runs can be compared."""
 
@@ -123,6 +124,8 @@ class Training:
             figures = self.evaluate(f"{self.trainer.batches_done:06d}")
             if self.config.batches:
                 self._save()
+            else:
+                figures |= self.evaluate_without_tools()
             self._write_results(figures)
             return figures
         finally:
@@ -150,6 +153,23 @@ class Training:
         self._say(f"evaluation after {self.trainer.batches_done} batches: {_shown(figures)}")
         if any(not outcome.scored for outcome in outcomes):
             self._say(f"unscored so far: {_reasons(self._player('test').counts)}")
+        return figures
+
+    def evaluate_without_tools(self) -> dict[str, Estimate]:
+        """Play the same tasks, while the token that opens a call cannot be written: what is right without a tool?
+
+        RL can unlearn calls only where answers without them are right. Nothing where the dialect opens calls with no
+        token of its own, or where another engine writes.
+        """
+        opening = self.equipment.tokenizer.get_vocab().get(_OPENS_CALLS)
+        if opening is None or not isinstance(self.engine, TransformersEngine):
+            return {}
+        with self.engine.network.forbidding([opening]):
+            episodes = self.config.evaluation_episodes
+            outcomes = play_tasks(self._player("test"), episodes=episodes, seed=_EVALUATION_SEED, ranks=self.ranks)
+        found = summarise(outcomes)
+        figures = {f"without_tools_{name}": found[f"accuracy_{name}"] for name in ("none", "required")}
+        self._say(", ".join(f"{name} {figure}" for name, figure in figures.items()))
         return figures
 
     def close(self) -> None:
