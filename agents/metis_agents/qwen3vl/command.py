@@ -233,7 +233,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--cold-start-batch", type=int, default=16)
     add("--grounding", type=int, metavar="STEPS", help="steps in which a model with random weights learns to see")
     add("--cold-start-lr", type=float)
-    add("--pictures", type=int, default=4_000, help="pictures that it looks at for that")
+    add("--pictures", type=int, default=8_000, help="pictures that it looks at for that")
     add("--demonstrations", type=int, default=2_500, help="tasks that are demonstrated")
     add("--tool-rate-none", type=float, default=0.955, help="calls of the clone where no tool is needed")
     add("--tool-rate-required", type=float, default=0.995, help="calls of the clone where one is")

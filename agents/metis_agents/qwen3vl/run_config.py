@@ -36,7 +36,7 @@ class ColdStartConfig:
 
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     grounding: ImitationConfig | None = None
-    pictures: int = whole(4_000, low=1)
+    pictures: int = whole(8_000, low=1)
     demonstrations: int = whole(2_500, low=0)
     habits: Habits = field(default_factory=Habits)
     lora: int | None = whole(None, low=1, optional=True)

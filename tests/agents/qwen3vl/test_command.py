@@ -47,6 +47,12 @@ def test_a_run_leaves_what_it_promises(finished):
     assert any((finished / "tensorboard").iterdir())
 
 
+def test_a_cold_start_alone_is_also_measured_without_tools(tmp_path):
+    assert main(["train", "--out", str(tmp_path), *SMALL, "--batches", "0"]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["without_tools_none"]["n"] + report["without_tools_required"]["n"] == 3
+
+
 def test_its_samples_replay(finished):
     (sample,) = (finished / "samples" / "000003").iterdir()
     assert list(replay(Run(sample))) == []

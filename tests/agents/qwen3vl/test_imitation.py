@@ -90,7 +90,7 @@ def test_grounding_says_where_and_never_what_the_view_hides(kit):
         task = env.unwrapped.taskset.load(env.unwrapped.taskset.draw(rng))
         said = kit.tokenizer.decode(one.tokens.ids_T[one.tokens.is_model_token_T])
         hidden = task.necessity is Necessity.REQUIRED
-        assert said == f"{task.region}<answer>{'' if hidden else task.gold.value}</answer><|im_end|>"
+        assert said == f"<answer>{'' if hidden else task.gold.value}</answer>{task.region}<|im_end|>"
 
 
 def test_habits_depend_on_what_a_task_needs():

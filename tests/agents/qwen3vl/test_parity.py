@@ -197,6 +197,15 @@ def test_forbidden_tokens_are_never_drawn(kit):
     torch.testing.assert_close(logprobs_B, torch.log_softmax(logits_BV, -1)[torch.arange(64), ids_B])
 
 
+def test_tokens_can_be_forbidden_for_a_while(kit, conversations):
+    hidden_NH = torch.randn(3, kit.model.config.text_config.hidden_size)
+    before = kit.network.logits(hidden_NH)
+    allowed = int(before[0].argmax())
+    with kit.network.forbidding([allowed]):
+        assert kit.network.logits(hidden_NH)[:, allowed].isneginf().all()
+    assert kit.network.logits(hidden_NH).equal(before)
+
+
 def test_tokens_are_drawn_as_often_as_they_are_likely():
     probabilities = torch.tensor([0.1, 0.0, 0.6, 0.3])
     uniforms_B = (torch.arange(1000) + 0.5) / 1000
