@@ -49,7 +49,7 @@ def dhash(picture: PictureArray) -> Hashes:
     return packed.view("<u8").astype(np.uint64)
 
 
-def differing_bits(hashes: Hashes, query: Hashes) -> NDArray[np.uint8]:
+def differing_bits(hashes: Hashes, query: Hashes) -> NDArray[np.uint16]:
     """How many bits of each hash differ from the query's.
 
     Args:
@@ -57,9 +57,9 @@ def differing_bits(hashes: Hashes, query: Hashes) -> NDArray[np.uint8]:
         query: Shape (4,).
 
     Returns:
-        Shape (N,), uint8.
+        Shape (N,), uint16.
     """
-    differing = np.zeros(hashes.shape[1], dtype=np.uint8)  # 242 at most
+    differing = np.zeros(hashes.shape[1], dtype=np.uint16)
     for word, wanted in zip(hashes, query, strict=True):
         differing += _count_ones(word ^ wanted)
     return differing

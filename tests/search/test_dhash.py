@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageEnhance
@@ -110,6 +110,7 @@ def test_bits_say_where_it_becomes_brighter():
     assert turned[121:].all() and not turned[:121].any()
 
 
+@example(np.zeros((WORDS, 1), np.uint64), np.full(WORDS, 2**64 - 1, np.uint64))  # all 256 bits
 @given(arrays(np.uint64, st.tuples(st.just(WORDS), st.integers(1, 20))), arrays(np.uint64, (WORDS,)))
 def test_distances_count_bits(hashes, wanted):
     expected = [sum((int(a) ^ int(b)).bit_count() for a, b in zip(column, wanted, strict=True)) for column in hashes.T]
