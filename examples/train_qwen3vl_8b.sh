@@ -12,10 +12,10 @@ shift
 model=${MODEL:-Qwen/Qwen3-VL-8B-Instruct}
 set -- --model "$model" --taskset mixture --design hdpo:w_tool=0.15 --gradient-checkpointing --out "$out" "$@"
 
-if [ "${GPUS:-1}" -gt 1 ]; then
-    exec torchrun --nnodes "${NODES:-1}" --nproc-per-node "$GPUS" \
+if [ "$((${GPUS:-1} * ${NODES:-1}))" -gt 1 ]; then
+    exec torchrun --nnodes "${NODES:-1}" --nproc-per-node "${GPUS:-1}" \
         ${RENDEZVOUS:+--rdzv-backend c10d --rdzv-endpoint "$RENDEZVOUS"} -m metis_gym train \
-        --parallel fsdp --tasks "$((128 / (GPUS * ${NODES:-1})))" "$@"
+        --parallel fsdp --tasks "$((128 / (${GPUS:-1} * ${NODES:-1})))" "$@"
 fi
 # One GPU: keys and values of 32 conversations are kept at a time, 144 KiB a token.
 if [ -n "${FULL:-}" ]; then

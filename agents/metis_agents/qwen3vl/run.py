@@ -56,6 +56,7 @@ from metis_agents.qwen3vl.transformers_engine import TransformersEngine
 from metis_agents.qwen3vl.vllm_engine import make_vllm_engine
 from metis_gym.errors import CheckpointError, ConfigError
 from metis_gym.metrics import Estimate, summarise
+from metis_gym.records import ToolCall
 from metis_gym.registration import register_all
 
 __all__ = ["Training"]
@@ -158,11 +159,11 @@ class Training:
     def evaluate_without_tools(self) -> dict[str, Estimate]:
         """Play the same tasks, while the token that opens a call cannot be written: what is right without a tool?
 
-        RL can unlearn calls only where answers without them are right. Nothing where the dialect opens calls with no
-        token of its own, or where another engine writes.
+        RL can unlearn calls only where answers without them are right. Nothing where the dialect writes calls in
+        another way, or where another engine writes.
         """
         opening = self.equipment.tokenizer.get_vocab().get(_OPENS_CALLS)
-        if opening is None or not isinstance(self.engine, TransformersEngine):
+        if opening is None or not self._calls_open_with_it or not isinstance(self.engine, TransformersEngine):
             return {}
         with self.engine.network.forbidding([opening]):
             episodes = self.config.evaluation_episodes
@@ -236,6 +237,7 @@ class Training:
         probe = self._make_env("train")
         inner: Any = probe.unwrapped
         stop = inner.dialect.stop
+        self._calls_open_with_it = _OPENS_CALLS in inner.dialect.write_calls([ToolCall(name="any", arguments={})])
         probe.close()
         cold_start = self.config.cold_start if model_config == self.config.model else None
         if model_config.name == TINY:

@@ -53,6 +53,11 @@ def test_a_cold_start_alone_is_also_measured_without_tools(tmp_path):
     assert report["without_tools_none"]["n"] + report["without_tools_required"]["n"] == 3
 
 
+def test_calls_that_cannot_be_forbidden_give_no_such_figure(tmp_path):
+    assert main(["train", "--out", str(tmp_path), *SMALL, "--batches", "0", "--dialect", "plain"]) == 0
+    assert "without_tools_none" not in json.loads((tmp_path / "report.json").read_text())
+
+
 def test_its_samples_replay(finished):
     (sample,) = (finished / "samples" / "000003").iterdir()
     assert list(replay(Run(sample))) == []
