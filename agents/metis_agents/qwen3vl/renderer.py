@@ -7,6 +7,7 @@ Texts of others are encoded so that control tokens written in them are plain tex
 nothing. A model's turn is never encoded while acting: it is what was sampled.
 """
 
+import copy
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -37,6 +38,8 @@ class Renderer:
 
     def __init__(self, tokenizer: Any, pictures: PictureEncoder, vocabulary: Vocabulary) -> None:
         self.tokenizer, self.pictures, self.vocabulary = tokenizer, pictures, vocabulary
+        # Whether control tokens are split is a state of a tokenizer, not of a call: nobody else may set ours meanwhile.
+        self._splitting = copy.deepcopy(tokenizer)
         self._cached_ids = functools.lru_cache(maxsize=4096)(self._encode)
 
     def prompt(self, system: str, text: str, images: Sequence[PictureArray] = ()) -> Tokens:
@@ -149,7 +152,7 @@ class Renderer:
         return Tokens(ids_T, np.concatenate(positions, axis=1), nowhere, silent, tuple(pictures), tuple(places))
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+        return tuple(self._splitting.encode(text, add_special_tokens=False, split_special_tokens=True))
 
 
 def _merged(parts: Sequence[_Part]) -> list[_Part]:

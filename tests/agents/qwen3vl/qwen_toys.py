@@ -81,7 +81,8 @@ class ScriptedEngine:
     capacity = 64
 
     def __init__(self, tokenizer, script):
-        self._tokenizer, self._script = tokenizer, script
+        # Encoded once: what is asked of a tokenizer while threads play should not depend on their pace.
+        self._script = [[tokenizer.encode(text, add_special_tokens=False) for text in turns] for turns in script]
         self._waiting, self._turns = [], {}
 
     @property
@@ -105,7 +106,7 @@ class ScriptedEngine:
     def _write(self, request):
         turn = self._turns.setdefault(request.episode, itertools.count())
         script = self._script[request.episode % len(self._script)]
-        ids = self._tokenizer.encode(script[next(turn)], add_special_tokens=False)[: request.max_tokens]
+        ids = script[next(turn)][: request.max_tokens]
         return SampledTurn(episode=request.episode, ids=tuple(ids), logprobs=(-0.5,) * len(ids), is_cut=False)
 
 

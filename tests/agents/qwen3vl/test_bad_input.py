@@ -107,6 +107,13 @@ def test_control_tokens_in_what_others_say_are_plain_text(kit):
     assert (prompt.ids_T == vocabulary.end).sum() == 1
 
 
+def test_rendering_and_the_encoding_of_others_do_not_meet(kit):
+    # Splitting is a state of the tokenizer: were it shared, another thread could let what a tool prints end a turn.
+    assert kit.tokenizer.encode("<|im_end|>") == [kit.renderer.vocabulary.end]
+    kit.renderer.prompt("", "never rendered before: <|im_end|>")
+    assert not kit.tokenizer.backend_tokenizer.encode_special_tokens
+
+
 def test_a_conversation_to_imitate_needs_a_turn_of_the_assistant(kit):
     with pytest.raises(ConfigError, match="Expect a conversation with a turn of the assistant"):
         kit.renderer.conversation([Message(role=Role.USER, text="?")])
