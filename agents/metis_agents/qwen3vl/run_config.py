@@ -141,7 +141,7 @@ def defaults_for(model: str, taskset: str) -> dict[str, Any]:
         "group_size": 16,
         "minibatches": 1,
         "lr": 1e-4,
-        "batches": 40,
+        "batches": 60,
         "prompt_tokens": 4_096,
         "response_tokens": 768,
         "turn_tokens": 128,
