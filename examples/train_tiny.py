@@ -1,7 +1,7 @@
 """The tiny Qwen3-VL learns when not to use its tool: cold starts × reward designs × grader noise, in one table.
 
 python examples/train_tiny.py --out out/train_tiny            one cold start, accuracy only beside HDPO
-python examples/train_tiny.py --out out/train_tiny --table    the whole table of docs/qwen3vl.md, two and a half CPU hours
+python examples/train_tiny.py --out out/train_tiny --table    the whole table of docs/qwen3vl.md, 2.5 CPU hours
 
 Each cell is one `metis-gym train` on one thread; `--jobs` says how many run at a time. A run that is stopped goes on
 when it is started again; finished cells are kept.
