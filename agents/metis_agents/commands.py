@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from metis_agents.evaluate import compare_table, evaluate, needs_table
-from metis_agents.scripted import SCRIPTED, scripted_agent
+from metis_gym.agents import AGENTS
 
 __all__ = ["eval_command"]
 
@@ -16,7 +16,11 @@ def eval_command(argv: Sequence[str]) -> int:
         prog="metis-gym eval", description="Let agents play episodes of the test split and print what they did."
     )
     parser.add_argument(
-        "--agent", nargs="+", default=["oracle"], help=f"one or more of: {', '.join(SCRIPTED)} (default: oracle)"
+        "--agent",
+        nargs="+",
+        default=["oracle"],
+        metavar="SPEC",
+        help="one or more: oracle, always-tool, random:call_probability=0.2, my_pkg:Agent; see metis-gym list agents",
     )
     parser.add_argument("--env", default="MetisVQA-v0", help="environment id (default: %(default)s)")
     parser.add_argument("--taskset", help='"signs", "charts:answers=choice", "signs+sums" (default: the id\'s own)')
@@ -29,7 +33,7 @@ def eval_command(argv: Sequence[str]) -> int:
     kwargs = {"split": given.split} | ({"taskset": given.taskset} if given.taskset else {})
     reports = [
         evaluate(
-            scripted_agent(name),
+            AGENTS.make(name),
             given.env,
             given.episodes,
             given.seed,

@@ -17,6 +17,7 @@ from metis_gym.metrics import Estimate, by_family, summarise
 from metis_gym.numeric import NumericToolUseEnv
 from metis_gym.records import Necessity, Outcome
 from metis_gym.registration import register_all
+from metis_gym.registries import adopt, in_process_names
 
 __all__ = ["Report", "compare_table", "evaluate", "markdown_table", "needs_table"]
 
@@ -132,7 +133,8 @@ def _play_all(
         for chunk in chunks:
             yield _play_chunk(agent, env_id, kwargs, seed, chunk)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=adopt, initargs=(in_process_names(),)) as pool:
         running = [pool.submit(_play_chunk, agent, env_id, kwargs, seed, chunk) for chunk in chunks]
         for done in as_completed(running):
             yield done.result()
