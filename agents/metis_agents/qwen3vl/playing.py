@@ -20,8 +20,9 @@ from metis_agents.qwen3vl.episodes import Budget, Job, LiveEpisode
 from metis_agents.qwen3vl.renderer import Renderer
 from metis_agents.qwen3vl.tokens import Tokens
 from metis_agents.qwen3vl.tool_sharing import ResultCache, SharingToolbox
-from metis_gym.env import ToolUseEnv
+from metis_gym.backstage import Backstage, backstage
 from metis_gym.errors import ConfigError
+from metis_gym.spaces import Unicode
 
 __all__ = ["Player"]
 
@@ -61,11 +62,10 @@ class Player:
         self.counts: Counter[str] = Counter()
         self._make_env = make_env
         self._idle: list[gym.Env[Any, Any]] = [make_env()]
-        inner = self._idle[0].unwrapped
-        if not isinstance(inner, ToolUseEnv):
-            raise ConfigError(f"Expect a text environment of this package, such as MetisVQA-v0, actually: {inner}")
-        self.taskset = inner.taskset
-        self._equip(inner)
+        if not isinstance(self._idle[0].action_space, Unicode):
+            raise ConfigError(f"Expect an environment whose actions are text, such as MetisVQA-v0: {self._idle[0]}")
+        self.taskset = backstage(self._idle[0]).taskset
+        self._equip(backstage(self._idle[0]))
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="environment")
         self._playing: dict[int, LiveEpisode] = {}
         self._acting: dict[Future[None], LiveEpisode] = {}
@@ -144,7 +144,7 @@ class Player:
         if live.env is not live.base:
             live.env.close()
         self._idle.append(live.base)
-        failure = getattr(live.base.unwrapped, "failure", None)
+        failure = backstage(live.base).failure
         if live.overran:
             self.counts[live.overran] += 1
         elif failure is not None:
@@ -161,13 +161,13 @@ class Player:
     def _new_env(self) -> gym.Env[Any, Any]:
         """Another environment, on the same taskset, so that tasks are drawn and kept once."""
         env = self._make_env()
-        self._equip(env.unwrapped)
+        self._equip(backstage(env))
         return env
 
-    def _equip(self, inner: Any) -> None:
-        inner.taskset = self.taskset
+    def _equip(self, inside: Backstage) -> None:
+        inside.use_taskset(self.taskset)
         if self._results is not None:
-            inner.use_toolbox(SharingToolbox(inner.toolbox, self._results))
+            inside.use_toolbox(SharingToolbox(inside.toolbox, self._results))
 
 
 def _groups(jobs: Sequence[Job], most: int) -> list[list[tuple[int, Job]]]:
