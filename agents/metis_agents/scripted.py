@@ -13,9 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from metis_gym.errors import UnknownNameError
 from metis_gym.records import Necessity, Task, ToolCall
-from metis_gym.registries import nearest
 
 __all__ = [
     "SCRIPTED",
@@ -24,7 +22,6 @@ __all__ = [
     "OracleAgent",
     "RandomAgent",
     "ScriptedAgent",
-    "scripted_agent",
 ]
 
 Action = Mapping[str, Any]
@@ -122,17 +119,6 @@ class RandomAgent(ScriptedAgent):
 
 SCRIPTED = {agent.name: agent for agent in (OracleAgent, AlwaysToolAgent, NeverToolAgent, RandomAgent)}
 """The scripted agents by name."""
-
-
-def scripted_agent(name: str) -> ScriptedAgent:
-    """Make a scripted agent.
-
-    Raises:
-        UnknownNameError: There is none of that name.
-    """
-    if name not in SCRIPTED:
-        raise UnknownNameError(f"unknown agent {name!r}. {nearest(name, tuple(SCRIPTED))}")
-    return SCRIPTED[name]()
 
 
 def _guess(task: Task, rng: np.random.Generator) -> str:

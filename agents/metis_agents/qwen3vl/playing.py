@@ -8,7 +8,7 @@ episode unscored, and is counted; an episode whose own writing exceeds the respo
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -78,19 +78,25 @@ class Player:
         Raises:
             SandboxUnavailableError: Code is to run, and this machine cannot isolate it.
         """
+        done = dict(self.rollouts(jobs))
+        return [done[index] for index in range(len(jobs))]
+
+    def rollouts(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Rollout[Tokens]]]:
+        """Play episodes; the place of a job and its rollout, as soon as the episode is over."""
         waiting = deque(_groups(jobs, self.engine.capacity))
         loaded = {name: self._threads.submit(self.taskset.load, name) for name in {job.task_id for job in jobs}}
-        done: dict[int, Rollout[Tokens]] = {}
+        left = len(jobs)
         try:
-            while len(done) < len(jobs):
+            while left:
                 over = []
                 while waiting and len(self._playing) + len(waiting[0]) <= self.engine.capacity:
                     loaded[waiting[0][0][1].task_id].result()
                     over += self._begin(waiting.popleft())
-                done |= {live.index: self._finish(live) for live in over or self._advance()}
+                for live in over or self._advance():
+                    left -= 1
+                    yield live.index, self._finish(live)
         finally:
             self._give_up()
-        return [done[index] for index in range(len(jobs))]
 
     def close(self) -> None:
         """End the threads and the environments."""

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from metis_agents.sb3.seats import LocalSeats, Observations
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
 
-__all__ = ["PolicyAgent"]
+__all__ = ["PolicyAgent", "load_agent"]
 
 _BATCH = 128
 
@@ -32,6 +33,8 @@ class PolicyAgent:
     Raises:
         ConfigError: `answers_only` with a policy that has no distribution over actions.
     """
+
+    env_id = "MetisVQA-Discrete-v0"
 
     def __init__(self, policy: BasePolicy, *, name: str = "policy", answers_only: bool = False) -> None:
         self.policy, self.name, self.answers_only = policy, name, answers_only
@@ -84,3 +87,20 @@ class PolicyAgent:
         different, where = np.unique(rows, return_inverse=True)
         logprobs_BA = action_logprobs(self.policy, seen.of(different)).cpu().numpy()[where]
         return draw(logprobs_BA[:, :choices] if self.answers_only else logprobs_BA, uniforms_B)
+
+
+def load_agent(path: str, *, answers_only: bool = False) -> PolicyAgent:
+    """The policy of a model that `metis_agents.sb3.HDPO` saved.
+
+    Args:
+        path: The zip file.
+        answers_only: Switch the tools off: actions are drawn among the answers.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
+    from metis_agents.sb3.algorithm import HDPO
+
+    if not Path(path).is_file():
+        raise ConfigError(f"there is no file {path!r}")
+    return PolicyAgent(HDPO.load(path, device="cpu").policy, name=Path(path).stem, answers_only=answers_only)
