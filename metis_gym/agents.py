@@ -15,9 +15,11 @@ AGENTS: Registry[Any] = Registry(
         "always-tool": "metis_agents.scripted:AlwaysToolAgent",
         "never-tool": "metis_agents.scripted:NeverToolAgent",
         "oracle": "metis_agents.scripted:OracleAgent",
+        "qwen3vl": "metis_agents.qwen3vl.agent:Qwen3VLAgent",
         "random": "metis_agents.scripted:RandomAgent",
+        "sb3": "metis_agents.sb3.agent:load_agent",
     },
     group="agents",
-    problems=lambda made: lacking(made, ("reset", "act"), ("name",)),
+    problems=lambda made: lacking(made, ("play",) if hasattr(made, "play") else ("reset", "act"), ("name",)),
 )
 """Agents by name; add one with `@AGENTS.register("name")`."""

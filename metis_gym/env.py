@@ -32,7 +32,7 @@ from metis_gym.records import (
 from metis_gym.registries import nearest, parse_spec
 from metis_gym.rendering import conversation_picture, conversation_text
 from metis_gym.spaces import Picture, Pictures, Unicode
-from metis_gym.tasksets import TasksetSpec, draw_task, make_taskset
+from metis_gym.tasksets import Taskset, TasksetSpec, draw_task, make_taskset
 from metis_gym.tools import TOOLS, ToolSettings
 from metis_gym.tools.base import wanted_settings
 from metis_gym.tools.toolbox import Toolbox
@@ -277,6 +277,18 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     def close(self) -> None:
         """End the tools' sessions. May be called twice."""
         self.toolbox.close()
+
+    def use_taskset(self, taskset: Taskset) -> None:
+        """Draw tasks from another taskset from the next episode on."""
+        self.taskset = taskset
+
+    def use_noise_key(self, key: int) -> None:
+        """Give grader noise another key."""
+        self.noise = dataclasses.replace(self.noise, key=key)
+
+    def encode_action(self, action: Mapping[str, Any]) -> Any:
+        """A scripted agent's call or answer as an action: here such actions are taken as they are."""
+        return action
 
     def use_toolbox(self, toolbox: Toolbox) -> None:
         """Let other tools answer from the next episode on: recorded results, a fake."""

@@ -8,7 +8,7 @@ Axes: n seats of those that a call names, in the order in which it names them.
 import contextlib
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeAlias
 
@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
+from metis_gym.backstage import backstage
 from metis_gym.errors import InfrastructureError, MetisError
 from metis_gym.registration import register_all
 from metis_gym.registries import adopt, in_process_names
@@ -122,8 +123,7 @@ class LocalSeats:
     @staticmethod
     def rekey(env: gym.Env[Any, Any], key: int) -> None:
         """Give grader noise another key."""
-        inner: Any = env.unwrapped
-        inner.noise = replace(inner.noise, key=key)
+        backstage(env).use_noise_key(key)
 
 
 class WorkerSeats:
