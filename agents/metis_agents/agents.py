@@ -20,7 +20,7 @@ def make_agent(spec: str) -> Agent | BatchAgent:
         ConfigError: The agent cannot be made.
     """
     agent: Agent | BatchAgent
-    if spec.endswith(".zip"):
+    if spec.endswith(".zip") and "=" not in spec:
         agent = AGENTS.create("sb3", path=spec)
     elif Path(spec).is_dir():
         agent = AGENTS.create("qwen3vl", model=spec)
