@@ -19,7 +19,12 @@ from metis_gym.records import Episode, Outcome
 from metis_gym.tasksets import Taskset
 from metis_gym.tools.toolbox import Toolbox
 
-__all__ = ["Backstage", "Pin", "backstage", "stream_task_id"]
+__all__ = ["Backstage", "Pin", "backstage", "stream_task_id", "visible_info"]
+
+_VISIBLE = frozenset(
+    ("task_id", "family", "tool_calls", "tool_cost", "tool_errors", "turns", "tokens", "truncated", "scored")
+)
+_VISIBLE_PREFIX = "tool_calls_by/"
 
 
 class Backstage(Protocol):
@@ -110,6 +115,15 @@ def stream_task_id(taskset: Taskset, stream: int, number: int) -> str:
         number: From 0 on.
     """
     return taskset.draw(np.random.default_rng(np.random.SeedSequence([stream, number])))
+
+
+def visible_info(info: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an environment's `info` an agent is handed; whatever is not named here stays hidden.
+
+    >>> visible_info({"tool_calls": 1.0, "correct": True, "necessity": "none", "tool_calls_by/python": 1.0})
+    {'tool_calls': 1.0, 'tool_calls_by/python': 1.0}
+    """
+    return {key: value for key, value in info.items() if key in _VISIBLE or key.startswith(_VISIBLE_PREFIX)}
 
 
 _ABSENT = object()

@@ -112,6 +112,10 @@ class Taskset(ABC):
         """Is this id one of this taskset's, as far as its beginning tells?"""
         return task_id.partition("/")[0].partition(":")[0] in self.families
 
+    def doubt(self, task_id: str) -> str:  # noqa: ARG002 — most tasksets can prove nothing
+        """What speaks against the necessity that a task states, where that can be proven; empty if nothing does."""
+        return ""
+
     def load(self, task_id: str) -> Task:
         """`build`, cached."""
         return _cache.get(self, task_id)
@@ -159,6 +163,10 @@ class WeightedTaskset(Taskset):
             if part.knows(task_id):
                 return part.build(task_id)
         raise TaskIdError(f"task id {task_id!r} is of none of the families of this taskset: {', '.join(self.families)}")
+
+    def doubt(self, task_id: str) -> str:
+        """What the part that knows the family has to say against the necessity that a task states."""
+        return next((part.doubt(task_id) for part in self.parts if part.knows(task_id)), "")
 
 
 def _united(sets: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

@@ -4,24 +4,19 @@ There are two kinds. An `Agent` plays one episode at a time, and is all that mos
 plays many at once, because its policy is faster so. `metis_agents.play.play` takes either.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
 
-from metis_gym.backstage import Pin
+from metis_gym.backstage import Pin, visible_info
 from metis_gym.records import Outcome
 
 __all__ = ["Agent", "BatchAgent", "MakeEnv", "RolloutRequest", "visible_info"]
 
 MakeEnv: TypeAlias = Callable[[], gym.Env[Any, Any]]
-
-_VISIBLE = frozenset(
-    ("task_id", "family", "tool_calls", "tool_cost", "tool_errors", "turns", "tokens", "truncated", "scored")
-)
-_VISIBLE_PREFIX = "tool_calls_by/"
 
 
 class Agent(Protocol):
@@ -100,12 +95,3 @@ class BatchAgent(Protocol):
             The place of a request and its outcome, as soon as the episode is over, in any order.
         """
         ...
-
-
-def visible_info(info: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an environment's `info` an agent is handed; whatever is not named here stays hidden.
-
-    >>> visible_info({"tool_calls": 1.0, "correct": True, "necessity": "none", "tool_calls_by/python": 1.0})
-    {'tool_calls': 1.0, 'tool_calls_by/python': 1.0}
-    """
-    return {key: value for key, value in info.items() if key in _VISIBLE or key.startswith(_VISIBLE_PREFIX)}

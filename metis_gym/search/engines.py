@@ -15,7 +15,7 @@ from metis_gym.search.cache import CachedImageEngine, CachedTextEngine, DiskCach
 from metis_gym.search.contract import ImageEngine, TextEngine
 from metis_gym.search.places import cache_folder
 
-__all__ = ["IMAGE_ENGINES", "TEXT_ENGINES", "make_image_engine", "make_text_engine"]
+__all__ = ["IMAGE_ENGINES", "TEXT_ENGINES", "engine_problems", "make_image_engine", "make_text_engine"]
 
 TEXT_ENGINES: Registry[TextEngine] = Registry(
     "text engine",
@@ -28,7 +28,7 @@ TEXT_ENGINES: Registry[TextEngine] = Registry(
         "serper": "metis_gym.search.serper:SerperEngine",
     },
     group="search_engines",
-    problems=lambda made: _problems(made, "scores", "a text engine; an image engine goes into image_engine="),
+    problems=lambda made: engine_problems(made, "scores", "a text engine; an image engine goes into image_engine="),
 )
 """Text engines by name; add one with `@TEXT_ENGINES.register("name")`."""
 
@@ -40,12 +40,12 @@ IMAGE_ENGINES: Registry[ImageEngine] = Registry(
         "serpapi_lens": "metis_gym.search.serpapi_lens:SerpApiLensEngine",
     },
     group="search_engines",
-    problems=lambda made: _problems(made, "distances", "an image engine; a text engine goes into text_engine="),
+    problems=lambda made: engine_problems(made, "distances", "an image engine; a text engine goes into text_engine="),
 )
 """Image engines by name; add one with `@IMAGE_ENGINES.register("name")`."""
 
 
-def _problems(made: Any, measure: str, what: str) -> list[str]:
+def engine_problems(made: Any, measure: str, what: str) -> list[str]:
     """What a finished engine lacks. Text and image engines share a group; what they measure tells them apart."""
     problems = lacking(made, ("fingerprint", "search"), ("name", "parameters", "is_live"))
     if not hasattr(made, measure):

@@ -1,7 +1,7 @@
 """Write the pinned images anew: `python tests/envs/pin_pictures.py`.
 
-Run it after raising the `generation` of the families that draw differently, or after changing the pinned versions of the
-packages that draw. It refuses a family that draws differently and has its old generation still.
+Run it after raising the `generation` of the families that draw differently, or after changing the pinned versions of
+the packages that draw. It refuses a family that draws differently and has its old generation still.
 """
 
 import json
@@ -22,7 +22,9 @@ def main() -> None:
     for name, new in pinned.items():
         before = old["families"].get(name, new) if old["versions"] == versions else new
         if before["digests"] != new["digests"] and before["generation"] >= new["generation"]:
-            sys.exit(f"{name} draws differently: raise its generation, which is {new['generation']}, then run this again")
+            sys.exit(
+                f"{name} draws differently: raise its generation, which is {new['generation']}, then run this again"
+            )
     GOLDEN.write_text(json.dumps({"versions": versions, "families": pinned}, indent=2) + "\n")
 
 

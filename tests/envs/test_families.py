@@ -165,7 +165,7 @@ def test_a_family_that_forgets_its_parameter_is_told():
         def __init__(self, *, most=3, **others):
             super().__init__(**others)
 
-    with pytest.raises(ConfigError, match="does not keep it as self.most"):
+    with pytest.raises(ConfigError, match=r"does not keep it as self\.most"):
         Forgetful().task_id(1)
 
 

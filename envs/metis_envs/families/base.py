@@ -45,6 +45,7 @@ _SMALLEST_SOURCE, _LARGEST_SOURCE = 1024, 4096
 _SMALLEST_FACTOR = 3
 _ASPECTS = (1.0, 4 / 3, 3 / 2, 16 / 9, 3 / 4)
 _CROP_SIDE = 640
+_COMPARED = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -224,6 +225,21 @@ class Family(Taskset):
             notes=blueprint.notes,
             passages=overlay.passages,
             pictures=overlay.pictures,
+        )
+
+    def doubt(self, task_id: str) -> str:
+        """Where a task is to need a tool: do the views of its answers differ, so that one could do without?"""
+        from metis_envs.necessity import views_differ
+
+        family, seed = self._read_id(task_id)
+        blueprint, brief = family.blueprint(seed)
+        if not brief.hides:
+            return ""
+        pairs = views_differ(blueprint, brief, range(min(len(blueprint.answers), _COMPARED)))
+        return (
+            f"the views of the answers {pairs[0]} of {task_id!r} differ, and it says that it needs a tool"
+            if pairs
+            else ""
         )
 
     def answer_index(self, seed: int, answers: int) -> int:
