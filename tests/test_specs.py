@@ -116,7 +116,7 @@ def test_mistakes_are_named(spec, message):
 
 @pytest.mark.parametrize("value", [(1, 2), {"a": 1}, [1], object()])
 def test_what_a_spec_cannot_hold_is_refused(value):
-    with pytest.raises(ConfigError, match="x:a is .*which a spec cannot hold"):
+    with pytest.raises(ConfigError, match=r"x:a is .*which a spec cannot hold"):
         format_spec("x", {"a": value})
 
 

@@ -43,7 +43,7 @@ class Contract:
             BrokenContract: It is not.
         """
         if not kept:
-            raise BrokenContract(f"{self.what}: {rule}; actually: {str(found)[:400]}. {mend}")
+            raise BrokenContract(f"{self.what}: {rule}; actually: {str(found)[:400]}. {mend}".rstrip())
 
     @contextlib.contextmanager
     def must_work(self, rule: str, mend: str, *errors: type[Exception]) -> Iterator[None]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from metis_gym.errors import ConfigError, TaskIdError
 from metis_gym.grading.cascade import CascadeGrader
+from metis_gym.grading.choice import LETTERS
 from metis_gym.pictures import fingerprint
 from metis_gym.records import Necessity, Task
 from metis_gym.registries import parse_spec
@@ -98,6 +99,13 @@ def _check_task(contract: Contract, task: Task, taskset: Taskset, view_size: int
             f"{image.view.shape} of {image.source.shape}",
             "Reduce them to view_size.",
         )
+    letters = LETTERS[: len(task.options)]
+    contract.rule(
+        not task.options or task.gold.value in (*letters, *task.options),
+        f"the gold answer {where} names one of its options",
+        f"{task.gold.value!r}, options {task.options}",
+        "Give the letter of the right option.",
+    )
     grade = CascadeGrader().grade(task.gold.value, task)
     contract.rule(
         grade.score == 1.0, f"the gold answer {where} is graded as right", f"{task.gold} of {task.options}", ""
