@@ -1,12 +1,14 @@
 """`metis-gym list`: which names there are of each kind, where each comes from, and what it is."""
 
 import argparse
+import ast
 import importlib
-import inspect
+import importlib.util
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from metis_gym.errors import UnknownNameError
+from metis_gym.errors import MissingDependencyError, UnknownNameError
 from metis_gym.registries import Entry, Registry, nearest
 
 __all__ = ["KINDS", "list_command"]
@@ -31,6 +33,7 @@ KINDS = {
 """Kind → where its registries are, and what its names are for. Each kind is an entry-point group, `metis_gym.KIND`."""
 
 _WIDTH = 100
+_DOCUMENTED = (ast.ClassDef, ast.FunctionDef)
 _MORE = (
     "Any of them may also be named 'module:Thing'. A package announces names of its own in the entry-point group "
     "'metis_gym.{kind}'."
@@ -50,11 +53,11 @@ def list_command(argv: Sequence[str]) -> int:
     if given.kind not in KINDS:
         raise UnknownNameError(f"unknown kind {given.kind!r}. {nearest(given.kind, tuple(KINDS))}")
     rows = [
-        [entry.name, entry.source, _about(registry, entry)]
+        (entry.name, entry.source, _about(entry))
         for registry in _registries(given.kind)
         for entry in registry.entries()
     ]
-    sys.stdout.write(_table(list(dict.fromkeys(map(tuple, rows)))) + "\n" + _MORE.format(kind=given.kind) + "\n")
+    sys.stdout.write(_table(list(dict.fromkeys(rows))) + "\n" + _MORE.format(kind=given.kind) + "\n")
     return 0
 
 
@@ -62,19 +65,45 @@ def _registries(kind: str) -> list[Registry[object]]:
     found = []
     for path in KINDS[kind][0]:
         module, _, attribute = path.partition(":")
-        found.append(getattr(importlib.import_module(module), attribute))
+        try:
+            found.append(getattr(importlib.import_module(module), attribute))
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError.of(str(error.name), "agents", f"`metis-gym list {kind}`") from error
     return found
 
 
-def _about(registry: Registry[object], entry: Entry) -> str:
+def _about(entry: Entry) -> str:
     """The first line of the docstring, or what keeps the entry from being used."""
     if entry.note:
         return f"({entry.note})"
     try:
-        documented = inspect.getdoc(registry.get(entry.name)) or ""
-    except Exception as error:  # a plug-in that cannot be loaded keeps no other from being listed
-        return f"({type(error).__name__}: {' '.join(str(error).split())})"
+        documented = _docstring(entry.path)
+    except (ImportError, OSError, SyntaxError, ValueError) as error:
+        return f"(cannot be loaded: {error})"
     return documented.strip().partition("\n")[0] or f"({entry.path})"
+
+
+def _docstring(path: str) -> str:
+    """The docstring of `"module:Thing"`, read from its source: nothing is imported, so that a list is quick and safe.
+
+    Empty where the thing has none, or is not written out in that module.
+    """
+    module, _, thing = path.partition(":")
+    top, *inner = module.split(".")
+    found = importlib.util.find_spec(top)
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(f"No module named {top!r}")
+    place = Path(found.origin)
+    if inner:
+        place = place.parent.joinpath(*inner)
+        place = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    node: ast.AST = ast.parse(place.read_bytes())
+    for name in thing.split("."):
+        named = [part for part in getattr(node, "body", ()) if getattr(part, "name", "") == name]
+        if not named:
+            return ""
+        node = named[-1]
+    return ast.get_docstring(node) or "" if isinstance(node, _DOCUMENTED) else ""
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -11,6 +11,7 @@ class Dots(Family):
 
     name = "dots"
     necessities = (Necessity.NONE,)
+    smallest_view = 64
 
     def plan(self, brief: Brief) -> Blueprint:
         """Choose colours, places and the possible counts; the answer is drawn later."""
