@@ -121,6 +121,7 @@ def test_gallery_and_index_know_them(run, tmp_path):
     assert "dots.example" in run("metis-gym", "index", "search", "dot", "--engine", "notes")
 
 
+@pytest.mark.slow
 def test_compare_knows_them_in_several_processes(run):
     small = ("--seeds", "2", "--batches", "1", "--tasks", "2", "--group-size", "2", "--jobs", "2", "--quiet")
     page = run(
