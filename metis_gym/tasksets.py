@@ -164,6 +164,11 @@ class WeightedTaskset(Taskset):
                 return part.build(task_id)
         raise TaskIdError(f"task id {task_id!r} is of none of the families of this taskset: {', '.join(self.families)}")
 
+    def load(self, task_id: str) -> Task:
+        """Let the part that knows the family load the task."""
+        part = next((part for part in self.parts if part.knows(task_id)), None)
+        return self.build(task_id) if part is None else part.load(task_id)
+
     def doubt(self, task_id: str) -> str:
         """What the part that knows the family has to say against the necessity that a task states."""
         return next((part.doubt(task_id) for part in self.parts if part.knows(task_id)), "")
@@ -276,6 +281,10 @@ def load_task(task_id: str) -> Task:
     return TASKSETS.create(name, split="train", view_size=448, **parameters).load(task_id)
 
 
+_Key: TypeAlias = tuple[type[Taskset], int, str]
+"""Two tasksets of different classes may draw the same id, and a file has one id for views of any size."""
+
+
 class TaskCache:
     """Keeps the most recently used tasks, up to a number of bytes of pictures. Safe for threads.
 
@@ -285,16 +294,17 @@ class TaskCache:
 
     def __init__(self, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
-        self._tasks: OrderedDict[str, Task] = OrderedDict()
+        self._tasks: OrderedDict[_Key, Task] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
     def get(self, taskset: Taskset, task_id: str) -> Task:
         """The task of this id, built now if it is not kept."""
+        key = (type(taskset), getattr(taskset, "view_size", 0), task_id)
         with self._lock:
-            if task_id in self._tasks:
-                self._tasks.move_to_end(task_id)
-                return self._tasks[task_id]
+            if key in self._tasks:
+                self._tasks.move_to_end(key)
+                return self._tasks[key]
         task = taskset.build(task_id)
         if not isinstance(task, Task):
             raise ConfigError(
@@ -302,7 +312,7 @@ class TaskCache:
                 f"actually: {type(task).__name__} {task!r:.80}"
             )
         with self._lock:
-            self._keep(task_id, task)
+            self._keep(key, task)
         return task
 
     def clear(self) -> None:
@@ -311,10 +321,10 @@ class TaskCache:
             self._tasks.clear()
             self._bytes = 0
 
-    def _keep(self, task_id: str, task: Task) -> None:
-        if task_id in self._tasks:
+    def _keep(self, key: _Key, task: Task) -> None:
+        if key in self._tasks:
             return
-        self._tasks[task_id] = task
+        self._tasks[key] = task
         self._bytes += _picture_bytes(task)
         while self._bytes > self.capacity_bytes and len(self._tasks) > 1:
             _, dropped = self._tasks.popitem(last=False)

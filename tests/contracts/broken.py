@@ -877,3 +877,10 @@ class Remembers(WholeAgent):
 
 
 AGENTS = (NamelessAgent, NoAct, WantsTheTask, WantsTheAnswer, ActsNonsense, HasMoods, HoldsAFunction, Remembers)
+
+
+class TakesAll(WholeEngine):
+    """Not of the kind that it is named as."""
+
+    def __init__(self, **_):
+        pass
