@@ -13,7 +13,6 @@ import gymnasium as gym
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from metis_gym.errors import ConfigError
-from metis_gym.registries import adopt, in_process_names
 
 __all__ = ["make_vec"]
 
@@ -55,6 +54,8 @@ def make_vec(
         raise ConfigError(f"unknown autoreset {autoreset!r}; valid: {', '.join(_AUTORESETS)}")
     if num_envs < 1:
         raise ConfigError(f"num_envs must be at least 1, actually: {num_envs}")
+    from metis_gym.registries import in_process_names  # here, so that importing the package stays light
+
     make_one = functools.partial(_make_one, env_id, tuple(wrappers), make_kwargs, in_process_names())
     makers = [make_one] * num_envs
     if mode == "sync":
@@ -76,6 +77,7 @@ def _make_one(
 ) -> gym.Env[Any, Any]:
     """Runs in the worker, where a spawned process has registered neither the ids nor the user's names yet."""
     from metis_gym.registration import register_all
+    from metis_gym.registries import adopt
 
     register_all()
     adopt(names)
