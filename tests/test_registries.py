@@ -293,6 +293,40 @@ def test_spawned_environments_know_registered_names(install, own_tools):
     assert all("hm" in text for text in observations["text"])
 
 
+@pytest.fixture
+def local_tool(monkeypatch):
+    """A tool that no other process can import."""
+    from metis_gym.tools import SimpleTool
+
+    class Local(SimpleTool):
+        name = "local"
+        description = "Does nothing."
+        schema = {"type": "object", "properties": {}}
+
+        def run(self, task, arguments):
+            return self.result("nothing")
+
+    monkeypatch.setattr(TOOLS, "_entries", {**TOOLS._entries, "local": Local})
+    return {"taskset": "metis_gym.testing.examples:ExampleTasks", "tools": ("local",)}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_vector_environments_say_that_a_worker_could_not_know_a_name(local_tool, capfd):
+    with pytest.raises(ConfigError, match="use 'module:Thing'"):
+        metis_gym.make_vec("MetisVQA-v0", 1, mode="async", context="spawn", **local_tool)
+
+
+def test_seats_in_workers_say_that_they_could_not_know_a_name(local_tool):
+    from metis_agents.sb3.seats import WorkerSeats
+
+    seats = WorkerSeats(gym.make("MetisVQA-v0", **local_tool).spec, [0])
+    try:
+        with pytest.raises(ConfigError, match=r"'local', registered as .* name the thing 'module:Thing'"):
+            seats.reset([0], [{}])
+    finally:
+        seats.close()
+
+
 def test_a_module_beside_the_user_is_found_by_the_command(tmp_path):
     (tmp_path / "beside.py").write_text(textwrap.dedent(TOOL.format(package="beside")))
     code = "from metis_gym import cli, tools; cli.main(['list']); tools.TOOLS.make('beside:Echo')"

@@ -128,9 +128,12 @@ def _check_task(contract: Contract, task: Task, taskset: Taskset, view_size: int
         "solution is empty",
         "Give Task.solution, which the oracle plays.",
     )
+    with contract.must_work("its tools are known", "Name tools that there are in `tools`.", ConfigError):
+        known = [TOOLS.get(parse_spec(spec)[0]) for spec in taskset.tools]
+    names = {name for tool in known for name in (getattr(tool, "name", ""), *getattr(tool, "aliases", ()))}
     for call in task.solution:
         contract.rule(
-            call.name in taskset.tools or not any(name in TOOLS for name in taskset.tools),
+            call.name in names,
             f"the tools of the solution {where} are among the taskset's",
             f"{call.name!r} in {taskset.tools}",
             "Name the tools that the tasks are made for in `tools`.",

@@ -152,6 +152,12 @@ class OtherTools(ExampleTasks):
         return whole(super().build(task_id), necessity=Necessity.REQUIRED, solution=solution)
 
 
+class UnknownTools(ExampleTasks):
+    """its tools are known"""
+
+    tools = ("hammer",)
+
+
 class Doubtful(ExampleTasks):
     """the necessity that a task states is proven"""
 
@@ -203,6 +209,7 @@ TASKSETS = {
             Doubtful,
         ),
         NoFamilies,
+        UnknownTools,
     )
 } | {LostParameter: f"{__name__}:LostParameter:most=5"}
 
