@@ -30,7 +30,8 @@ _MAX_DEPTH = 16
 
 _COMMAND = re.compile(r"\\[a-zA-Z]+|[\^_]\{")
 _START_SECONDS = 60.0
-_GRACE_SECONDS = 0.5
+_GRACE_SECONDS = 0.2
+_WAITING_SHARE = 0.5
 _MAX_PARALLEL = 8
 
 
@@ -72,15 +73,15 @@ def _wrapped(text: str) -> str:
 class LatexWorker:
     """A comparing process with one fork for each comparison; started at the first question, and again when it is gone.
 
-    Comparisons of several threads run side by side. One takes at most twice `seconds`, waiting for its turn included,
-    and the start of the process, about half a second, at the first.
+    Comparisons of several threads run side by side. One that takes a second of CPU time, or too much memory, counts as
+    "not the same": gold answers are simple, so what is costly is the answer.
 
     Args:
-        seconds: Time limit of one comparison. One that takes longer counts as "not the same": gold answers are simple,
-            so what takes long is the answer.
+        seconds: Wall-clock limit of one comparison, waiting for its turn included; the process's start, about half a
+            second at the first, is not.
     """
 
-    def __init__(self, seconds: float = 2.0) -> None:
+    def __init__(self, seconds: float = 5.0) -> None:
         self.seconds = seconds
         self._reset()
 
@@ -93,10 +94,12 @@ class LatexWorker:
         """
         if self._owner != os.getpid():  # a fork: the process and the locks are the parent's
             self._leave_to_parent()
-        if not self._slots.acquire(timeout=self.seconds):
-            raise InfrastructureError(f"{_MAX_PARALLEL} comparisons of LaTeX were under way for {self.seconds} s")
+        deadline = time.monotonic() + self.seconds
+        if not self._slots.acquire(timeout=_WAITING_SHARE * self.seconds):
+            raise InfrastructureError(f"{_MAX_PARALLEL} comparisons of LaTeX were under way for {_WAITING_SHARE * self.seconds} s")
         try:
-            verdict = self._ask(answer, gold) or self._ask(answer, gold)  # a second time if the process died meanwhile
+            left = max(deadline - time.monotonic() - _GRACE_SECONDS, (1 - _WAITING_SHARE) / 2 * self.seconds)
+            verdict = self._ask(answer, gold, left) or self._ask(answer, gold, left)  # again if the process had died
         finally:
             self._slots.release()
         if verdict == process.MISSING:
@@ -125,20 +128,20 @@ class LatexWorker:
             self._process.returncode = 0  # it is not ours to wait for
         self._reset()
 
-    def _ask(self, answer: str, gold: str) -> bytes:
+    def _ask(self, answer: str, gold: str, seconds: float) -> bytes:
         """The verdict; empty if the process died before it gave one."""
         if sys.platform != "linux":
-            return _ask_once(answer, gold, self.seconds)
+            return _ask_once(answer, gold, seconds)
         control = self._running()
         reader, writer = os.pipe()
         verdict = b""
         try:
             try:
-                socket.send_fds(control, [json.dumps([answer, gold, self.seconds]).encode()], [writer])
+                socket.send_fds(control, [json.dumps([answer, gold, seconds]).encode()], [writer])
             finally:
                 os.close(writer)
             if _read(reader, _START_SECONDS) == process.ACCEPTED:
-                verdict = _read(reader, self.seconds + _GRACE_SECONDS)
+                verdict = _read(reader, seconds + _GRACE_SECONDS)
         except TimeoutError:
             self._discard(control)
             raise InfrastructureError("the process that compares LaTeX does not answer") from None

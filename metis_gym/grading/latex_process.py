@@ -9,7 +9,6 @@ comparison prints or raises gets out.
 import contextlib
 import gc
 import json
-import math
 import os
 import select
 import signal
@@ -25,7 +24,9 @@ ACCEPTED, SAME, DIFFERENT, TOO_COSTLY, STARVED, MISSING, BROKEN = b"a", b"1", b"
 MAX_REQUEST = 1 << 16
 _EXTRA_MEMORY = 128 << 20
 """Address space that a comparison may take beyond what the imports took."""
-_STARVED_SECONDS = 0.2
+_CPU_SECONDS = 1
+"""Some ten times what a formula of usual size takes."""
+_STARVED_SECONDS = 0.05
 """A comparison that ran into the wall-clock limit with less CPU time than this was not costly: the machine was busy."""
 
 _Comparer = Callable[[str, str], bool]
@@ -110,11 +111,10 @@ def _limit(seconds: float) -> None:
 
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
-    cpu = math.ceil(seconds)
     with open("/proc/self/statm") as sizes:
         memory = int(sizes.read().split()[0]) * resource.getpagesize() + _EXTRA_MEMORY
     for limit, value in [
-        (resource.RLIMIT_CPU, cpu),
+        (resource.RLIMIT_CPU, _CPU_SECONDS),
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
