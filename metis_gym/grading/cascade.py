@@ -13,7 +13,7 @@ from metis_gym.grading.choice import LETTERS, chosen_letters, letters_of
 from metis_gym.grading.latex import looks_like_latex
 from metis_gym.grading.markup import formulas
 from metis_gym.grading.normalise import MAX_LENGTH, forms
-from metis_gym.grading.phrases import readings, shared_words, without_words
+from metis_gym.grading.phrases import listed_answers, readings, shared_words, without_words
 from metis_gym.grading.steps import Grade, GradingStep
 from metis_gym.grading.values import Comparison
 from metis_gym.records import AnswerKind, Task
@@ -80,7 +80,7 @@ def _open_step(answer: str, task: Task) -> GradingStep:
     gold = task.gold
     comparison = Comparison(gold.kind, gold.tolerance)
     right = frozenset[str]().union(*(forms(text, is_gold=True) for text in (gold.value, *gold.candidates)))
-    wrong = frozenset[str]().union(*(forms(text, is_gold=True) for text in task.alternatives)) - right
+    wrong = frozenset[str]().union(*(forms(text, is_gold=True) for text in _alternatives(task))) - right
     for reading in _readings(answer, task.question):
         if wrong and forms(reading) & wrong:
             return GradingStep.NO_MATCH
@@ -92,6 +92,12 @@ def _open_step(answer: str, task: Task) -> GradingStep:
     return _step_without_shared_words(answer, task) if wrong else GradingStep.NO_MATCH
 
 
+def _alternatives(task: Task) -> tuple[str, ...]:
+    """The possible answers, as far as they are known."""
+    listed = listed_answers(task.question)
+    return task.alternatives or (listed if task.gold.value in listed else ())
+
+
 def _readings(answer: str, question: str) -> Iterator[str]:
     yield answer
     if looks_like_latex(answer) or "$" in answer:
@@ -101,7 +107,7 @@ def _readings(answer: str, question: str) -> Iterator[str]:
 
 def _step_without_shared_words(answer: str, task: Task) -> GradingStep:
     """Does the answer say all that tells the gold answer from the other possible ones?"""
-    shared = shared_words(task.alternatives)
+    shared = shared_words(_alternatives(task))
     if not shared or re.search(r"\d", task.gold.value):
         return GradingStep.NO_MATCH
     wanted = forms(without_words(task.gold.value, shared), is_gold=True)

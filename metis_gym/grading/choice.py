@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from metis_gym.grading.normalise import forms, plain
-from metis_gym.grading.phrases import readings
+from metis_gym.grading.phrases import readings, shared_words, without_words
 from metis_gym.grading.values import Comparison
 
 __all__ = ["LETTERS", "chosen_letter", "chosen_letters", "letters_of"]
@@ -65,7 +65,18 @@ def chosen_letters(answer: str, options: Sequence[str]) -> frozenset[str]:
         by_text = letters_of(reading, options)
         if by_text:
             return by_text
-    return frozenset()
+    return _letters_by_what_differs(text, options)
+
+
+def _letters_by_what_differs(text: str, options: Sequence[str]) -> frozenset[str]:
+    """The option of which the answer says all but the words that stand in every option."""
+    shared = shared_words(tuple(options))
+    if not shared:
+        return frozenset()
+    said = frozenset[str]().union(*(forms(without_words(reading, shared)) for reading in readings(text)))
+    differing = [(letter, without_words(option, shared)) for letter, option in zip(LETTERS, options, strict=False)]
+    found = frozenset(letter for letter, words in differing if words not in options and forms(words, is_gold=True) & said)
+    return found if len(found) == 1 else frozenset()
 
 
 def letters_of(text: str, options: Sequence[str]) -> frozenset[str]:

@@ -81,7 +81,7 @@ class LatexWorker:
             second at the first, is not.
     """
 
-    def __init__(self, seconds: float = 5.0) -> None:
+    def __init__(self, seconds: float = 4.5) -> None:
         self.seconds = seconds
         self._reset()
 

@@ -13,7 +13,8 @@ __all__ = ["formulas", "plain_latex", "strip_markup"]
 _MAX_PASSES = 12
 """How deep braces are resolved from the inside out; what is nested deeper stays."""
 
-_EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})(?![\s*])([^*\n]*[^\s*])\1(?![\w*])")
+_BOLD = re.compile(r"(?<![\w*])\*\*(?=\S)(.+?\*?)\s?\*\*(?![\w*])|^\*\*\s(.+)\*\*$", re.DOTALL)
+_EMPHASIS = re.compile(r"(?<![\w*])(\*)(?![\s*])([^*\n]*[^\s*])\1(?![\w*])")
 _UNDERLINE = re.compile(r"(?<!\w)(_{1,3})(?![\s_])([^_\n]*[^\s_])\1(?!\w)")
 _CODE = re.compile(r"(?<![\w`])(`{1,3})(?!`)([^`]*[^`])\1(?![\w`])")
 _TAG = re.compile(r"</?(?:b|i|em|strong|u|code|p|span|answer)>|<br ?/?>", re.IGNORECASE)
@@ -32,6 +33,9 @@ _BARE_ROOT = re.compile(r"√\s*\{([^{}]*)\}")
 _SCRIPT = re.compile(r"\s?([\^_])\s*\{([^{}]*)\}(?=(.?))")
 _COMMAND = re.compile(r"\\([a-zA-Z]+)\s*|\\(.)", re.DOTALL)
 
+_ACCENTS = {"hat": "\u0302", "widehat": "\u0302", "tilde": "\u0303", "bar": "\u0304", "overline": "\u0304"}
+_ACCENTS |= {"vec": "\u20d7", "dot": "\u0307", "ddot": "\u0308"}
+_ACCENT = re.compile(rf"\\({'|'.join(_ACCENTS)})\s*\{{([^{{}}]*)\}}")
 _SPACES = ("quad", "qquad", "enspace", "thinspace")
 _DROPPED = (
     "left right big Big bigg Bigg bigl bigr Bigl Bigr displaystyle textstyle limits rm bf it mathrm text rightarrow"
@@ -97,6 +101,8 @@ def strip_markup(text: str, underlines: bool = True) -> str:
     if "<" in text:
         text = _SMALL_TAG.sub(lambda found: _raised("^_"[found[1].lower() == "sub"], found[2], ""), text)
         text = _TAG.sub("", text)
+    if "**" in text:
+        text = _BOLD.sub(lambda found: found[1] or found[2], text)
     for mark, pattern in (("*", _EMPHASIS), ("_", _UNDERLINE), ("`", _CODE)):
         if mark in text and (underlines or mark != "_"):
             text = pattern.sub(r"\2", text)
@@ -120,7 +126,7 @@ def plain_latex(text: str) -> str:
     text = _GLUED.sub(r"\1 ", text)
     for _ in range(_MAX_PASSES):
         before = text
-        text = _STYLED.sub(r"\1", text)
+        text = _ACCENT.sub(lambda found: found[2] + _ACCENTS[found[1]], _STYLED.sub(r"\1", text))
         text = _SCRIPT.sub(lambda found: _raised(found[1], found[2], found[3]), text)
         text = _ROOT.sub(_root, text)
         text = _BARE_ROOT.sub(_root, text)

@@ -10,7 +10,7 @@ import re
 
 from metis_gym.grading.normalise import plain
 
-__all__ = ["readings", "shared_words", "without_words"]
+__all__ = ["listed_answers", "readings", "shared_words", "without_words"]
 
 _ANNOUNCED = re.compile(r"\b(?:answer|result|solution)\s*(?:(?:is|are|was|would be|should be)\b|[:=])\s*:?\s*", re.IGNORECASE)
 _VERB = re.compile(
@@ -114,6 +114,18 @@ def _is_empty(word: str, rest: str, carriers: frozenset[str]) -> bool:
 def _may_carry(words: list[str]) -> bool:
     """Not where an article alone would be left: "a line" does not say A."""
     return words[-1] not in ("a", "A", "an", "the", "The", "no", "No", "not", "I")
+
+
+@functools.lru_cache(maxsize=1024)
+def listed_answers(question: str) -> tuple[str, ...]:
+    """The possible answers that a question itself lists at its end.
+
+    >>> listed_answers("Which sign is it: circle, square or star?")
+    ('circle', 'square', 'star')
+    """
+    _, colon, behind = question[-1000:].rpartition(": ")
+    listed = re.split(r",\s*(?:or\s+)?|\s+or\s+", behind.rstrip(" ?.")) if colon else []
+    return tuple(listed) if len(listed) > 1 and all(listed) else ()
 
 
 def shared_words(alternatives: tuple[str, ...]) -> frozenset[str]:

@@ -71,7 +71,8 @@ class Comparison:
 
     def plain_step(self, answer: str, gold: str) -> GradingStep | None:
         """The same without mathematics."""
-        return self._same(plain(answer), plain(gold, is_gold=True), _forms(answer, False) & _forms(gold, True))
+        said = _forms(answer, False) | (_forms(answer, True) if "_" in answer else frozenset())
+        return self._same(plain(answer), plain(gold, is_gold=True), said & _forms(gold, True))
 
     def _same(self, answer: str, gold: str, shared: frozenset[str], depth: int = 0) -> GradingStep | None:
         if answer == gold and answer:
@@ -173,9 +174,8 @@ def read_list(text: str) -> tuple[str, tuple[str, ...]] | None:
             elements.append(inside[start:place])
             start = place + 1
     elements.append(inside[start:])
-    last, joined, final = elements[-1].rpartition(" and ")
-    if joined or elements[-1].strip().startswith("and "):
-        elements[-1:] = [last, final] if joined else [elements[-1].strip()[4:]]
+    last, joined, final = elements[-1].strip().removeprefix("and ").rpartition(" and ")
+    elements[-1:] = [last, final] if joined else [final]
     parts = tuple(element.strip() for element in elements)
     if parts and not parts[-1]:
         parts = parts[:-1]
