@@ -73,7 +73,11 @@ def _right_letters(task: Task) -> frozenset[str]:
     by_text = letters_of(value, task.options)
     if by_text and not (is_letter and task.gold.kind is AnswerKind.CHOICE):
         return by_text
-    return letters_of(task.options[LETTERS.index(value)], task.options) if is_letter else chosen_letters(value, task.options)
+    return (
+        letters_of(task.options[LETTERS.index(value)], task.options)
+        if is_letter
+        else chosen_letters(value, task.options)
+    )
 
 
 def _open_step(answer: str, task: Task) -> GradingStep:

@@ -75,7 +75,9 @@ def _letters_by_what_differs(text: str, options: Sequence[str]) -> frozenset[str
         return frozenset()
     said = frozenset[str]().union(*(forms(without_words(reading, shared)) for reading in readings(text)))
     differing = [(letter, without_words(option, shared)) for letter, option in zip(LETTERS, options, strict=False)]
-    found = frozenset(letter for letter, words in differing if words not in options and forms(words, is_gold=True) & said)
+    found = frozenset(
+        letter for letter, words in differing if words not in options and forms(words, is_gold=True) & said
+    )
     return found if len(found) == 1 else frozenset()
 
 

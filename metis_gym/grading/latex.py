@@ -96,7 +96,9 @@ class LatexWorker:
             self._leave_to_parent()
         deadline = time.monotonic() + self.seconds
         if not self._slots.acquire(timeout=_WAITING_SHARE * self.seconds):
-            raise InfrastructureError(f"{_MAX_PARALLEL} comparisons of LaTeX were under way for {_WAITING_SHARE * self.seconds} s")
+            raise InfrastructureError(
+                f"{_MAX_PARALLEL} comparisons of LaTeX were under way for {_WAITING_SHARE * self.seconds} s"
+            )
         try:
             left = max(deadline - time.monotonic() - _GRACE_SECONDS, (1 - _WAITING_SHARE) / 2 * self.seconds)
             verdict = self._ask(answer, gold, left) or self._ask(answer, gold, left)  # again if the process had died

@@ -168,7 +168,9 @@ def _command(found: re.Match[str]) -> str:
     if word in _DROPPED:
         return ""
     # A command ends at its space, which typesets nothing: "\pi r" is "πr", but "\cos x" is "cos x".
-    return _WORDS[word] + (" " if _WORDS[word].isascii() and word.isalpha() else "") if word in _WORDS else found.group()
+    return (
+        _WORDS[word] + (" " if _WORDS[word].isascii() and word.isalpha() else "") if word in _WORDS else found.group()
+    )
 
 
 def formulas(text: str) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ from metis_gym.grading.units import read_unit, scale_of
 
 __all__ = ["Quantity", "parse_quantity", "read_quantity", "same_quantity"]
 
-_ABOUT = re.compile(r"^(?:about|approximately|approx\.?|around|roughly|nearly|exactly|ca\.?|circa|[≈~=])\s*", re.IGNORECASE)
+_ABOUT = re.compile(
+    r"^(?:about|approximately|approx\.?|around|roughly|nearly|exactly|ca\.?|circa|[≈~=])\s*", re.IGNORECASE
+)
 _NUMBER = re.compile(
     r"(?P<sign>[-+]\s?|minus\s|negative\s)?(?P<currency>(?:US)?[$€£¥₹])?\s?(?P<late_sign>-)?"
     r"(?:(?P<whole>\d{1,6})\s(?P<mixed>\d{1,6}/\d{1,6})"
@@ -88,7 +90,6 @@ def parse_quantity(text: str) -> Quantity | None:
     rest = text[found.end() :]
     multiple = _MULTIPLE.match(rest)
     if multiple and (multiple["sign"] != "K" or found["currency"]):  # 300K may be kelvins
-
         value *= _MULTIPLES[multiple["sign"]] if multiple["sign"] else _MULTIPLE_WORDS[multiple["word"]]
         rest = rest[multiple.end() :]
     unit = _unit(found["currency"] or "", rest)

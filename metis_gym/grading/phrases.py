@@ -12,14 +12,18 @@ from metis_gym.grading.normalise import plain
 
 __all__ = ["listed_answers", "readings", "shared_words", "without_words"]
 
-_ANNOUNCED = re.compile(r"\b(?:answer|result|solution)\s*(?:(?:is|are|was|would be|should be)\b|[:=])\s*:?\s*", re.IGNORECASE)
+_ANNOUNCED = re.compile(
+    r"\b(?:answer|result|solution)\s*(?:(?:is|are|was|would be|should be)\b|[:=])\s*:?\s*", re.IGNORECASE
+)
 _VERB = re.compile(
     r"\b(?:is|are|was|were|equals?|be|has|have|had|costs?|reads?|shows?|says?|states?|counted|count|see|find|found|got|get|"
     r"there's|it's|that's)\s+(?:equal to\s+|exactly\s+|about\s+)?",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"^[^\W\d_][^\W\d_]+(?:\s[^\W\d_]+){0,3}:\s+", re.IGNORECASE)
-_NOT = re.compile(r"\b(?:not|never|neither|nor|cannot|wrong|incorrect|unlike|except|either)\b|n't\b|\bor\b", re.IGNORECASE)
+_NOT = re.compile(
+    r"\b(?:not|never|neither|nor|cannot|wrong|incorrect|unlike|except|either)\b|n't\b|\bor\b", re.IGNORECASE
+)
 _SENTENCE_END = re.compile(r"[.!?;]\s|\n")
 _MAX_LEAD = 200
 _MAX_VERBS = 4

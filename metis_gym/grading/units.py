@@ -78,11 +78,13 @@ _FIXED: dict[str, tuple[str, Scale]] = {
     "₹": ("rupee inr", (1.0, (("₹", 1),))),
     "unit": ("units", (1.0, (("unit", 1),))),
 }
-_NO_NAME = frozenset((
-    "a an and or of to by than then more less fewer least most plus minus times over under above below not no from "
-    "half quarter dozen score hundred squared cubed th st nd rd left remaining other others if but so is are was in on "
-    "at per with without between until till past"
-).split())
+_NO_NAME = frozenset(
+    (
+        "a an and or of to by than then more less fewer least most plus minus times over under above below not no from "
+        "half quarter dozen score hundred squared cubed th st nd rd left remaining other others if but so is are was in on "
+        "at per with without between until till past"
+    ).split()
+)
 _TOKEN = re.compile(
     r"(?P<by>\s*(?:/|·|\*|×|\s)\s*)?"
     r"(?P<name>°[CF](?![^\W\d_])|[^\W\d_]+|[%‰°$€£¥₹])"
@@ -95,7 +97,10 @@ _POWERS = (
     (re.compile(r"\b([^\W\d_]+)\s+cubed\b", re.IGNORECASE), r"\1^3"),
     (re.compile(r"\s+per\s+", re.IGNORECASE), "/"),
     (re.compile(r"^per cent\b", re.IGNORECASE), "%"),
-    (re.compile(r"°\s+(?=[CF]\b)|\bdegrees?\s+(?=[CF]\b)|\bdegrees?\s+(?=(?:celsius|fahrenheit)\b)", re.IGNORECASE), "°"),
+    (
+        re.compile(r"°\s+(?=[CF]\b)|\bdegrees?\s+(?=[CF]\b)|\bdegrees?\s+(?=(?:celsius|fahrenheit)\b)", re.IGNORECASE),
+        "°",
+    ),
     (re.compile(r"°(c)elsius\b|°(f)ahrenheit\b", re.IGNORECASE), lambda found: f"°{(found[1] or found[2]).upper()}"),
 )
 _MAX_LENGTH = 48

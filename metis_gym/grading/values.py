@@ -103,10 +103,10 @@ class Comparison:
         return GradingStep.NUMBER if same_quantity(answer, gold, self.tolerance, codes=is_code) else None
 
     def _same_list(self, answer: str, gold: str, depth: int) -> bool:
-        lists = read_list(answer), read_list(gold)
-        if lists[0] is None or lists[1] is None:
+        said, right = read_list(answer), read_list(gold)
+        if said is None or right is None:
             return False
-        (brackets, elements), (gold_brackets, gold_elements) = lists
+        (brackets, elements), (gold_brackets, gold_elements) = said, right
         if len(elements) != len(gold_elements) or (brackets and gold_brackets and brackets != gold_brackets):
             return False
         return all(map(functools.partial(self._same_part, depth=depth + 1), elements, gold_elements))

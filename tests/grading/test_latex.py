@@ -31,7 +31,8 @@ def timed(run):
 
 
 @pytest.mark.parametrize(
-    "costly", [SLOW, "$9^{9^9}$", "$(x+y+z)^{400}$", r"$\sum_{n=1}^{99999999} n^{99}$", "$99999999!$", "$" + "x^" * 40 + "x$"]
+    "costly",
+    [SLOW, "$9^{9^9}$", "$(x+y+z)^{400}$", r"$\sum_{n=1}^{99999999} n^{99}$", "$99999999!$", "$" + "x^" * 40 + "x$"],
 )
 def test_a_costly_answer_is_wrong_within_the_limit(worker, costly):
     worker.compare("$x$", "$x$")
@@ -48,7 +49,9 @@ def test_costly_answers_do_not_hold_up_others(worker):
         ended.append((answer, worker.compare(answer, gold)))
 
     slow = [threading.Thread(target=compare, args=(SLOW, "$1$")) for _ in range(3)]
-    fast = [threading.Thread(target=compare, args=(rf"$\frac{{{n}}}{{3}}$", rf"$\frac{{{2 * n}}}{{6}}$")) for n in range(3)]
+    fast = [
+        threading.Thread(target=compare, args=(rf"$\frac{{{n}}}{{3}}$", rf"$\frac{{{2 * n}}}{{6}}$")) for n in range(3)
+    ]
     started = time.monotonic()
     for thread in (*slow, *fast):
         thread.start()

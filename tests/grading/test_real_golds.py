@@ -20,9 +20,7 @@ pytestmark = pytest.mark.skipif(DATA is None, reason="needs shared/data beside t
 
 
 def grade(answer, gold, options=()):
-    task = Task(
-        task_id="t", family="f", question="?", images=(), gold=GoldAnswer(value=gold), options=tuple(options)
-    )
+    task = Task(task_id="t", family="f", question="?", images=(), gold=GoldAnswer(value=gold), options=tuple(options))
     return GRADER.grade(answer, task).score
 
 
