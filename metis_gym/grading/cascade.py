@@ -1,4 +1,4 @@
-"""Grading without a judge: what an answer says is compared with the gold answer by value, from the strictest reading on.
+"""Grading without a judge: what an answer says is compared with the gold answer by value, the strictest reading first.
 
 `metis_gym.grading.values` says when two values are equal, `metis_gym.grading.phrases` what may stand around one, and
 `metis_gym.grading.choice` which option an answer chooses. Where the possible answers of an open question are known, an

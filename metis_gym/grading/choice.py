@@ -1,7 +1,8 @@
 """Which option did the answer choose?
 
-Only explicit choices count: a letter that stands as a choice, or an option's whole text or value. An answer that names several
-options chooses none, and there is no nearest-option guess: both would give free hits.
+Only explicit choices count: a letter that stands as a choice, an option's whole text or value, or all of its words that
+the other options do not share. An answer that names several options chooses none, and there is no nearest-option guess:
+both would give free hits.
 """
 
 import re

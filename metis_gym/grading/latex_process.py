@@ -1,9 +1,9 @@
 """The comparing process behind `metis_gym.grading.latex`, run as a file of its own: it imports nothing of this package.
 
-It reads requests from a socket of packets: a JSON list `[answer, gold, seconds]`, and with it the writing end of a pipe.
-Each comparison runs in a fork of its own under limits of memory, CPU time and wall-clock time that the kernel keeps, and
-the fork's exit code is its verdict. Two bytes go into the pipe: `ACCEPTED`, then one of the verdicts. Nothing that a
-comparison prints or raises gets out.
+It reads requests from a socket of packets: a JSON list `[answer, gold, seconds]`, and with it the writing end of a
+pipe. Each comparison runs in a fork of its own under limits of memory, CPU time and wall-clock time that the kernel
+keeps, and the fork's exit code is its verdict. Two bytes go into the pipe: `ACCEPTED`, then one of the verdicts.
+Nothing that a comparison prints or raises gets out.
 """
 
 import contextlib

@@ -1,7 +1,8 @@
 r"""Taking formatting off: Markdown and HTML marks, `$…$`, and those LaTeX commands that only typeset.
 
-A mark goes only where it formats: in pairs around whole words (`**red**`), never inside of one (`2**3`, `a__b`). A power
-or an index keeps its sign. What LaTeX *computes* (sums, integrals, …) stays as it stands, for `metis_gym.grading.latex`.
+A mark goes only where it formats: in pairs around whole words (`**red**`), never inside of one (`2**3`, `a__b`). A
+power or an index keeps its sign. What LaTeX *computes* (sums, integrals, …) stays as it stands, for
+`metis_gym.grading.latex`.
 """
 
 import re
@@ -93,7 +94,7 @@ def strip_markup(text: str, underlines: bool = True) -> str:
 
     Args:
         text: What was written.
-        underlines: Whether `_…_` and `__…__` are marks, too: in an answer they are, in a gold answer they may be a name.
+        underlines: Whether `_…_` and `__…__` are marks, too: in an answer they are; a gold answer may be a name.
 
     >>> strip_markup("**B**"), strip_markup("2**3 and a__b"), strip_markup("m<sup>2</sup>")
     ('B', '2**3 and a__b', 'm^2')
@@ -184,7 +185,7 @@ def formulas(text: str) -> tuple[str, ...]:
 
 
 def _boxed(text: str) -> list[str]:
-    """What stands in `\\boxed{…}`."""
+    r"""What stands in `\boxed{…}`."""
     found = []
     for start in re.finditer(r"\\boxed\s*\{", text):
         depth = 1

@@ -1,7 +1,7 @@
 """Numbers with units, currencies and percent signs.
 
-A text is a number only if it states exactly one: "12 of 15", "3-4" and "12:45" are none, "17 + 45 = 62" states 62. Powers
-(10²), fractions (2 1/2), scientific notation (4 × 10⁻⁴) and thousands (1,000; 1 000; 60k) are read by their value.
+A text is a number only if it states exactly one: "12 of 15", "3-4" and "12:45" are none, "17 + 45 = 62" states 62.
+Powers (10²), fractions (2 1/2), scientific notation (4 × 10⁻⁴) and thousands (1,000; 1 000; 60k) are read by value.
 """
 
 import functools

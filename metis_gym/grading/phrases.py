@@ -63,7 +63,7 @@ def readings(answer: str, question: str = "") -> tuple[str, ...]:
     """What an answer may say, from the literal to the freest reading; each without formatting.
 
     >>> readings("The answer is **5**."), readings("to the left"), readings("line S", "Which line is lowest?")
-    (('The answer is 5', '5'), ('to the left', 'left'), ('line S', 'S'))
+    (('The answer is 5', '5', 'answer is 5'), ('to the left', 'left'), ('line S', 'S'))
     """
     literal = plain(answer)
     found = [literal, *_unwrapped(literal)]

@@ -1,4 +1,4 @@
-"""Units of measure: one spelling for each, and what one is in others, so that 1.2 km is 1200 m and 12 mW is not 12 MW."""
+"""Units of measure: one spelling for each, and what one is in others: 1.2 km is 1200 m, and 12 mW is not 12 MW."""
 
 import functools
 import re
@@ -81,8 +81,8 @@ _FIXED: dict[str, tuple[str, Scale]] = {
 _NO_NAME = frozenset(
     (
         "a an and or of to by than then more less fewer least most plus minus times over under above below not no from "
-        "half quarter dozen score hundred squared cubed th st nd rd left remaining other others if but so is are was in on "
-        "at per with without between until till past"
+        "half quarter dozen score hundred squared cubed th st nd rd left remaining other others if but so is are was in "
+        "on at per with without between until till past"
     ).split()
 )
 _TOKEN = re.compile(
@@ -97,10 +97,7 @@ _POWERS = (
     (re.compile(r"\b([^\W\d_]+)\s+cubed\b", re.IGNORECASE), r"\1^3"),
     (re.compile(r"\s+per\s+", re.IGNORECASE), "/"),
     (re.compile(r"^per cent\b", re.IGNORECASE), "%"),
-    (
-        re.compile(r"°\s+(?=[CF]\b)|\bdegrees?\s+(?=[CF]\b)|\bdegrees?\s+(?=(?:celsius|fahrenheit)\b)", re.IGNORECASE),
-        "°",
-    ),
+    (re.compile(r"(?:°|\bdegrees?)\s+(?=(?:[CF]|celsius|fahrenheit)\b)", re.IGNORECASE), "°"),
     (re.compile(r"°(c)elsius\b|°(f)ahrenheit\b", re.IGNORECASE), lambda found: f"°{(found[1] or found[2]).upper()}"),
 )
 _MAX_LENGTH = 48

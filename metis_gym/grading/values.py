@@ -1,13 +1,13 @@
-"""Do two texts have the same value? What kinds of values there are, and when two of a kind are equal.
+r"""Do two texts have the same value? What kinds of values there are, and when two of a kind are equal.
 
 | kind | equal | different |
 |---|---|---|
-| text | `The red one.` `red one`; `H₂O` `H2O`; `sep` `September` | `a__b` `ab`; `R²` `r²`; `①` `1`; `é` `e`; Cyrillic А, Latin A |
-| number | `.5` `1/2` `50 %`; `10²` `100`; `1,000` `1 000`; `12 cm` `12`; `1.2 km` `1200 m` | `12 mW` `12 MW`; `007` `7` |
+| text | `The red one.` `red one`; `H₂O` `H2O` | `a__b` `ab`; `R²` `r²`; `①` `1`; `é` `e`; Cyrillic А, Latin A |
+| number | `.5` `1/2` `50 %`; `10²` `100`; `1,000` `1 000`; `12 cm` `12` | `12 mW` `12 MW`; `007` `7` |
 | time of day | `10:45` `10:45 am` `10.45 a.m.`; `16:45` `4:45 pm` | `10:45` `10:45 pm`; `1:64` (a text) |
 | list | `(2, 4)` `(2.0,4)` `2, 4`; `A, C` `A and C` | `(2, 4)` `[2, 4]`; `(2, 4)` `(4, 2)` |
 | equation | `x = 4` `4`; `5 = s` `s = 5` | `x = 4` `y = 4` |
-| LaTeX | `$\\frac{1}{2}$` `1/2`; `$\\sqrt{8}$` `$2\\sqrt{2}$` | `$AB$` `$BA$`; `$6\\pi$ cm²` `$6\\pi$ m²` |
+| LaTeX | `$\frac{1}{2}$` `1/2`; `$\sqrt{8}$` `$2\sqrt{2}$` | `$AB$` `$BA$`; `$6\pi$ cm²` `$6\pi$ m²` |
 
 A kind is read from the text alone. Where both sides are of one kind, that kind decides. A leading zero makes a code
 unless the task says that its answer is a number; a text that is said to be one is not compared as a number.
@@ -222,8 +222,9 @@ def _is_symbolic(answer: str, gold: str) -> bool:
 
 
 def _signature(text: str, plain_text: str) -> tuple[object, ...]:
-    """What two equal expressions share, and `math-verify` does not look at: letters with their case, names of
-    segments, kinds of brackets around lists, relations, units.
+    """What two equal expressions share, though `math-verify` does not look at it.
+
+    These are letters with their case, names of segments, brackets around lists, relations, and units.
     """
     letters = frozenset(re.findall(r"[^\W\d_]", plain_text))
     names = sorted(re.findall(r"[A-Z]{2,}", plain_text))
