@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from metis_gym.errors import InfrastructureError, MissingDependencyError
-from metis_gym.grading import latex_process as process
+from metis_gym.grading.latex_process import ACCEPTED, BROKEN, DIFFERENT, MISSING, SAME, STARVED, TOO_COSTLY
 
 __all__ = ["MAX_LATEX", "LatexWorker", "looks_like_latex", "same_latex"]
 
@@ -104,12 +104,12 @@ class LatexWorker:
             verdict = self._ask(answer, gold, left) or self._ask(answer, gold, left)  # again if the process had died
         finally:
             self._slots.release()
-        if verdict == process.MISSING:
+        if verdict == MISSING:
             raise MissingDependencyError.of("math-verify", "envs", "Comparing LaTeX answers")
-        if verdict not in (process.SAME, process.DIFFERENT, process.TOO_COSTLY):
-            said = {process.STARVED: "it had no CPU time", process.BROKEN: "it could not fork"}
+        if verdict not in (SAME, DIFFERENT, TOO_COSTLY):
+            said = {STARVED: "it had no CPU time", BROKEN: "it could not fork"}
             raise InfrastructureError(f"LaTeX could not be compared: {said.get(verdict, 'the process keeps dying')}")
-        return verdict == process.SAME
+        return verdict == SAME
 
     def close(self) -> None:
         """End the process."""
@@ -142,7 +142,7 @@ class LatexWorker:
                 socket.send_fds(control, [json.dumps([answer, gold, seconds]).encode()], [writer])
             finally:
                 os.close(writer)
-            if _read(reader, _START_SECONDS) == process.ACCEPTED:
+            if _read(reader, _START_SECONDS) == ACCEPTED:
                 verdict = _read(reader, seconds + _GRACE_SECONDS)
         except TimeoutError:
             self._discard(control)
@@ -194,7 +194,7 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
 
 
 def _command() -> list[str]:
-    return [sys.executable, "-I", "-S", str(Path(process.__file__).resolve())]
+    return [sys.executable, "-I", "-S", str(Path(__file__).resolve().with_name("latex_process.py"))]
 
 
 def _search_path() -> str:
@@ -223,8 +223,8 @@ def _ask_once(answer: str, gold: str, seconds: float) -> bytes:
             timeout=seconds + _GRACE_SECONDS,
             check=False,
         )
-        return {0: process.SAME, 1: process.DIFFERENT, 3: process.MISSING}.get(done.returncode, process.DIFFERENT)
-    return process.TOO_COSTLY
+        return {0: SAME, 1: DIFFERENT, 3: MISSING}.get(done.returncode, DIFFERENT)
+    return TOO_COSTLY
 
 
 _worker = LatexWorker()

@@ -13,13 +13,13 @@ MAX_LENGTH = 4000
 
 _RELATIONS = (("==", "="), (">=", "≥"), ("<=", "≤"), ("!=", "≠"))
 _POWER = re.compile(r"(?<=[\w)])\s?\*\*\s?(?=[\w(-])")
-_BULLET = re.compile(r"^[-*·]\s+(?=[^\W\d])")
+_BULLET = re.compile(r"^(?:#+\s+|[-*·]\s+(?=[^\W\d]))")
 _TIGHT = re.compile(r"\s*([=<>≤≥≠≈^×·/+√|()\[\]{}])\s*")
 _SYMBOLIC = re.compile(r"[=<>≤≥≠≈^×√∪∩∞]|(?<=[\w)])[+*/](?=[\w(])|\\")
 _FACTOR = re.compile(r"(?<=\d)\s(?=[^\W\d_](?![^\W\d_]))")
 _LONG_WORD = re.compile(r"[^\W\d_]{3,}")
 _FACTORIAL = re.compile(r"(?:\d|\)|\b[^\W\d_])!$")
-_LOWERED = re.compile(r"(?<=[A-Za-z])_\(?(\d+)\)?")
+_LOWERED = re.compile(r"(?<=[A-Za-z])_(\d+)")
 _SUBSCRIPT = re.compile("[₀-₉]|\\\\|\\{")
 _THE, _A = re.compile(r"^(?:the)\s+(?=\S)"), re.compile(r"^an?\s+(?=[^\W\d_]{2})")
 

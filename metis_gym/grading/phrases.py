@@ -25,6 +25,9 @@ _NOT = re.compile(
     r"\b(?:not|never|neither|nor|cannot|wrong|incorrect|unlike|except|either)\b|n't\b|\bor\b", re.IGNORECASE
 )
 _SENTENCE_END = re.compile(r"[.!?;]\s|\n")
+_REASON = re.compile(r",?\s(?:because|since)\b.*$", re.IGNORECASE)
+_SUBJECT = re.compile(r"^((?:\S+\s){1,3}?)(?:is|was)\s(?:the\s|at\s)?(?!.*\bthan\b)[^\d]+$", re.IGNORECASE)
+_ENCLOSED = re.compile(r"\(([^()\[\],;]+)\)")
 _MAX_LEAD = 200
 _MAX_VERBS = 4
 _PLACE = re.compile(
@@ -38,7 +41,7 @@ _FILLERS = frozenset(
 )
 _CARRIERS = frozenset(
     "letter line bar curve arrow sign symbol shape colour color pattern direction number value digit option label name "
-    "character side word".split()
+    "character side word seat locker gate badge code plate".split()
 )
 _NUMBER_CARRIERS = frozenset("number value digit total sum result".split())
 _LABELS_ONLY = frozenset("panel plot subplot column row point graph figure section angle segment".split())
@@ -47,6 +50,7 @@ _HEAD = re.compile(
     r"|\b(?:number|name|colour|color|letter|value|price|shape) (?:of|on|in) (?:the |a )?([^\W\d_]+)",
     re.IGNORECASE,
 )
+_QUOTED = re.compile(r"“([^”]{1,40})”")
 _NO_HEADS = frozenset(
     "is are was were does do did can will would has have had the a an of to in on at it they he she way else and or "
     "not no more less this that these those you we i".split()
@@ -56,6 +60,7 @@ _NO_HEADS = frozenset(
 @functools.lru_cache(maxsize=4096)
 def _carriers(question: str) -> frozenset[str]:
     heads = {word.lower() for found in _HEAD.findall(question[:4000]) for word in found if word} - _NO_HEADS
+    heads |= {word.lower() for field in _QUOTED.findall(question[:4000]) for word in field.split()} - _NO_HEADS
     return frozenset(heads | {head.removesuffix("s") for head in heads if len(head) > 3})
 
 
@@ -68,6 +73,9 @@ def readings(answer: str, question: str = "") -> tuple[str, ...]:
     literal = plain(answer)
     found = [literal, *_unwrapped(literal)]
     found += [number for text in found if text[:1].isdigit() and (number := _PLACE.sub("", text)) != text]
+    found += [reason for text in found[:1] if (reason := _REASON.sub("", text)) != text]
+    found += [subject[1].strip() for text in found if (subject := _SUBJECT.match(text)) and not _NOT.search(text)]
+    found += [enclosed[1] for text in found if (enclosed := _ENCLOSED.fullmatch(text))]
     found += [bare for text in found if (bare := _bare(text, _carriers(question))) != text]
     return tuple(dict.fromkeys(text for text in found if text))
 

@@ -81,8 +81,8 @@ _FIXED: dict[str, tuple[str, Scale]] = {
 _NO_NAME = frozenset(
     (
         "a an and or of to by than then more less fewer least most plus minus times over under above below not no from "
-        "half quarter dozen score hundred squared cubed th st nd rd left remaining other others if but so is are was in "
-        "on at per with without between until till past"
+        "half quarter dozen score hundred squared cubed th st nd rd left remaining other others if but so is are was "
+        "in on at per with without between until till past"
     ).split()
 )
 _TOKEN = re.compile(

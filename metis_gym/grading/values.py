@@ -40,6 +40,7 @@ _MONTHS_AND_DAYS = (
 ).split()
 _SHORT = {name[:3]: name for name in _MONTHS_AND_DAYS} | {"sept": "september", "tues": "tuesday", "thurs": "thursday"}
 _SHORT |= {f"{way}ward{s}": way for way in ("up", "down", "left", "right") for s in ("", "s")}
+_SHORT |= dict(zip("first second third fourth fifth sixth".split(), "1st 2nd 3rd 4th 5th 6th".split(), strict=True))
 _STYLED_WORD = re.compile(r"\\(?:text|mathrm|operatorname|mbox)\s*\{([^{}]*)\}(?:\s*\^\s*\{?(\d)\}?)?")
 
 

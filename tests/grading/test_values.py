@@ -93,6 +93,10 @@ SAME = [
     # phrases
     ("line T", "T"),
     ("bar K", "K"),
+    ("(K)", "K"),
+    ("Bar K is the tallest.", "K"),
+    ("Bar K, because it is the tallest", "K"),
+    ("third", "3rd"),
     ("the letter M", "M"),
     ("The letter is M.", "M"),
     ("to the right", "right"),
@@ -212,6 +216,9 @@ DIFFERENT = [
     ("A or B", "A"),
     ("quarter to", "quarter"),
     ("No correct answer", "No"),
+    ("R is not the tallest", "R"),
+    ("S is lower than T", "S"),
+    ("log₂8", "log28"),
     ("increases then decreases", "decreases"),
 ]
 
