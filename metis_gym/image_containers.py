@@ -6,13 +6,14 @@ vendors' data never reach it. Orientation is read from EXIF here. Nothing here d
 """
 
 import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from metis_gym.errors import ImageError
 
-__all__ = ["FORMATS", "Container", "open_container"]
+__all__ = ["FORMATS", "Container", "has_all_rows", "open_container"]
 
 FORMATS = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF")
 """What is decoded; every other format is refused by its first bytes."""
@@ -20,6 +21,7 @@ FORMATS = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF")
 _MAX_PARTS = 1 << 20  # chunks, segments, blocks, strips: a file with more was made to keep its reader busy
 _SCAN_WORK = 1_000_000_000  # pixels times scans of a progressive JPEG; an encoder makes about ten scans
 _CUT_OFF = "the file is cut off"
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,27 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             raise ImageError(_CUT_OFF)
         yield kind, start, end
         start = end
+
+
+_SAMPLES_OF_COLOUR = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_WHOLE = ((0, 0, 1, 1),)
+_INTERLACED = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def has_all_rows(png: bytes) -> bool:
+    """Do the pixels of a PNG, inflated piece by piece, fill its size? Pillow leaves black what is missing."""
+    width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", png, 16)
+    missing = 0
+    for left, top, across, down in _INTERLACED if interlaced else _WHOLE:
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        missing += rows * (1 + -(-columns * depth * _SAMPLES_OF_COLOUR[colour] // 8)) if columns > 0 else 0
+    inflater = zlib.decompressobj()
+    for kind, start, end in _png_chunks(png):
+        rest = png[start + 8 : end - 4] if kind == b"IDAT" else b""
+        while rest and missing > 0 and not inflater.eof:
+            missing -= len(inflater.decompress(rest, _PIECE))
+            rest = inflater.unconsumed_tail
+    return missing - len(inflater.flush()) <= 0 if missing > 0 else True
 
 
 # JPEG -----------------------------------------------------------------------------------------------------------------

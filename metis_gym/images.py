@@ -34,10 +34,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from metis_gym.errors import ImageError
-from metis_gym.image_containers import FORMATS, Container, open_container
+from metis_gym.image_containers import FORMATS, Container, has_all_rows, open_container
 from metis_gym.records import PictureArray
 
-__all__ = ["FORMATS", "MAX_DECODED_PIXELS", "MAX_FILE_BYTES", "decode", "decode_file", "read_regular_file"]
+__all__ = [
+    "FORMATS",
+    "MAX_DECODED_PIXELS",
+    "MAX_FILE_BYTES",
+    "decode",
+    "decode_file",
+    "path_below",
+    "read_regular_file",
+]
 
 MAX_DECODED_PIXELS = 100_000_000
 """Largest image that is decoded: 100 megapixels, 300 MB."""
@@ -80,7 +88,10 @@ def decode(data: bytes, *, max_pixels: int = MAX_DECODED_PIXELS, name: str = "im
         if min(container.width, container.height) < 1 or container.width * container.height > max_pixels:
             size = f"{container.width} x {container.height} pixels"
             raise ImageError(f"an image of {size}; at most {max_pixels:,} are decoded")
-        return _oriented(_pixels(container), container.orientation)
+        pixels = _pixels(container)
+        if container.format == "PNG" and not pixels[-1].any() and not has_all_rows(container.data):
+            raise ImageError("the pixels end early")
+        return _oriented(pixels, container.orientation)
     except ImageError as error:
         raise ImageError(f"{name} cannot be decoded: {error}") from None
     except Exception as error:  # the boundary of Pillow: what a damaged file makes its decoders raise is no closed set
@@ -111,6 +122,28 @@ def read_regular_file(path: Path, *, max_bytes: int = MAX_FILE_BYTES, name: str 
     except (OSError, ValueError) as error:
         problem = f"{type(error).__name__}: {error!s:.200}"
     raise ImageError(f"{name or f'the image {path}'} cannot be read: {problem}")
+
+
+def path_below(folder: Path, name: str, *, allow_outside: bool = False) -> Path:
+    """The place of a file that data from elsewhere names.
+
+    Args:
+        folder: Where relative names begin.
+        name: What the data says.
+        allow_outside: Follow names, `..` and links that lead out of the folder.
+
+    Raises:
+        ImageError: It leads out of the folder, or cannot be a path.
+    """
+    try:
+        place = Path(os.path.realpath(folder / name))
+        if allow_outside or place.is_relative_to(os.path.realpath(folder)):
+            return place
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL, a loop of links, a name that is no name
+        raise ImageError(f"{name!r:.200} is no path: {type(error).__name__}: {error!s:.200}") from None
+    raise ImageError(
+        f"{name!r:.200} leads out of {folder}; if you trust the data, choose another folder or say allow_outside=true"
+    )
 
 
 def _read(path: Path, max_bytes: int) -> bytes:

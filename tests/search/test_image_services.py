@@ -11,7 +11,6 @@ from scripted_server import Reply
 from metis_gym.errors import ConfigError, SearchError, SearchIndexError
 from metis_gym.pictures import fingerprint
 from metis_gym.search import PictureQuery, make_image_engine
-from metis_gym.search.decoding import UnreadablePictureError, decode_picture
 from metis_gym.search.prepared import PreparedEngine
 
 QUERY = PictureQuery(picture=np.zeros((20, 30, 3), np.uint8), task_id="fvqa/train/7 a")
@@ -169,28 +168,3 @@ def test_other_files_are_refused(tmp_path, text, message):
         PreparedEngine(path=str(tmp_path / "c.json"))
     with pytest.raises(SearchIndexError, match="cannot read"):
         make_image_engine(f"prepared:path={tmp_path / 'none.json'}")
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16", "CMYK"])
-def test_pictures_of_every_mode_become_rgb(mode):
-    stream = io.BytesIO()
-    Image.new(mode, (5, 4)).save(stream, "TIFF" if mode == "CMYK" else "PNG")
-    assert decode_picture(stream.getvalue()).shape == (4, 5, 3)
-
-
-def bomb(width, height):
-    """A PNG whose header promises many pixels."""
-    import struct
-    import zlib
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
-@pytest.mark.parametrize("size", [(8_001, 8_000), (40_000, 40_000), (2**31 - 1, 1)])
-def test_bombs_are_not_decoded(size):
-    with pytest.raises(UnreadablePictureError, match="are decoded"):
-        decode_picture(bomb(*size))
