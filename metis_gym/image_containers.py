@@ -200,21 +200,23 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _gif(data: bytes) -> Container:
-    """The screen or, where it is larger, the first frame gives the size."""
+    """The screen, or the first frame where it reaches farther, gives the size."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
-    position = 13 + _colours(flags)
-    kept, control = [data[:position]], b""
+    colours = data[10 : 13 + _colours(flags)]
+    position, control = 10 + len(colours), b""
     while (mark := data[position]) == 0x21:
         end = _after_blocks(data, position + 2)
-        control = data[position:end] if data[position + 1] == 0xF9 else control
+        if data[position + 1] == 0xF9:  # transparency; what happens to the frame afterwards is of no interest
+            control = data[position : position + 3] + bytes([data[position + 3] & 1]) + data[position + 4 : end]
         position = end
     if mark != 0x2C:
         raise ImageError("a GIF without an image")
     left, top, across, down, flags = struct.unpack_from("<HHHHB", data, position + 1)
     end = _after_blocks(data, position + 11 + _colours(flags))
-    kept += [control, data[position:end], b";"]
     width, height = max(width, left + across), max(height, top + down)
-    return Container(format="GIF", width=width, height=height, data=b"".join(kept))
+    header = data[:6] + struct.pack("<HH", width, height) + colours
+    whole = b"".join([header, control, data[position:end], b";"])
+    return Container(format="GIF", width=width, height=height, data=whole)
 
 
 def _colours(flags: int) -> int:

@@ -55,7 +55,7 @@ MAX_FILE_BYTES = 1 << 29
 _FLAGS = os.O_RDONLY  # the others are not on every system
 for _name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"):
     _FLAGS |= getattr(os, _name, 0)
-_STRIP_PIXELS = 1 << 18
+_STRIP_PIXELS = 1 << 19
 _WHITE = (255, 255, 255)
 _DEPTHS = (8, 10, 12, 14, 16)
 _PLUGINS = {
@@ -173,6 +173,8 @@ def _opened(container: Container, data: bytes) -> ImageFile.ImageFile:
     image = factory(io.BytesIO(data))
     if image.size != (container.width, container.height):
         raise ImageError(f"two sizes: {container.width} x {container.height} and {image.size[0]} x {image.size[1]}")
+    if container.format == "TIFF":
+        image.im = Image.new(image.mode, image.size).im  # which this reader else makes with a warning
     return image
 
 
@@ -198,7 +200,7 @@ def _by_strips(image: Image.Image) -> PictureArray:
     pixels = np.empty((height, width, 3), dtype=np.uint8)
     rows = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(top + rows, height)))
+        strip = image if rows >= height else image.crop((0, top, width, min(top + rows, height)))
         pixels[top : top + rows] = np.asarray(_on_white(strip))
     return pixels
 
