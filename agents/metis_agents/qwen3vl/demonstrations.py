@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from metis_agents.qwen3vl.renderer import Renderer
 from metis_agents.qwen3vl.tokens import Tokens
 from metis_gym.errors import ConfigError, TaskDataError
-from metis_gym.filesets.pictures import decode
+from metis_gym.images import decode_file, path_below
 from metis_gym.recording import Run
 from metis_gym.records import Message, Necessity, Role, Task, ToolCall
 from metis_gym.rewards.parameters import check_parameters, number, whole
@@ -202,7 +202,8 @@ def recorded_conversations(
 def chat_conversations(path: Path) -> Iterator[Conversation]:
     """The lines of a JSONL file: `{"messages": [{"role", "content"}, …], "images": [path, …]}`.
 
-    `content` holds one `<image>` for each picture, taken from `images` in order; paths are relative to the file.
+    `content` holds one `<image>` for each picture, taken from `images` in order; paths are relative to the file and
+    lead to files below its folder.
 
     Raises:
         TaskDataError: A line that cannot be used; the message names it.
@@ -223,7 +224,7 @@ def chat_conversations(path: Path) -> Iterator[Conversation]:
 
 
 def _messages(row: Mapping[str, Any], place: str, folder: Path) -> Conversation:
-    pictures = [decode(folder / name, place) for name in row.get("images", ())]
+    pictures = [decode_file(path_below(folder, name), name=place) for name in row.get("images", ())]
     messages = []
     for said in row["messages"]:
         marks = said["content"].count("<image>")
