@@ -31,7 +31,7 @@ def shown(value: object) -> str:
     """A value for a message: short, whatever its size and depth.
 
     >>> shown([[[[[1]]]]]), shown(10**5000), len(shown("x" * 1000))
-    ('list [[[...]]]', 'int of 16610 bits', 84)
+    ('list [[[[...]]]]', 'int of 16610 bits', 84)
     """
     kind = type(value).__name__
     if isinstance(value, int) and value.bit_length() > 256:
