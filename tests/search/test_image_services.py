@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -168,3 +169,27 @@ def test_other_files_are_refused(tmp_path, text, message):
         PreparedEngine(path=str(tmp_path / "c.json"))
     with pytest.raises(SearchIndexError, match="cannot read"):
         make_image_engine(f"prepared:path={tmp_path / 'none.json'}")
+
+
+@pytest.mark.parametrize("way", ["up", "absolute", "link"])
+def test_prepared_pictures_lie_in_the_folder_unless_others_are_allowed(tmp_path, way):
+    (tmp_path / "in").mkdir()
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(png())
+    (tmp_path / "in" / "link.png").symlink_to(outside)
+    name = {"up": "../outside.png", "absolute": str(outside), "link": "link.png"}[way]
+    entry = {"tool_returned_web_title": ["x"], "cached_images_path": [name]}
+    (tmp_path / "in" / "c.json").write_text(json.dumps({"fvqa_1": entry}))
+    with pytest.raises(SearchError, match="leads out of"):
+        PreparedEngine(path=str(tmp_path / "in" / "c.json")).search(asked("fvqa_1"), limit=5)
+    engine = make_image_engine(f"prepared:path={tmp_path / 'in' / 'c.json'},allow_outside=true,cache=false")
+    assert len(engine.search(asked("fvqa_1"), limit=5)) == 1
+
+
+@pytest.mark.timeout(20)
+def test_a_prepared_picture_that_is_a_pipe_is_a_failed_search(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    entry = {"tool_returned_web_title": ["x"], "cached_images_path": ["pipe.png"]}
+    (tmp_path / "c.json").write_text(json.dumps({"fvqa_1": entry}))
+    with pytest.raises(SearchError, match="no regular file"):
+        PreparedEngine(path=str(tmp_path / "c.json")).search(asked("fvqa_1"), limit=5)
