@@ -98,23 +98,28 @@ def decode(data: bytes, *, max_pixels: int = MAX_DECODED_PIXELS, name: str = "im
         raise ImageError(f"{name} cannot be decoded: {type(error).__name__}: {error!s:.200}") from None
 
 
-def decode_file(path: Path, *, max_pixels: int = MAX_DECODED_PIXELS, name: str = "") -> PictureArray:
-    """Decode the image file of a path.
+def decode_file(
+    path: Path, *, max_pixels: int = MAX_DECODED_PIXELS, name: str = "", follow_link: bool = True
+) -> PictureArray:
+    """Decode the image file of a path. Without `follow_link`, a path that is itself a link is refused.
 
     Raises:
         ImageError: As `decode`; or there is no such file, or it is no regular one.
     """
-    return decode(read_regular_file(path, name=name), max_pixels=max_pixels, name=name or f"the image {path}")
+    data = read_regular_file(path, name=name, follow_link=follow_link)
+    return decode(data, max_pixels=max_pixels, name=name or f"the image {path}")
 
 
-def read_regular_file(path: Path, *, max_bytes: int = MAX_FILE_BYTES, name: str = "") -> bytes:
+def read_regular_file(
+    path: Path, *, max_bytes: int = MAX_FILE_BYTES, name: str = "", follow_link: bool = True
+) -> bytes:
     """The content of an image file; a pipe, a device, a socket or a folder is refused without waiting for it.
 
     Raises:
         ImageError: There is no such file, it is no regular one, it is too large, or it cannot be read.
     """
     try:
-        return _read(path, max_bytes)
+        return _read(path, max_bytes, _FLAGS if follow_link else _FLAGS | getattr(os, "O_NOFOLLOW", 0))
     except FileNotFoundError:
         problem = f"there is no image {path}"
     except ImageError as error:
@@ -125,7 +130,7 @@ def read_regular_file(path: Path, *, max_bytes: int = MAX_FILE_BYTES, name: str 
 
 
 def path_below(folder: Path, name: str, *, allow_outside: bool = False) -> Path:
-    """The place of a file that data from elsewhere names.
+    """The place of a file that data from elsewhere names, with all links followed.
 
     Args:
         folder: Where relative names begin.
@@ -146,8 +151,8 @@ def path_below(folder: Path, name: str, *, allow_outside: bool = False) -> Path:
     )
 
 
-def _read(path: Path, max_bytes: int) -> bytes:
-    descriptor = os.open(path, _FLAGS)
+def _read(path: Path, max_bytes: int, flags: int) -> bytes:
+    descriptor = os.open(path, flags)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

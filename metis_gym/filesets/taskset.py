@@ -113,7 +113,9 @@ class FileTaskset(Taskset):
                 source: PictureArray = (
                     decode(picture, max_pixels=limit, name=name)
                     if isinstance(picture, bytes)
-                    else decode_file(picture, max_pixels=limit, name=name)
+                    else decode_file(
+                        picture, max_pixels=limit, name=name, follow_link=False
+                    )  # they are followed already
                 )
             except ImageError as error:
                 raise TaskDataError(str(error)) from None

@@ -98,7 +98,7 @@ class PreparedEngine:
     def _hit(self, index: str, title: str, path: str) -> PictureHit:
         try:
             place = path_below(self._folder, path, allow_outside=self._allow_outside)
-            return PictureHit(title=one_line(title), picture=decode_file(place))
+            return PictureHit(title=one_line(title), picture=decode_file(place, follow_link=False))
         except ImageError as error:
             raise SearchError(f"picture {path!r:.200} of entry {index!r:.200} cannot be read: {error}") from error
 

@@ -18,7 +18,7 @@ from image_files import SAMPLES, chunk, encoded, noise, png, tiff, with_director
 from PIL import Image, ImageFile, ImageOps
 
 from metis_gym.errors import ImageError
-from metis_gym.images import MAX_DECODED_PIXELS, decode, decode_file, read_regular_file
+from metis_gym.images import MAX_DECODED_PIXELS, decode, decode_file, path_below, read_regular_file
 
 ROOT = Path(__file__).parents[2]
 RAMP_12 = np.arange(4096, dtype=np.uint16).reshape(64, 64)
@@ -473,6 +473,16 @@ def test_a_file_that_is_too_long_is_not_read(tmp_path):
     os.truncate(tmp_path / "long.png", 1 << 40)
     with pytest.raises(ImageError, match=r"1,099,511,627,776 bytes; at most 536,870,912 are read"):
         read_regular_file(tmp_path / "long.png")
+
+
+def test_a_link_that_came_after_the_check_is_not_followed(tmp_path):
+    (tmp_path / "a.png").write_bytes(SAMPLES["png"])
+    place = path_below(tmp_path, "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "b.png")
+    (tmp_path / "a.png").symlink_to("b.png")
+    with pytest.raises(ImageError, match="cannot be read"):
+        decode_file(place, follow_link=False)
+    assert decode_file(place).shape == (37, 53, 3)
 
 
 def test_a_file_is_decoded_by_its_content(tmp_path):
