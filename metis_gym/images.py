@@ -107,7 +107,7 @@ def decode_file(
         ImageError: As `decode`; or there is no such file, or it is no regular one.
     """
     data = read_regular_file(path, name=name, follow_link=follow_link)
-    return decode(data, max_pixels=max_pixels, name=name or f"the image {path}")
+    return decode(data, max_pixels=max_pixels, name=name or f"the image {str(path)!r:.300}")
 
 
 def read_regular_file(
@@ -121,12 +121,12 @@ def read_regular_file(
     try:
         return _read(path, max_bytes, _FLAGS if follow_link else _FLAGS | getattr(os, "O_NOFOLLOW", 0))
     except FileNotFoundError:
-        problem = f"there is no image {path}"
+        problem = f"there is no image {str(path)!r:.300}"
     except ImageError as error:
         problem = str(error)
     except (OSError, ValueError) as error:
         problem = f"{type(error).__name__}: {error!s:.200}"
-    raise ImageError(f"{name or f'the image {path}'} cannot be read: {problem}")
+    raise ImageError(f"{name or f'the image {str(path)!r:.300}'} cannot be read: {problem}")
 
 
 def path_below(folder: Path, name: str, *, allow_outside: bool = False) -> Path:
@@ -156,9 +156,9 @@ def _read(path: Path, max_bytes: int, flags: int) -> bytes:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ImageError(f"{path} is no regular file")
+            raise ImageError(f"{str(path)!r:.300} is no regular file")
         if status.st_size > max_bytes:
-            raise ImageError(f"{path} has {status.st_size:,} bytes; at most {max_bytes:,} are read")
+            raise ImageError(f"{str(path)!r:.300} has {status.st_size:,} bytes; at most {max_bytes:,} are read")
         with open(descriptor, "rb", closefd=False) as stream:
             return stream.read(max_bytes)
     finally:
