@@ -95,8 +95,7 @@ class Fts5Engine:
             "SELECT id, terms FROM passages WHERE id IN (SELECT rowid FROM postings WHERE postings MATCH ? "
             "ORDER BY bm25(postings), rowid LIMIT ?)"
         )
-        with self.index.file.connection() as connection:
-            return connection.execute(statement, (match, CANDIDATES)).fetchall()
+        return self.index.candidates(statement, (match, CANDIDATES))
 
 
 def _leading(frequencies: Mapping[str, int]) -> list[str]:

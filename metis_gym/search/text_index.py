@@ -19,6 +19,7 @@ from pathlib import Path
 from metis_gym.errors import SearchIndexError
 from metis_gym.records import Passage
 from metis_gym.search.places import build_atomically
+from metis_gym.search.schemas import TEXT_SCHEMA
 from metis_gym.search.sqlite_files import check_fts5
 from metis_gym.search.terms import terms_of
 
@@ -29,14 +30,7 @@ FORMAT = 1
 """Raise this whenever terms are made or stored differently: files and fingerprints carry it."""
 
 _LONGEST_TEXT = 1_000_000
-_SCHEMA = """
-PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;
-CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE passages(id INTEGER PRIMARY KEY, title TEXT NOT NULL, text TEXT NOT NULL, link TEXT NOT NULL,
-    terms TEXT NOT NULL);
-CREATE TABLE frequencies(term TEXT PRIMARY KEY, passages INTEGER NOT NULL) WITHOUT ROWID;
-CREATE VIRTUAL TABLE postings USING fts5(terms, content='', tokenize='ascii');
-"""
+_SETTINGS = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;"
 
 
 def searchable(passage: Passage) -> list[str]:
@@ -75,7 +69,7 @@ class _Writer:
 
     def write(self, path: Path) -> None:
         with closing(sqlite3.connect(path)) as file:
-            file.executescript(_SCHEMA)
+            file.executescript(_SETTINGS + TEXT_SCHEMA.script())
             for row in self._rows():
                 file.execute("INSERT INTO passages VALUES(?, ?, ?, ?, ?)", row)
                 file.execute("INSERT INTO postings(rowid, terms) VALUES(?, ?)", (row[0], row[4]))
