@@ -11,7 +11,7 @@ from metis_gym.records import Passage, TitledPicture
 from metis_gym.search.bm25 import CorpusStatistics, bm25
 from metis_gym.search.contract import ImageEngine, PictureHit, PictureQuery, TextEngine, TextHit
 from metis_gym.search.dhash import near_distances
-from metis_gym.search.snippets import short_line, snippet
+from metis_gym.search.snippets import MAX_TEXT, short_line, snippet
 from metis_gym.search.terms import query_terms
 from metis_gym.search.text_index import searchable
 
@@ -96,7 +96,7 @@ def _without_duplicates(hits: Iterable[TextHit]) -> Iterable[TextHit]:
 def _fitting(query: str, passages: Sequence[Passage]) -> list[TextHit]:
     """The passages with a third of the query's terms or more, ranked by BM25 among themselves."""
     terms = query_terms(query)
-    texts = [searchable(passage) for passage in passages]
+    texts = [searchable(passage, MAX_TEXT) for passage in passages]
     statistics = CorpusStatistics(len(texts), max(1.0, sum(map(len, texts)) / len(texts)))
     weights = {term: 1.0 + statistics.weight(sum(term in words for words in texts)) for term in terms}
     hits = [

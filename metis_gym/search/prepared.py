@@ -7,18 +7,23 @@ that; another one by its whole id, then by the id's last part: "file/train/fvqa_
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from metis_gym.errors import SearchError, SearchIndexError
+from metis_gym.pictures import fit
 from metis_gym.records import TitledPicture
 from metis_gym.search.contract import PictureHit, PictureQuery
 from metis_gym.search.decoding import UnreadablePictureError, decode_picture
-from metis_gym.search.snippets import one_line
+from metis_gym.search.places import read_regular
+from metis_gym.search.snippets import short_line
 
 __all__ = ["PreparedEngine"]
 
+_MAX_FILE = 1 << 30
+_MAX_PICTURE_FILE = 100_000_000
 _TITLES, _PATHS = "tool_returned_web_title", "cached_images_path"
 
 
@@ -27,7 +32,8 @@ class PreparedEngine:
 
     Args:
         path: The JSON file.
-        folder: Where relative paths of pictures begin; None for the file's own folder.
+        folder: Where relative paths of pictures begin, and below which all of them lie, wherever links lead; None for
+            the file's own folder.
 
     Raises:
         SearchIndexError: The file cannot be read, or an entry has another form; the message names it.
@@ -40,7 +46,7 @@ class PreparedEngine:
         self._path = Path(path)
         self._folder = self._path.parent if folder is None else Path(folder)
         try:
-            data = self._path.read_bytes()
+            data = read_regular(self._path, _MAX_FILE)
             entries = json.loads(data)
         except (OSError, ValueError, RecursionError) as error:
             raise SearchIndexError(f"cannot read prepared results {path!r}: {type(error).__name__}: {error}") from error
@@ -95,9 +101,22 @@ class PreparedEngine:
 
     def _hit(self, index: str, title: str, path: str) -> PictureHit:
         try:
-            return PictureHit(title=one_line(title), picture=decode_picture(self._folder / path))
-        except UnreadablePictureError as error:
-            raise SearchError(f"picture {path!r} of entry {index!r} cannot be read: {error}") from error
+            place = self._below(path)
+            picture = fit(decode_picture(read_regular(place, _MAX_PICTURE_FILE)))
+        except (UnreadablePictureError, OSError, ValueError) as error:
+            raise SearchError(f"picture {path!r:.200} of entry {index!r:.200} cannot be read: {error}") from error
+        return PictureHit(title=short_line(title), picture=picture)
+
+    def _below(self, path: str) -> Path:
+        """The file that a path leads to.
+
+        Raises:
+            ValueError: It is not below the folder.
+        """
+        folder, place = (Path(os.path.realpath(part)) for part in (self._folder, self._folder / path))
+        if not place.is_relative_to(folder):
+            raise ValueError(f"it is not below {str(folder)!r}; if it may be read, name a folder above it: folder=…")
+        return place
 
 
 def _last_part(task_id: str) -> str:

@@ -70,20 +70,25 @@ def _promising(text: str, wanted: Sequence[str], limit: int) -> int:
     lower = text.lower()
     if len(lower) != len(text):  # some letters become two
         lower = text
-    places: list[tuple[int, str]] = []
-    for term in wanted:
-        place = lower.find(_root(term))
-        for _ in range(_MAX_PLACES):
-            if place < 0:
-                break
-            places.append((place, term))
-            place = lower.find(_root(term), place + limit // 4 + 1)
+    found = {term: _places(lower, _root(term), limit // 4 + 1) for term in wanted}
+    rare = [term for term in wanted if len(found[term]) < _MAX_PLACES]  # the others stand everywhere
+    places = [(place, term) for term in (rare if any(map(found.get, rare)) else wanted) for place in found[term]]
     places.sort()
     counts = [
         (len({term for other, term in places[n : n + len(wanted)] if other < place + limit}), -place)
         for n, (place, _) in enumerate(places)
     ]
     return max(0, -max(counts)[1] - _CLOSE // 2) if counts else 0
+
+
+def _places(text: str, term: str, step: int) -> list[int]:
+    """Where a term stands, at most once in a step, and the first places only."""
+    places: list[int] = []
+    place = text.find(term)
+    while place >= 0 and len(places) < _MAX_PLACES:
+        places.append(place)
+        place = text.find(term, place + step)
+    return places
 
 
 def _hits(words: Sequence[str], wanted: Sequence[str]) -> Mapping[int, frozenset[str]]:

@@ -33,9 +33,14 @@ _LONGEST_TEXT = 1_000_000
 _SETTINGS = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;"
 
 
-def searchable(passage: Passage) -> list[str]:
-    """The terms of a passage, in order: those of its title, then those of its text."""
-    return [*terms_of(passage.title), *terms_of(passage.text)]
+def searchable(passage: Passage, max_characters: int | None = None) -> list[str]:
+    """The terms of a passage, in order: those of its title, then those of its text.
+
+    Args:
+        passage: The passage.
+        max_characters: How much of each is looked at; None for everything.
+    """
+    return [*terms_of(passage.title[:max_characters]), *terms_of(passage.text[:max_characters])]
 
 
 def write_text_index(passages: Iterable[Passage], path: Path) -> int:
@@ -83,10 +88,11 @@ class _Writer:
     def _rows(self) -> Iterator[tuple[int, str, str, str, str]]:
         for passage in self._passages:
             self.count += 1
-            if len(passage.text) > _LONGEST_TEXT:
+            length = len(passage.title) + len(passage.text)
+            if length > _LONGEST_TEXT:
                 raise SearchIndexError(
-                    f"passage {self.count} has {len(passage.text):,} characters, at most {_LONGEST_TEXT:,} are "
-                    "indexed; cut it into several"
+                    f"passage {self.count} has {length:,} characters, at most {_LONGEST_TEXT:,} are indexed; cut it "
+                    "into several"
                 )
             words = searchable(passage)
             self._frequencies.update(set(words))
