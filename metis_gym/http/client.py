@@ -144,8 +144,9 @@ class Client:
                 return self._attempt(asked, deadline)
             except _TryAgainError as problem:
                 wait = problem.wait if problem.wait is not None else self.policy.first_wait * 2.0 ** min(attempt, 30)
-                if attempt >= self.policy.retries:
-                    raise self.error(f"{problem} ({attempt + 1} of {attempt + 1} attempts)") from None
+                is_too_late = deadline is not None and deadline.left() <= min(wait, self.policy.longest_wait)
+                if attempt >= self.policy.retries or is_too_late:
+                    raise self.error(f"{problem} ({attempt + 1} of {self.policy.retries + 1} attempts)") from None
                 if wait > self.policy.longest_wait and problem.wait is not None:
                     raise self.error(f"{problem}; it asks for a pause of {wait:.0f} s") from None
                 self.sleep(min(wait, self.policy.longest_wait))

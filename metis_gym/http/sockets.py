@@ -56,10 +56,14 @@ class Deadline:
         Raises:
             TimeoutError: None are.
         """
-        left = self._ends - time.monotonic()
+        left = self.left()
         if left <= 0:
             raise TimeoutError
         return left
+
+    def left(self) -> float:
+        """Seconds that are left; 0 or less when it is over."""
+        return self._ends - time.monotonic()
 
     def capped(self, seconds: float) -> "Deadline":
         """This deadline, or one so many seconds from now if that is earlier."""
