@@ -42,7 +42,7 @@ _CLOSED_6 = tuple(
 _MAPPED, _NAT64 = ipaddress.IPv6Network("::ffff:0:0/96"), ipaddress.IPv6Network("64:ff9b::/96")
 _SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
 _ISATAP = (0x00005EFE, 0x02005EFE)
-_MAX_URL = 8_192
+_MAX_URL = 65_536
 _MAX_HOST = 253
 _PLAIN = "!$%&'()*+,/:;=?@[]~"
 
@@ -123,5 +123,8 @@ def check_url(service: str, url: object) -> str:
     try:
         split_url(str(url))
     except InvalidUrlError as error:
-        raise ConfigError(f"{service}: the address must begin with http:// or https://: {error}") from None
+        given = "one with a password, not repeated here" if "@" in str(url) else f"{url!r:.200}"
+        raise ConfigError(
+            f"{service}: the address must begin with http:// or https:// and name a host; {error}; actually: {given}"
+        ) from None
     return str(url)

@@ -38,7 +38,7 @@ _THUMBNAIL_SIDE = 192
 _JPEG_QUALITY = 80
 _RECENT = 128  # of at most 110 kB each
 _UNREADABLE = (OSError, ValueError, SyntaxError, LookupError, TypeError, struct.error, Image.DecompressionBombError)
-_SETTINGS = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+_SETTINGS = "PRAGMA page_size = 4096; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
 
 
 def write_picture_index(pictures: Iterable[TitledPicture], path: Path) -> int:

@@ -17,7 +17,7 @@ from metis_gym.records import PictureArray, TitledPicture
 from metis_gym.search.contract import LIVE, PictureHit, PictureQuery
 from metis_gym.search.decoding import UnreadablePictureError, decode_picture
 from metis_gym.search.serpapi import check_status
-from metis_gym.search.snippets import short_line
+from metis_gym.search.snippets import clean, short_line
 from metis_gym.search.web import Client, Policy, check_url, shape_error
 
 __all__ = ["SerpApiLensEngine"]
@@ -105,7 +105,7 @@ class SerpApiLensEngine:
         return
 
     def _public(self, query: PictureQuery) -> str:
-        address = self._picture_url.replace("{task_id}", quote(query.task_id, safe=""))
+        address = self._picture_url.replace("{task_id}", quote(clean(query.task_id), safe=""))
         return address.replace("{fingerprint}", fingerprint(query.picture)) if "{fingerprint}" in address else address
 
     def _hit(self, match: Any, deadline: Deadline) -> PictureHit:

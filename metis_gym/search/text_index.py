@@ -30,7 +30,7 @@ FORMAT = 1
 """Raise this whenever terms are made or stored differently: files and fingerprints carry it."""
 
 _LONGEST_TEXT = 1_000_000
-_SETTINGS = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;"
+_SETTINGS = "PRAGMA page_size = 4096; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;"
 
 
 def searchable(passage: Passage, max_characters: int | None = None) -> list[str]:

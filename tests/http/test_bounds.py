@@ -259,7 +259,9 @@ def test_odd_hosts_are_our_error(host, scheme, monkeypatch):
     failure(f"{scheme}://{host}/", "test: ")
 
 
-@pytest.mark.parametrize("url", ["http://a:b/", "http://a:99999/", "http://a:-1/", "http://", "ftp://a/", "x" * 9000])
+@pytest.mark.parametrize(
+    "url", ["http://a:b/", "http://a:99999/", "http://a:-1/", "http://", "ftp://a/", "http://a/" + "x" * 70_000]
+)
 def test_odd_addresses_are_our_error(url):
     failure(url, "test: the request failed")
     with pytest.raises(ConfigError, match="must begin with http"):

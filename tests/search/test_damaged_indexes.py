@@ -24,6 +24,7 @@ from metis_gym.search.bm25s_engine import Bm25sEngine
 from metis_gym.search.cache import CachedImageEngine, CachedTextEngine, DiskCache
 from metis_gym.search.dhash_engine import DhashEngine
 from metis_gym.search.fts5 import Fts5Engine
+from metis_gym.search.inputs import read_pictures
 from metis_gym.search.picture_index import write_picture_index
 from metis_gym.search.prepared import PreparedEngine
 from metis_gym.search.text_index import write_text_index
@@ -377,3 +378,11 @@ def test_a_pipe_in_the_cache_does_not_hang(tmp_path):
     path.unlink()
     os.mkfifo(path)
     assert cached.search("q", limit=3) == (TEXT_HIT,)
+
+
+def test_a_pipe_in_an_album_does_not_hang(tmp_path):
+    png(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    problems = []
+    assert [entry.title for entry in read_pictures(tmp_path, problems.append)] == ["a"]
+    assert len(problems) == 1 and "no regular file" in problems[0]

@@ -110,6 +110,9 @@ def test_task_ids_are_quoted(server, monkeypatch):
     spec = f"serpapi_lens:api_key_env=KEY,picture_url=https://p.example/{{task_id}},url={server.url},cache=false"
     make_image_engine(spec).search(QUERY, limit=5)
     assert server.requests[0].query["url"] == "https://p.example/fvqa%2Ftrain%2F7%20a"
+    odd = PictureQuery(picture=QUERY.picture, task_id="a\ud800b")
+    make_image_engine(spec).search(odd, limit=5)
+    assert server.requests[1].query["url"] == "https://p.example/a%3Fb"
 
 
 @pytest.fixture
