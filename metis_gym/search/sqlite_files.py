@@ -34,6 +34,16 @@ _abandoned: list[sqlite3.Connection] = []
 """Connections of a parent process, kept so that this process never closes them."""
 
 
+_FAILURES = (sqlite3.Error, OSError, OverflowError, MemoryError, UnicodeError)
+"""What reading a damaged file raises; the last where SQLite quotes a name of the file that is no text."""
+
+
+def _said(error: BaseException) -> str:
+    """What an error says; it may quote the file, which may hold escape sequences."""
+    text = f"{type(error).__name__}: {error}"[:300]
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 class _Clock:
     """Tells SQLite when to stop."""
 
@@ -87,8 +97,8 @@ class ReadOnlyFile:
             finally:
                 with self._lock:
                     self._idle.append(borrowed)
-        except (sqlite3.Error, OSError, OverflowError, MemoryError) as error:
-            raise SearchError(f"the {self.kind} {self.path} cannot be read: {type(error).__name__}: {error}") from error
+        except _FAILURES as error:
+            raise SearchError(f"the {self.kind} {self.path} cannot be read: {_said(error)}") from error
 
     def damaged(self, what: str) -> SearchError:
         """The error for a file whose tables hold what they cannot hold."""
@@ -132,8 +142,8 @@ class ReadOnlyFile:
             connection, _ = self._connect()
             with contextlib.closing(connection):
                 rows = connection.execute("SELECT key, value FROM meta LIMIT 100").fetchall()
-        except (sqlite3.Error, OSError, OverflowError, MemoryError) as error:
-            raise SearchIndexError(f"{str(self.path)!r} is no {self.kind} of this project ({error})") from error
+        except _FAILURES as error:
+            raise SearchIndexError(f"{str(self.path)!r} is no {self.kind} of this project ({_said(error)})") from error
         meta = {str(key): str(value) for key, value in rows}
         if meta.get("kind") != self.kind:
             raise SearchIndexError(f"{str(self.path)!r} is no {self.kind}, but a {meta.get('kind', 'file')!r:.80}")

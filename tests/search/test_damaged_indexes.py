@@ -139,6 +139,16 @@ def test_a_search_without_end_is_interrupted(folder):
         assert connection.execute("SELECT id FROM passages LIMIT 1").fetchall() == [(1,)]
 
 
+@pytest.mark.parametrize("name", [b"\x80\xff\xc1\xfe", b"\x1b[2J"])
+def test_names_that_are_no_text_are_documented_errors(folder, tmp_path, name):
+    """SQLite quotes a damaged statement in its own error."""
+    data = (folder / "text.sqlite").read_bytes().replace(b"CREATE TABLE meta(", b"CREATE TABLE " + name + b"(")
+    (tmp_path / "t.sqlite").write_bytes(data)
+    with pytest.raises(SearchIndexError, match="no text index of this project") as raised:
+        Fts5Engine(path=str(tmp_path / "t.sqlite"))
+    assert str(raised.value).isprintable()
+
+
 VALUES = ["NULL", "-1", "0", "1e999", "9223372036854775807", "'x'", "x'ff00'", "CAST(x'ff' AS TEXT)", "''", "char(0)"]
 CELLS = [
     ("text.sqlite", "UPDATE meta SET value = {} WHERE key = 'passages'"),

@@ -229,7 +229,7 @@ def test_a_file_that_is_no_index_is_refused(tmp_path, index_path):
     text.write_text('{"title": "a"}')
     with pytest.raises(SearchIndexError, match="no text index of this project"):
         Fts5Engine(path=str(text))
-    with pytest.raises(SearchIndexError, match=r"is no picture index of this project \(its tables"):
+    with pytest.raises(SearchIndexError, match=r"is no picture index of this project \(DatabaseError: its tables"):
         ReadOnlyFile(index_path, "picture index", 1, PICTURE_SCHEMA)
     with pytest.raises(SearchIndexError, match="is no picture index, but a 'text index'"):
         ReadOnlyFile(index_path, "picture index", 1, TEXT_SCHEMA)
