@@ -84,6 +84,9 @@ def read_pictures(folder: Path, on_broken: OnBroken = refuse) -> Iterator[Titled
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES):
         name = path.relative_to(folder).as_posix()
         said = metadata.get(name, {})
+        if not path.is_file():
+            on_broken(f"{path}: it is no regular file")
+            continue
         try:
             picture = decode_file(path)
         except ImageError as error:

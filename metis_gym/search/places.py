@@ -8,12 +8,13 @@ import contextlib
 import logging
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from metis_gym.errors import ConfigError, SearchIndexError
 
-__all__ = ["Notify", "build_atomically", "build_once", "cache_folder", "log_note"]
+__all__ = ["Notify", "build_atomically", "build_once", "cache_folder", "log_note", "read_regular"]
 
 Notify = Callable[[str], None]
 """Told what takes long, in a sentence."""
@@ -88,6 +89,19 @@ def build_atomically(path: Path, build: Callable[[Path], None]) -> None:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is too long, or a device or a pipe, which may have no end.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
+        raise ValueError(f"it is no regular file of at most {max_bytes:,} bytes")
+    return path.read_bytes()
 
 
 def _flush(path: Path) -> None:
