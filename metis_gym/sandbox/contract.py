@@ -44,8 +44,8 @@ class SandboxLimits:
         disk_bytes: What the working folder may hold.
         processes: Threads at once, the interpreter's own included; new processes are never allowed.
         output_bytes: Kept bytes of stdout, and as many of stderr.
-        images: Pictures that one run may return.
-        image_pixels: Pixels of each returned picture.
+        images: Images that one run may return.
+        image_pixels: Pixels of all images that one run returns, added up. The host holds three bytes for each.
     """
 
     seconds: float = 20.0

@@ -95,8 +95,8 @@ def _over_limits(result: RunResult, attack: Attack) -> list[str]:
         found.append(f"{len(result.result_text)} characters of result")
     if len(result.images) > limits.images:
         found.append(f"{len(result.images)} pictures")
-    if any(image.shape[0] * image.shape[1] > limits.image_pixels for image in result.images):
-        found.append("a picture over the limit")
+    if sum(image.shape[0] * image.shape[1] for image in result.images) > limits.image_pixels:
+        found.append("images over the limit")
     if result.seconds > attack.timeout + 3:
         found.append(f"it took {result.seconds:.1f} s")
     return found
