@@ -127,7 +127,8 @@ class SandboxBackend(Protocol):
         """Start a session.
 
         Args:
-            images: Preloaded as Pillow pictures `image_1`, `image_2`, ….
+            images: Preloaded as Pillow images `image_1`, `image_2`, …, in memory that the session can change for itself
+                only. `SharedImages` of them are prepared once for any number of sessions.
             files: Name → content, put into the working folder. Plain names, no folders.
             limits: What it may use; None means the defaults.
             seed: Seeds `random` and numpy's global generator inside, so that the same code gives the same output.

@@ -1,6 +1,5 @@
 """Files on their way in, and the sealed memory that they and images are sent in: only a descriptor crosses."""
 
-import fcntl
 import os
 from collections.abc import Mapping, Sequence
 
@@ -67,6 +66,8 @@ def new_memory(name: str) -> int:
 
 def seal(fd: int) -> None:
     """Let nobody change the memory, its length or its seals any more."""
+    import fcntl  # which Windows lacks, where this module is imported and never gets here
+
     fcntl.fcntl(fd, _ADD_SEALS, _SEALED)
 
 

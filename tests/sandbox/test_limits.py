@@ -141,8 +141,8 @@ def test_size_of_pictures(small):
 
 
 def test_size_of_all_images_of_a_run_together(small):
-    code = "from PIL import Image\nfor _ in range(2):\n    Image.new('RGB', (60, 100)).show()\nImage.new('RGB', (40, 100))"
-    result = small.run(code)
+    twice = "from PIL import Image\nfor _ in range(2):\n    Image.new('RGB', (60, 100)).show()\n"
+    result = small.run(twice + "Image.new('RGB', (40, 100))")
     assert (result.status, [image.shape for image in result.images]) == (
         RunStatus.OUTPUT_LIMIT,
         [(100, 60, 3), (100, 40, 3)],

@@ -52,8 +52,7 @@ FORGERIES = {
     "pictures": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 3),
     "empty picture": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 1) + struct.pack("<II", 0, 5),
     "large picture": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 1) + struct.pack("<II", 1001, 1),
-    "large pictures together": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 2)
-    + 2 * struct.pack("<II", 501, 1),
+    "large pictures together": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 2) + 2 * struct.pack("<II", 501, 1),
     "overflowing picture": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 1) + struct.pack("<II", 2**31, 2**31),
 }
 
