@@ -36,9 +36,9 @@ _MOST_TEXT = 1 << 20
 
 
 class Kind:
-    """Kinds of frames: requests below 10, answers from 10 on."""
+    """Kinds of frames: requests below 10, answers from 10 on. KEEP and DROP have none."""
 
-    OPEN, RUN, CLOSE = 1, 2, 3
+    OPEN, RUN, CLOSE, KEEP, DROP = 1, 2, 3, 4, 5
     STARTED, UNAVAILABLE, OPENED, RESULT, FAILED, CLOSED = 10, 11, 12, 13, 14, 15
 
 
