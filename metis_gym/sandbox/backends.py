@@ -16,10 +16,11 @@ from metis_gym.sandbox.contract import SandboxLimits
 from metis_gym.sandbox.execution import Guard, Pipe
 from metis_gym.sandbox.folders import SessionFolders
 from metis_gym.sandbox.guards import FolderGuard, ThreadWatch
-from metis_gym.sandbox.inside.frames import LISTENER_FOLLOWS
+from metis_gym.sandbox.images import SharedImages
+from metis_gym.sandbox.inside.frames import LISTENER_FOLLOWS, SUPPLIED
 from metis_gym.sandbox.inside.spec import LANDLOCK, NAMESPACE, UNSAFE, SessionLimits, SessionSpec
 from metis_gym.sandbox.inside.syscalls import MACHINE, PLATFORMS
-from metis_gym.sandbox.parcel import check_files, check_images, make_parcel
+from metis_gym.sandbox.parcel import check_files, make_parcel
 from metis_gym.sandbox.process import Handle, ZygoteProcess
 from metis_gym.sandbox.session import OPEN_SECONDS, ZygoteSession
 from metis_gym.sandbox.setup import make_spec
@@ -73,18 +74,18 @@ class ZygoteBackend:
         """Start a session. See `SandboxBackend.open`."""
         limits = limits or SandboxLimits()
         files = files or {}
-        sizes = check_images(images)
+        shared = SharedImages.of(images)
         lengths = check_files(files, limits.disk_bytes)
         with self._lock:
             zygote, folders = self._running()
             self._opened += 1
             number = self._opened
         session = SessionSpec(
-            number=number, seed=seed, limits=SessionLimits(**vars(limits)), images=sizes, files=lengths
+            number=number, seed=seed, limits=SessionLimits(**vars(limits)), images=shared.sizes, files=lengths
         )
-        parcel = make_parcel(images, files)
+        parcel = make_parcel(files)
         try:
-            opened = self._ask_for(zygote, folders, session, limits, parcel)
+            opened = self._ask_for(zygote, folders, session, limits, parcel, shared)
         finally:
             os.close(parcel)
         opened.await_opening()
@@ -106,8 +107,9 @@ class ZygoteBackend:
         session: SessionSpec,
         limits: SandboxLimits,
         parcel: int,
+        images: SharedImages,
     ) -> ZygoteSession:
-        """Make a session's channel and pipes, and ask the zygote for it."""
+        """Make a session's channel and pipes, ask the zygote for it, and complete its images in the meantime."""
         with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as theirs:
             channel, their_channel = socket.socketpair()
             on_failure.callback(channel.close)
@@ -116,10 +118,15 @@ class ZygoteBackend:
             for read, write in ends:
                 on_failure.callback(os.close, read)
                 theirs.callback(os.close, write)
-            handle = zygote.open(session, [their_channel.fileno(), *(write for _, write in ends), parcel])
+            blocks = [images.block()] if images else []
+            handle = zygote.open(session, [their_channel.fileno(), *(write for _, write in ends), parcel, *blocks])
             theirs.close()
             on_failure.callback(handle.close)
             on_failure.callback(handle.kill)
+            if images:
+                images.fill()
+                with contextlib.suppress(OSError):  # a session that is gone: why is found out when it does not answer
+                    channel.send(SUPPLIED)
             guard = _guard(f"{folders.path}/{session.number}", limits, channel, handle) if folders else None
             channel.setblocking(False)
             out, error = (Pipe(read, limits.output_bytes) for read, _ in ends)

@@ -9,10 +9,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from metis_gym.errors import ConfigError, MissingDependencyError, SandboxError, SandboxUnavailableError
-from metis_gym.sandbox import commands
+from metis_gym.sandbox import SharedImages, commands
 from metis_gym.sandbox.containers import engine
 from metis_gym.sandbox.containers.backend import DockerBackend
 from metis_gym.sandbox.containers.build import find_context
@@ -44,6 +45,34 @@ def docker_backend(client):
 
 def our_containers(client):
     return client.api.containers(all=True, filters={"label": engine.LABEL})
+
+
+@pytest.fixture
+def one_container(client):
+    backend = DockerBackend(containers=1, grace=0.2)
+    try:
+        backend.start()
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    yield backend
+    backend.close()
+
+
+def test_images_are_kept_in_a_container_for_as_long_as_they_are_used(one_container):
+    image = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
+    shared = SharedImages([image])
+    first, again = (one_container.open(images=shared) for _ in range(2))
+    container = one_container._containers[0]
+    assert len(container._kept) == 1
+    assert all(np.array_equal(session.run("image_1").images[0], image) for session in (first, again))
+    del shared
+    gc.collect()
+    assert not container._kept
+    other = one_container.open(images=[image[::-1]])  # before which those are dropped
+    assert np.array_equal(other.run("image_1").images[0], image[::-1])
+    assert np.array_equal(first.run("image_1").images[0], image)  # a session keeps what it has mapped
+    for session in (first, again, other):
+        session.close()
 
 
 def test_the_flags_of_a_container(client, docker_backend):

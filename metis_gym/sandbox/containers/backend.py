@@ -13,8 +13,9 @@ from metis_gym.sandbox.containers import engine
 from metis_gym.sandbox.containers.container import Container
 from metis_gym.sandbox.containers.wire import BrokenWireError, Kind, most_result_bytes, unpack_result
 from metis_gym.sandbox.contract import RunResult, SandboxLimits
+from metis_gym.sandbox.images import SharedImages
 from metis_gym.sandbox.inside.spec import LANDLOCK, UNSAFE
-from metis_gym.sandbox.parcel import check_files, check_images
+from metis_gym.sandbox.parcel import check_files
 
 __all__ = ["DockerBackend", "DockerSession", "docker"]
 
@@ -152,19 +153,18 @@ class DockerBackend:
         """Start a session. See `SandboxBackend.open`."""
         limits = limits or SandboxLimits()
         files = files or {}
-        sizes, lengths = check_images(images), check_files(files, limits.disk_bytes)
+        shared, lengths = SharedImages.of(images), check_files(files, limits.disk_bytes)
         number = next(self._numbers)
         container = self._choose()
         told: dict[str, object] = {
             "session": number,
             "seed": seed,
             "limits": vars(limits),
-            "images": sizes,
             "files": lengths,
         }
-        data = b"".join([*(image.tobytes() for image in images), *files.values()])
         try:
-            container.ask(Kind.OPEN, told, data, seconds=_OPEN_SECONDS)
+            told["block"] = container.keep(shared) if shared else None
+            container.ask(Kind.OPEN, told, b"".join(files.values()), seconds=_OPEN_SECONDS)
         except BaseException:
             container.sessions -= 1
             raise

@@ -75,13 +75,13 @@ class SessionLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionSpec:
-    """One session. The parcel, a descriptor sent along, holds the bytes of the pictures, then of the files.
+    """One session. Descriptors are sent along: the parcel, which holds the bytes of the files, and a block of images.
 
     Attributes:
         number: Which session of this zygote; names its folder and chooses its user.
         seed: For `random` and numpy.
         limits: What it may use.
-        images: Width and height of each picture; three bytes a pixel.
+        images: Width and height of each image of the block; without any, no block is sent.
         files: Name and length of each file.
     """
 

@@ -106,11 +106,12 @@ class Worker:
         Args:
             channel: Where requests come from and replies go to.
             limits: The session's limits.
-            preloaded: Variables that the first cell finds.
+            preloaded: Variables that the first cell finds. They are taken out, so that code can free what it deletes.
         """
         self._channel = channel
         self._limits = self._display.limits = limits
         self._main.__dict__.update(preloaded)
+        preloaded.clear()
         sys.modules["__main__"] = self._main
         self._send(bytes(frames.NONCE_BYTES), _Outcome(frames.READY))
         while True:

@@ -22,7 +22,7 @@ from .warmup import warm_up
 
 __all__ = ["main"]
 
-_MOST_DESCRIPTORS = 4
+_MOST_DESCRIPTORS = 5
 _REQUEST_BYTES = 1 << 16
 _REMEMBERED_ENDS = 1024
 _LOW_DESCRIPTORS = 8
