@@ -1,7 +1,9 @@
 """Pictures and files on their way in: one sealed block of memory, of which only a descriptor is sent."""
 
+import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -12,6 +14,7 @@ from metis_gym.records import PictureArray
 __all__ = ["check_files", "check_images", "make_parcel"]
 
 _ADD_SEALS = 1033
+_SEAL_PAUSES = (0.001, 0.01, 0.1, 1.0)
 _SEALED = 1 | 2 | 4 | 8  # no more seals, no shrinking, no growing, no writing
 
 
@@ -48,16 +51,32 @@ def make_parcel(images: Sequence[PictureArray], files: Mapping[str, bytes]) -> i
 
     Returns:
         A descriptor, to be closed by the caller.
+
+    Raises:
+        OSError: There is no memory or no descriptor left, or the kernel holds on to the pages.
     """
     fd = os.memfd_create("parcel", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         _write_all(fd, (np.ascontiguousarray(image).data.cast("B") for image in images))
         _write_all(fd, (memoryview(content).cast("B") for content in files.values()))
-        fcntl.fcntl(fd, _ADD_SEALS, _SEALED)
+        _seal(fd)
     except OSError:
         os.close(fd)
         raise
     return fd
+
+
+def _seal(fd: int) -> None:
+    """Seal it. The kernel may be busy with pages that were just written; it is asked again then."""
+    for pause in _SEAL_PAUSES:
+        try:
+            fcntl.fcntl(fd, _ADD_SEALS, _SEALED)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        time.sleep(pause)
+    fcntl.fcntl(fd, _ADD_SEALS, _SEALED)
 
 
 def _write_all(fd: int, parts: Iterable[memoryview]) -> None:

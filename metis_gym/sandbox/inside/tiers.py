@@ -42,7 +42,7 @@ class Tier(Protocol):
         """Put the walls up around the calling process, a new session, for good.
 
         Args:
-            session: Its limits, and the number that names its folder and its user.
+            session: Its limits, its folder, and the number that chooses its user.
             channel: To the host, which is sent a descriptor if it has to count threads.
         """
         ...
@@ -87,7 +87,7 @@ class _Common:
 
     def own_folders(self, session: SessionSpec, user: int | None) -> str:
         """Make the session's working and temporary folders on the host's disk, and enter the former."""
-        base = f"{self.spec.folder}/{session.number}"
+        base = session.folder
         os.mkdir(base, 0o700)
         owned = user if user is not None and self.file_user() is None else -1
         for folder in (base + "/work", base + "/tmp", base):
