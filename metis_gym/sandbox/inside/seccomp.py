@@ -29,7 +29,7 @@ _SET_MODE_FILTER, _NEW_LISTENER = 1, 1 << 3
 
 _PLAIN = """
 read write readv writev pread64 pwrite64 preadv pwritev lseek sendfile copy_file_range
-open openat creat close dup dup2 dup3 pipe pipe2
+creat close dup dup2 dup3 pipe pipe2
 stat fstat lstat newfstatat statx access faccessat faccessat2
 getdents getdents64 getcwd chdir fchdir umask
 mkdir mkdirat rmdir rename renameat renameat2 link linkat symlink symlinkat unlink unlinkat
@@ -48,7 +48,7 @@ recvfrom shutdown getsockname getpeername
 _FILE_TIMES_AND_MODES = "chmod fchmod fchmodat utime utimes futimesat utimensat"
 _OF_ONES_OWN = "getpgid getsid sched_getparam sched_getscheduler"
 """Ask about a process, the first argument."""
-_OF_OWN_FILES = "fallocate readlink readlinkat uname"
+_OF_OWN_FILES = "fallocate open openat readlink readlinkat uname"
 """Permitted where the session sees nothing but its own; what they answer elsewhere is in `_elsewhere`."""
 _CHECKED = """
 clone close_range fcntl flock futex getppid getpriority getsockopt ioctl kill prlimit64 sched_getaffinity sendto
@@ -73,6 +73,7 @@ _IOCTL_REQUESTS = (0x5401, 0x541B, 0x5421, 0x5451)  # TCGETS, FIONREAD, FIONBIO,
 _SOL_SOCKET = 1
 # SO_TYPE, _ERROR, _SNDBUF, _RCVBUF, _ACCEPTCONN, _PROTOCOL, _DOMAIN: nothing about the peer, which is the host, no pidfd.
 _SOCKET_OPTIONS = (3, 4, 7, 8, 30, 38, 39)
+_O_TMPFILE = 0x00400000
 _AF_UNIX, _SOCK_STREAM = 1, 1
 _SOCK_FLAGS = 0o2000000 | 0o4000
 _ANY_PID = 0x5E55_1042
@@ -127,6 +128,12 @@ def _null(index: int) -> Code:
     """Permit when argument `index` is a null pointer."""
     halves = [_load_argument(index, high=high) + _unless_equal(0, _REFUSE) for high in (False, True)]
     return halves[0] + halves[1] + _verdict(_ALLOW)
+
+
+def _without_flag(index: int, flag: int) -> Code:
+    """Permit when argument `index` lacks a flag, which this file system does not know then."""
+    code = _load_argument(index) + _instruction(_AND, flag)
+    return code + _unless_equal(0, _fail(errno.ENOTSUP)) + _verdict(_ALLOW)
 
 
 def _itself(otherwise: Code = _REFUSE) -> Code:
@@ -243,10 +250,13 @@ def _blocks(own_files: bool) -> dict[str, Code]:
 def _elsewhere() -> dict[str, Code]:
     """What is decided about calls that would reach, beyond the session's folder, the whole machine.
 
-    Space is not reserved faster than it can be measured; no link says where it leads; the machine has no name.
+    Space is not reserved faster than it can be measured, nor held by files that never had a name; no link says where it
+    leads; the machine has no name.
     """
     return {
         "fallocate": _fail(errno.ENOTSUP),
+        "open": _without_flag(1, _O_TMPFILE),
+        "openat": _without_flag(2, _O_TMPFILE),
         "readlink": _fail(errno.EINVAL),
         "readlinkat": _fail(errno.EINVAL),
         "uname": _REFUSE,
