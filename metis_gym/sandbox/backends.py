@@ -187,9 +187,7 @@ class ZygoteBackend:
         self._begin()
 
 
-def _guard(
-    folders: Folders, folder: str, limits: SandboxLimits, channel: socket.socket, handle: Handle
-) -> Guard:
+def _guard(folders: Folders, folder: str, limits: SandboxLimits, channel: socket.socket, handle: Handle) -> Guard:
     """Watch a session that has a folder on the host's disk, and its threads if it hands over a listener."""
     channel.settimeout(OPEN_SECONDS)
     threads = None

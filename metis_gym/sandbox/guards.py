@@ -21,7 +21,7 @@ __all__ = ["FolderGuard", "ThreadWatch"]
 _BYTES_PER_FILE = 16 << 10
 _LEAST_FILES = 1024
 _PATIENCE = 10
-"""A check is made at most this many times as rarely as it takes time, as long as the disk does not fill up meanwhile."""
+"""A check is made at most this many times as rarely as it takes time, while the disk does not fill up."""
 _LONG_CHECK = 0.005
 """Seconds. During a check that takes longer the session stands still."""
 _STAND_STILL_SECONDS = 5.0

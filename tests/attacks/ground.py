@@ -22,7 +22,16 @@ class Ground:
     def __init__(self) -> None:
         self.tokens = {
             name: f"tok{secrets.token_hex(12)}"
-            for name in ("environment", "world_file", "own_file", "victim_environment", "victim_command", "sibling", "link", "attribute")
+            for name in (
+                "environment",
+                "world_file",
+                "own_file",
+                "victim_environment",
+                "victim_command",
+                "sibling",
+                "link",
+                "attribute",
+            )
         }
         os.environ["METIS_TEST_SECRET"] = self.tokens["environment"]
         self.folder = Path(tempfile.mkdtemp(prefix="attacked-"))

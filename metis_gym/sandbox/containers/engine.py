@@ -86,7 +86,9 @@ def create(
 
     api = client.api
     try:
-        host = api.create_host_config(**_host_options(limits, runtime, sessions), log_config=docker.types.LogConfig(type="none"))
+        host = api.create_host_config(
+            **_host_options(limits, runtime, sessions), log_config=docker.types.LogConfig(type="none")
+        )
         made = api.create_container(
             image,
             command,

@@ -1,4 +1,4 @@
-"""Removing folders that code nobody trusts has filled: links are never followed; depth, names and modes may be anything."""
+"""Removing folders that were filled by code nobody trusts: links are not followed, names and modes may be any."""
 
 import contextlib
 import os

@@ -11,7 +11,7 @@ def add(name: str, *cells: str) -> None:
     FAMILY.add(name, *cells, pause=PAUSE)
 
 
-_WATCH = f"""
+_WATCH = """
 import threading
 longest, last = 0.0, time.monotonic()
 def step():
@@ -32,7 +32,11 @@ def work(*functions):
 _JUDGE = f"time.sleep(0.05)\nif longest < {PAUSE - 0.1}: breach(f'the longest rest was {{longest:.3f}} s')"
 
 add("threads", _WATCH + "work()", _JUDGE)
-add("many_threads", _WATCH + "for _ in range(6): threading.Thread(target=lambda: sum(iter(int, 1)), daemon=True).start()\nwork()", _JUDGE)
+add(
+    "many_threads",
+    _WATCH + "for _ in range(6): threading.Thread(target=lambda: sum(iter(int, 1)), daemon=True).start()\nwork()",
+    _JUDGE,
+)
 add("sleeping_threads", _WATCH + "work(lambda: time.sleep(0.001))", _JUDGE)
 add("waking_oneself", _WATCH + "import signal\nwork(lambda: os.kill(os.getpid(), signal.SIGCONT))", _JUDGE)
 add(

@@ -34,7 +34,9 @@ for command in (37, 38):
 asked = struct.pack('hhqqi', fcntl.F_WRLCK, 0, 0, 0, 0)
 for fd in (first, second):
     for command in (5, 36):
-        attempt(f'asking with {command}', fcntl.fcntl, fd, command, asked)
+        kind = struct.unpack('hhqqi', fcntl.fcntl(fd, command, asked))[0]
+        if kind != fcntl.F_UNLCK:
+            breach(f'{command} finds a lock of kind {kind}')
 """,
 )
 add(
