@@ -73,6 +73,7 @@ class MountedFolders:
         places = sorted(entry.path for entry in os.scandir(path))
         self.own = places[0]
         self._free = places[1:]
+        self._taken: set[str] = set()
         self._lock = threading.Lock()
 
     def take(self) -> str:
@@ -84,10 +85,19 @@ class MountedFolders:
         with self._lock:
             if not self._free:
                 raise SandboxError("all file systems of this container are in use; close some sessions")
-            return f"{self._free.pop()}/{secrets.token_hex(_TOKEN_BYTES)}"
+            folder = f"{self._free.pop()}/{secrets.token_hex(_TOKEN_BYTES)}"
+            self._taken.add(folder)
+            return folder
 
     def give_back(self, folder: str) -> None:
-        """Empty its file system, and have the next session use it. One that cannot be emptied is not used again."""
+        """Empty its file system, and have the next session use it. One that cannot be emptied is not used again.
+
+        May be called twice.
+        """
+        with self._lock:
+            if folder not in self._taken:
+                return
+            self._taken.remove(folder)
         place = os.path.dirname(folder)
         empty_tree(place)
         with self._lock:
