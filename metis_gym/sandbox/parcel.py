@@ -1,6 +1,8 @@
 """Files on their way in, and the sealed memory that they and images are sent in: only a descriptor crosses."""
 
+import errno
 import os
+import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,6 +13,7 @@ from metis_gym.records import PictureArray
 __all__ = ["check_files", "check_images", "make_parcel", "new_memory", "seal", "write_all"]
 
 _ADD_SEALS = 1033
+_SEAL_PAUSES = (0.001, 0.01, 0.1, 1.0)
 _SEALED = 1 | 2 | 4 | 8  # no more seals, no shrinking, no growing, no writing
 
 
@@ -47,6 +50,9 @@ def make_parcel(files: Mapping[str, bytes]) -> int:
 
     Returns:
         A descriptor, to be closed by the caller.
+
+    Raises:
+        OSError: There is no memory or no descriptor left, or the kernel holds on to the pages.
     """
     fd = new_memory("parcel")
     try:
@@ -65,9 +71,20 @@ def new_memory(name: str) -> int:
 
 
 def seal(fd: int) -> None:
-    """Let nobody change the memory, its length or its seals any more."""
+    """Let nobody change the memory, its length or its seals any more.
+
+    The kernel may be busy with pages that were just written; it is asked again then.
+    """
     import fcntl  # which Windows lacks, where this module is imported and never gets here
 
+    for pause in _SEAL_PAUSES:
+        try:
+            fcntl.fcntl(fd, _ADD_SEALS, _SEALED)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        time.sleep(pause)
     fcntl.fcntl(fd, _ADD_SEALS, _SEALED)
 
 

@@ -1,5 +1,6 @@
 """Runs attacks against one backend, in this process, and looks for damage after each."""
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,8 @@ class Arena:
         text, results = "", []
         breaches: list[str] = []
         try:
-            for cell in attack.cells:
+            for number, cell in enumerate(attack.cells):
+                time.sleep(attack.pause if number else 0)
                 result = session.run(f"{PREAMBLE}\nG = {self.ground.hints()!r}\n{cell}", timeout=attack.timeout)
                 results.append(result)
                 text += result.stdout + result.stderr + result.result_text

@@ -28,18 +28,19 @@ _MOST_DATA = 1 << 40
 """The host is trusted."""
 
 
-def main(texts: dict[str, str], tier: str, grace: float) -> NoReturn:
+def main(texts: dict[str, str], tier: str, grace: float, mounted: str) -> NoReturn:
     """Serve until the host closes standard input.
 
     Args:
         texts: Source text for the zygotes.
         tier: How sessions are isolated from each other and from this process.
         grace: See `ZygoteBackend`.
+        mounted: The folder of the sessions' file systems.
     """
     sources.provide(texts)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    backend = ZygoteBackend(tier, grace=grace)
+    backend = ZygoteBackend(tier, grace=grace, mounted=mounted)
     agent = _Agent(backend, sys.stdin.buffer, answers)
     try:
         backend.start()

@@ -42,6 +42,7 @@ class Container:
         runtime: Such as `runsc`; None for the engine's default.
         tier: How its sessions are isolated from each other.
         grace: Seconds between interruption and end.
+        places: How many sessions it may have at a time.
 
     Raises:
         SandboxUnavailableError: The engine or the image does not allow it.
@@ -49,7 +50,15 @@ class Container:
     """
 
     def __init__(
-        self, client: Any, *, image: str, limits: engine.ContainerLimits, runtime: str | None, tier: str, grace: float
+        self,
+        client: Any,
+        *,
+        image: str,
+        limits: engine.ContainerLimits,
+        runtime: str | None,
+        tier: str,
+        grace: float,
+        places: int,
     ) -> None:
         self.sessions = 0
         self.owner = os.getpid()
@@ -61,9 +70,12 @@ class Container:
         self._unused: deque[int] = deque()
         self._log = bytearray()
         self.broken = ""
-        self._id = engine.create(client, image, [_PYTHON, "-I", "-B", "-c", boot_text()], limits, runtime)
+        self._id = engine.create(client, image, [_PYTHON, "-I", "-B", "-c", boot_text()], limits, runtime, places)
         try:
             self._start(tier, grace)
+        except OSError as error:
+            self.close()
+            raise SandboxError(f"the sandbox's container ended while starting: {error}") from error
         except BaseException:
             self.close()
             raise
@@ -145,7 +157,7 @@ class Container:
         self._reader.start()
         texts = {**inside_sources(), "boot": boot_text()}
         entry = "metis_gym.sandbox.containers.agent:main"
-        self._socket.sendall(pack_program(project_sources(), entry, [texts, tier, grace]))
+        self._socket.sendall(pack_program(project_sources(), entry, [texts, tier, grace, engine.SESSIONS]))
         answer = self._await(self._waiting[0], _START_SECONDS)
         if answer.kind == Kind.UNAVAILABLE:
             raise SandboxUnavailableError(f"the sandbox 'docker': in its container, {answer.text}")
