@@ -3,6 +3,7 @@
 The clock and the bounds are kept here, on the host's side, because nothing inside can be trusted to keep them.
 """
 
+import contextlib
 import os
 import select
 import socket
@@ -144,6 +145,9 @@ class Execution:
         nonce = os.urandom(frames.NONCE_BYTES)
         self._unsent = memoryview(frames.pack_request(nonce, code))
         self._ceiling = max(_LEAST_CEILING, _CEILING_FACTOR * limits.output_bytes)
+        # Sent first, so that the session wakes up once. What does not fit, or fails, is the loop's.
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            self._unsent = self._unsent[self._channel.send(self._unsent) :]
         self._handle.resume()
         return self._wait(ReplyReader(self._channel, nonce, limits), seconds)
 

@@ -4,6 +4,7 @@ Read from `/proc` on the host's side. All threads of a session share one table o
 """
 
 import contextlib
+import itertools
 import os
 import time
 
@@ -11,7 +12,11 @@ __all__ = ["hidden_bytes", "main_thread_ended", "stand_still"]
 
 _MOVING = "RD"
 """States of a thread that may be writing: running, and waiting for the disk."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 20e-6, 0.01
+_PAUSES = (0.0, 0.0, 0.0, 50e-6, 100e-6, 200e-6, 500e-6, 0.001, 0.002, 0.005, 0.01)
+"""Seconds between two looks; 0 lets the session have the processor."""
+_THREADS = 17
+"""Which field counts them, beginning after the name."""
+_STAT_BYTES = 4096
 _DELETED = b" (deleted)"
 
 
@@ -40,7 +45,7 @@ def hidden_bytes(pid: int, folder: str, largest: int) -> dict[int, int]:
 def stand_still(pid: int, seconds: float) -> bool:
     """Wait until no thread of a process that was sent SIGSTOP runs or writes. Returns whether that came to be."""
     deadline = time.monotonic() + seconds
-    pause = _FIRST_PAUSE
+    pauses = itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
     quiet = False
     while True:
         states = _states(pid)
@@ -51,8 +56,7 @@ def stand_still(pid: int, seconds: float) -> bool:
         if time.monotonic() > deadline:
             return False
         if not quiet:
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            time.sleep(next(pauses))
 
 
 def main_thread_ended(pid: int) -> bool:
@@ -93,6 +97,9 @@ def _mapped_bytes(pid: int, addresses: bytes, otherwise: int) -> int:
 
 def _states(pid: int) -> list[str]:
     """A letter for each thread."""
+    fields = _fields(f"/proc/{pid}/stat")
+    if len(fields) > _THREADS and fields[_THREADS] == b"1":
+        return [fields[0].decode()]
     with contextlib.suppress(OSError):
         return [_state(f"/proc/{pid}/task/{thread}/stat") for thread in os.listdir(f"/proc/{pid}/task")]
     return []
@@ -100,8 +107,19 @@ def _states(pid: int) -> list[str]:
 
 def _state(path: str) -> str:
     """The letter of a thread's state; `X` when it is gone."""
+    fields = _fields(path)
+    return fields[0].decode() if fields else "X"
+
+
+def _fields(path: str) -> list[bytes]:
+    """What `/proc/…/stat` says after the name, which may hold anything; nothing when it is gone."""
     try:
-        with open(path, "rb") as file:
-            return file.read().rpartition(b")")[2][1:2].decode()
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return "X"
+        return []
+    try:
+        return os.read(fd, _STAT_BYTES).rpartition(b")")[2].split()
+    except ProcessLookupError:
+        return []
+    finally:
+        os.close(fd)

@@ -20,12 +20,15 @@ def count():
 threading.Thread(target=count, daemon=True).start()
 """
 
+RESTED = "seen = last\nwhile last == seen:\n    time.sleep(0.01)\nlongest"
+"""Waits for the thread's first step, which has to see the pause."""
+
 
 def test_threads_rest_as_long_as_nothing_is_run(isolated):
     session = isolated.open()
     session.run(COUNTING)
     time.sleep(PAUSE)
-    assert float(session.run("time.sleep(0.05)\nlongest").result_text) > PAUSE - 0.05
+    assert float(session.run(RESTED).result_text) > PAUSE - 0.05
     session.close()
 
 
@@ -34,7 +37,7 @@ def test_threads_rest_after_an_interrupted_run(isolated):
     assert session.run(COUNTING + "time.sleep(60)", timeout=0.3).status is RunStatus.TIMEOUT
     session.run("longest, last = 0.0, time.monotonic()")
     time.sleep(PAUSE)
-    assert float(session.run("time.sleep(0.05)\nlongest").result_text) > PAUSE - 0.05
+    assert float(session.run(RESTED).result_text) > PAUSE - 0.05
     session.close()
 
 

@@ -39,7 +39,7 @@ rt_sigaction rt_sigprocmask rt_sigreturn rt_sigtimedwait rt_sigsuspend sigaltsta
 pause alarm setitimer getitimer restart_syscall
 exit exit_group set_robust_list set_tid_address rseq membarrier
 sched_yield sched_get_priority_max sched_get_priority_min getcpu
-getpid gettid getuid geteuid getgid getegid getresuid getresgid getgroups
+getpid gettid getuid geteuid getgid getegid getresuid getresgid getgroups capget
 getrlimit getrusage times wait4 waitid
 time gettimeofday clock_gettime clock_getres clock_nanosleep nanosleep getrandom
 select pselect6 poll ppoll epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2

@@ -10,9 +10,9 @@ import signal
 import socket
 import sys
 import types
+from _signal import pthread_sigmask  # type: ignore[import-not-found]  # `signal` makes 60 enum members of its answer
 from collections.abc import Iterator
 from dataclasses import dataclass
-from signal import pthread_sigmask
 
 from . import frames
 from .display import Display
@@ -50,7 +50,7 @@ class _Signals:
 
     def __init__(self) -> None:
         self._mask: set[int] = set()
-        self._all = signal.valid_signals()
+        self._all = tuple(map(int, signal.valid_signals()))
 
     def hold(self) -> None:
         """Hold them from now on."""

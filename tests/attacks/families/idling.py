@@ -29,7 +29,13 @@ def work(*functions):
                     pass
     threading.Thread(target=loop, daemon=True).start()
 """
-_JUDGE = f"time.sleep(0.05)\nif longest < {PAUSE - 0.1}: breach(f'the longest rest was {{longest:.3f}} s')"
+_JUDGE = f"""
+seen, end = last, time.monotonic() + 3
+while last == seen and time.monotonic() < end:
+    time.sleep(0.01)
+if longest < {PAUSE - 0.1}:
+    breach(f'the longest rest was {{longest:.3f}} s')
+"""
 
 add("threads", _WATCH + "work()", _JUDGE)
 add(

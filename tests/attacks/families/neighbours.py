@@ -146,15 +146,6 @@ attempt('priorities of the group', os.getpriority, os.PRIO_PGRP, 0)
 """,
 )
 add(
-    "rights_of_others",
-    """
-import struct
-for pid in (G['host_pid'], G['victim_pid'], os.getppid() or 1):
-    header = ctypes.create_string_buffer(struct.pack('Ii', 0x20080522, pid))
-    attempt('capget', system_call, 125 if IS_X86 else 90, header, ctypes.create_string_buffer(24))
-""",
-)
-add(
     "load_of_the_machine",
     """
 attempt('sysinfo', lambda: libc.sysinfo(ctypes.create_string_buffer(200)) == 0 or os.open('', 0))
