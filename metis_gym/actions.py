@@ -18,7 +18,7 @@ from metis_gym.turns import encodable
 
 __all__ = ["Json", "action_text", "plain_action", "shown"]
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 _MAX_DEPTH = 32
 _MAX_VALUES = 65_536
@@ -110,7 +110,9 @@ class _Reader:
         self._values += 1
         if depth > _MAX_DEPTH or self._values > _MAX_VALUES:
             limits = f"at most {_MAX_DEPTH} levels and {_MAX_VALUES:,} values"
-            raise InvalidActionError(f"{what} is nested too deeply, holds itself, or is too large: an action has {limits}")
+            raise InvalidActionError(
+                f"{what} is nested too deeply, holds itself, or is too large: an action has {limits}"
+            )
         kind = type(value)
         if issubclass(kind, dict):
             return {name: self.copy(item, what, depth + 1) for name, item in _fields(value, what).items()}
