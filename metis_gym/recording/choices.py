@@ -7,7 +7,7 @@ are run are left out: a replay runs none, and with `live_tools` they are the rep
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from metis_gym import rewards
@@ -20,7 +20,7 @@ from metis_gym.rewards import ESTIMATORS
 from metis_gym.tasksets import FILE_TASKSETS, SPLITS, TASKSETS
 from metis_gym.tools import TOOLS
 
-__all__ = ["LEFT_OUT", "chosen", "is_harmless_design"]
+__all__ = ["LEFT_OUT", "chosen", "is_harmless_design", "is_harmless_spec"]
 
 LEFT_OUT = frozenset({"sandbox", "text_engine", "image_engine", "curriculum", "render_mode"})
 """Arguments of the environment that a replay does not take over: how tools are run, how tasks are drawn, and pictures
@@ -88,6 +88,16 @@ def is_harmless_design(spec: Any) -> bool:
     return name in rewards.available() and all(
         not isinstance(value, str) or value in _DESIGN_WORDS.get(key, tuple)() for key, value in parameters.items()
     )
+
+
+def is_harmless_spec(spec: Any, names: Sequence[str]) -> bool:
+    """Is this one of these names, with nothing but numbers and flags as parameters?
+
+    >>> is_harmless_spec("sapo:tau=1", ("sapo",)), is_harmless_spec("sapo:path=a", ("sapo",))
+    (True, False)
+    """
+    name, parameters = _read(spec)
+    return name in names and not any(isinstance(value, str) for value in parameters.values())
 
 
 def _is_taskset(value: Any) -> bool:

@@ -60,7 +60,7 @@ def test_a_run_killed_while_writing_leaves_nothing_that_is_read(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.write(1, state(1))
     (tmp_path / "000002.part").mkdir()
-    (tmp_path / "000002.part" / "state.pt").write_bytes(b"half")
+    (tmp_path / "000002.part" / "state.safetensors").write_bytes(b"half")
     assert checkpoints.read()["batches_done"] == 1
     checkpoints.write(2, state(2))
     assert checkpoints.numbers() == [1, 2]
@@ -69,7 +69,7 @@ def test_a_run_killed_while_writing_leaves_nothing_that_is_read(tmp_path):
 @pytest.mark.parametrize("damage", ["shorter", "gone", "other bytes"])
 def test_a_damaged_file_is_named(tmp_path, damage):
     checkpoints = Checkpoints(tmp_path)
-    path = checkpoints.write(1, state(1)) / "state.pt"
+    path = checkpoints.write(1, state(1)) / "state.safetensors"
     if damage == "gone":
         path.unlink()
     elif damage == "shorter":
