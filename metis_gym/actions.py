@@ -125,8 +125,8 @@ class _Reader:
 
 def _scalar(value: Any, what: str) -> Json:
     kind = type(value)
-    if value is None or kind is bool:
-        return value
+    if value is None:
+        return None
     if issubclass(kind, str):
         return str.__str__(value)
     if kind.__module__ == "numpy" and issubclass(kind, np.bool_ | np.integer | np.floating):

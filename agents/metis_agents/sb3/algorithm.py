@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
-import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -21,10 +20,12 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metis_agents.hdpo import BatchReport, LossConfig, Rollout, Trainer, TrainerConfig
 from metis_agents.sb3.callbacks import TimestepsBar
-from metis_agents.sb3.group_env import GroupVecEnv
+from metis_agents.sb3.group_env import DEFAULT_GROUP_SIZE, DEFAULT_TASKS, Env, GroupVecEnv, as_group_env
 from metis_agents.sb3.policy import ToolUsePolicy
 from metis_agents.sb3.rollouts import GroupCollector, Played, PolicyAdapter
 from metis_agents.sb3.saving import (
+    ARGUMENTS,
+    COUNTERS,
     File,
     argument,
     as_saved,
@@ -47,17 +48,7 @@ from metis_gym.terminal import say
 __all__ = ["HDPO"]
 
 Self = TypeVar("Self", bound="HDPO")
-Env = str | gym.Env[Any, Any] | VecEnv
 
-_TASKS, _GROUP_SIZE = 16, 16
-_ARGUMENTS = (
-    *("tasks", "group_size", "reward_design", "minibatches", "epochs", "max_grad_norm", "loss", "learning_rate"),
-    *("policy_kwargs", "stats_window_size", "seed", "verbose"),
-)
-_COUNTERS = (
-    *("num_timesteps", "_total_timesteps", "_num_timesteps_at_start", "_episode_num", "_n_updates"),
-    "_current_progress_remaining",
-)
 _LOGGED = ("accuracy", "tool_rate", "redundant_rate", "tool_recall", "tool_calls", "tool_cost")
 
 
@@ -130,7 +121,7 @@ class HDPO(BaseAlgorithm):
         )
         if isinstance(self.env, GroupVecEnv):
             tasks, group_size = self.env.tasks, self.env.group_size
-        self.tasks, self.group_size = tasks or _TASKS, group_size or _GROUP_SIZE
+        self.tasks, self.group_size = tasks or DEFAULT_TASKS, group_size or DEFAULT_GROUP_SIZE
         self.reward_design = rewards.make(reward_design)
         self.minibatches, self.epochs, self.max_grad_norm = minibatches, epochs, max_grad_norm
         self.loss = loss or LossConfig()
@@ -198,15 +189,15 @@ class HDPO(BaseAlgorithm):
         Raises:
             ConfigError: `include` names something else than arguments.
         """
-        if include is not None and (unknown := set(include) - {*_ARGUMENTS, *_COUNTERS}):
+        if include is not None and (unknown := set(include) - {*ARGUMENTS, *COUNTERS}):
             raise ConfigError(f"HDPO saves numbers and weights, no further objects; actually asked for: {unknown}")
-        saved = {name: as_saved(name, self._argument(name)) for name in _ARGUMENTS if name not in (exclude or ())}
+        saved = {name: as_saved(name, self._argument(name)) for name in ARGUMENTS if name not in (exclude or ())}
         content = {
             "policy": self._policy_name,
             "arguments": saved,
             "observation_space": box_of_spaces(self.observation_space),
             "action_space": box_of_spaces(self.action_space),
-            "counters": {**{name: getattr(self, name) for name in _COUNTERS}, "num_timesteps": self._boundary},
+            "counters": {**{name: getattr(self, name) for name in COUNTERS}, "num_timesteps": self._boundary},
             "episodes": [dict(info) for info in self.ep_info_buffer or ()],
             "trainer": self.trainer.state_dict(),
         }
@@ -260,7 +251,7 @@ class HDPO(BaseAlgorithm):
         if policy is None or (isinstance(policy, str) and policy not in cls.policy_aliases):
             raise CheckpointError('its policy is a class of its own: give it again, custom_objects={"policy_class": …}')
         saved = content["arguments"]
-        arguments = {name: given[name] if name in given else argument(name, saved.get(name)) for name in _ARGUMENTS}
+        arguments = {name: given[name] if name in given else argument(name, saved.get(name)) for name in ARGUMENTS}
         if env is not None:
             env = as_group_env(env, arguments["tasks"], arguments["group_size"], arguments["seed"] or 0)
             check_for_correct_spaces(env, *map(spaces_of_box, (content["observation_space"], content["action_space"])))
@@ -269,10 +260,10 @@ class HDPO(BaseAlgorithm):
         if env is None:
             model.observation_space = spaces_of_box(content["observation_space"])
             model.action_space = spaces_of_box(content["action_space"])
-        model.__dict__.update({name: given[name] for name in given.keys() & model.__dict__.keys() - {*_ARGUMENTS}})
+        model.__dict__.update({name: given[name] for name in given.keys() & model.__dict__.keys() - {*ARGUMENTS}})
         model._setup_model()
         model._take_up(content["trainer"])
-        for name in _COUNTERS:
+        for name in COUNTERS:
             setattr(model, name, counter(content["counters"][name]))
         model._boundary = model.num_timesteps
         model.ep_info_buffer = deque(map(episode_info, content["episodes"]), maxlen=arguments["stats_window_size"])
@@ -405,22 +396,3 @@ class HDPO(BaseAlgorithm):
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer"], []
-
-
-def as_group_env(env: Env, tasks: int | None = None, group_size: int | None = None, seed: int = 0) -> GroupVecEnv:
-    """Make a group environment of what was given, or check that it is the one that is wanted.
-
-    Raises:
-        ConfigError: It is another vector environment, or one of other groups.
-    """
-    if not isinstance(env, VecEnv):
-        return GroupVecEnv(env, tasks=tasks or _TASKS, group_size=group_size or _GROUP_SIZE, seed=seed)
-    if not isinstance(env, GroupVecEnv):
-        raise ConfigError(
-            f"HDPO compares episodes of one task and needs to say who plays which: give it an id, an environment or a "
-            f"metis_agents.sb3.GroupVecEnv, actually: {type(env).__name__}"
-        )
-    for name, given, own in (("tasks", tasks, env.tasks), ("group_size", group_size, env.group_size)):
-        if given is not None and given != own:
-            raise ConfigError(f"Expect {name} ({given}) to be that of the environment ({own})")
-    return env

@@ -39,6 +39,8 @@ from metis_gym.rewards.contract import RewardDesign
 from metis_gym.terminal import printable
 
 __all__ = [
+    "ARGUMENTS",
+    "COUNTERS",
     "FORMAT",
     "File",
     "argument",
@@ -53,6 +55,14 @@ __all__ = [
 ]
 
 FORMAT = 1
+ARGUMENTS = (
+    *("tasks", "group_size", "reward_design", "minibatches", "epochs", "max_grad_norm", "loss", "learning_rate"),
+    *("policy_kwargs", "stats_window_size", "seed", "verbose"),
+)
+COUNTERS = (
+    *("num_timesteps", "_total_timesteps", "_num_timesteps_at_start", "_episode_num", "_n_updates"),
+    "_current_progress_remaining",
+)
 File = str | pathlib.Path | io.BufferedIOBase
 
 _CONTENT, _PICKLED, _SYSTEM = "model.safetensors", "data", "system_info.txt"
