@@ -445,6 +445,18 @@ def test_an_image_is_decoded_once_for_an_event(run, monkeypatch):
     assert read.count(picture["$picture"]) == 1
 
 
+def test_the_images_of_an_event_are_bounded_together(run, monkeypatch, capsys):
+    """Each image that is named is the caller's own: a thousand names of one are a thousand images in memory."""
+    from metis_gym.recording import reader
+
+    monkeypatch.setattr(reader, "_MAX_EVENT_PIXELS", 64 * 64 * 10)  # the run's own events have two of 64 x 64
+    events = lines(run)
+    picture = events[0]["returned"]["observation"]["image"]
+    events[0]["returned"]["observation"]["images"] = {"$tuple": [picture] * 11}
+    write_lines(run, events)
+    assert "pixels together" in ends_in_one_line(run, capsys)
+
+
 # -- what a terminal gets -------------------------------------------------------------------------------------------
 
 

@@ -167,7 +167,11 @@ def _resumed(run: Run, store: Store, env: GroupVecEnv) -> tuple[HDPO, list[list[
     name = str(store.folder / _checkpoint(run))
     saved = from_bytes(store.read(_checkpoint(run)), name)
     with fitting(name):
-        own = {"reward_design": run.design, "learning_rate": run.settings.learning_rate, "seed": run.seed}
+        own: dict[str, Any] = {
+            "reward_design": run.design,
+            "learning_rate": run.settings.learning_rate,
+            "seed": run.seed,
+        }
         model = HDPO.load(io.BytesIO(saved["model"]), env, device="cpu", **own)
         curve = [[float(number) for number in row] for row in saved["curve"]]
         if len(curve) != model.batches_done or any(len(row) != len(CURVES) for row in curve):

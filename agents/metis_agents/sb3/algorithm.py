@@ -204,7 +204,7 @@ class HDPO(BaseAlgorithm):
         write_model(path, content)
 
     @classmethod
-    def load(  # type: ignore[override]
+    def load(
         cls: type[Self],
         path: str | pathlib.Path | io.BufferedIOBase,
         env: Env | None = None,

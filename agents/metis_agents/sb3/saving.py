@@ -173,7 +173,7 @@ def _opened(path: File, name: str) -> Iterator[zipfile.ZipFile]:
     except OSError as error:
         raise CheckpointError(f"cannot read {name}: {error}") from error
     try:
-        with zipfile.ZipFile(file) as archive:  # type: ignore[arg-type]
+        with zipfile.ZipFile(file) as archive:
             yield archive
     except (
         zipfile.BadZipFile,
@@ -340,7 +340,7 @@ def spaces_of_box(saved: Any) -> spaces.Space[Any]:
             and all(map(_whole(1, _MAX_ELEMENTS), shape))
             and np.prod(shape, dtype=float) <= _MAX_ELEMENTS
         ):
-            return spaces.Box(low, high, tuple(shape), np.dtype(dtype))  # type: ignore[arg-type]
+            return spaces.Box(low, high, tuple(shape), np.dtype(dtype))
     raise CheckpointError("its spaces are none that a file may hold, or are huge")
 
 
