@@ -1,7 +1,9 @@
 """A comparison that is stopped, or cannot write, loses no finished run and ends with the same numbers."""
 
+import io
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -9,13 +11,15 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
 
 import pytest
+import torch
 
 from metis_agents.compare import Plan, Store, compare
 from metis_agents.compare import pool as pool_module
 from metis_agents.compare import training as training_module
 from metis_agents.compare.pool import run_all
 from metis_agents.compare.training import make_start, train
-from metis_gym.errors import ConfigError, InfrastructureError, StorageError
+from metis_agents.states import to_bytes
+from metis_gym.errors import CheckpointError, ConfigError, InfrastructureError, StorageError
 
 ROOT = Path(__file__).parents[3]
 
@@ -235,3 +239,26 @@ def test_a_worker_that_dies_before_all_jobs_are_given_out_is_named(small_plan, f
     monkeypatch.setattr(pool_module, "ProcessPoolExecutor", Unhurried)
     with pytest.raises(InfrastructureError, match="Finished runs are kept"):
         compare(small_plan, tmp_path, processes=2, modules=["deadly_at_once"], progress=False)
+
+
+class Trap:
+    """Runs when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return (open, (self.marker, "w"))
+
+
+@pytest.mark.parametrize("part", ["starts", "checkpoints"])
+def test_a_folder_that_somebody_else_made_runs_nothing(part, small_plan, finished, tmp_path):
+    store, run = give_starts(finished, tmp_path / "store"), small_plan.runs[0]
+    key = run.start.key if part == "starts" else run.key
+    saved = io.BytesIO()
+    torch.save(Trap(tmp_path / "ran"), saved)
+    for content in (pickle.dumps(Trap(tmp_path / "ran")), saved.getvalue(), b"", to_bytes({"model": b"", "curve": 3})):
+        store.write(f"{part}/{key}.safetensors", content)
+        with pytest.raises(CheckpointError, match=part):
+            train([run], store, lambda: None)
+    assert not (tmp_path / "ran").exists()
