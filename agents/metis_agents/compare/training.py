@@ -166,7 +166,7 @@ def _resumed(run: Run, store: Store, env: GroupVecEnv) -> tuple[HDPO, list[list[
     """The run as its checkpoint holds it. What the run is comes from the plan; the file gives weights and counts."""
     name = str(store.folder / _checkpoint(run))
     saved = from_bytes(store.read(_checkpoint(run)), name)
-    with fitting(name):
+    with _named(name), fitting("the checkpoint"):
         own: dict[str, Any] = {
             "reward_design": run.design,
             "learning_rate": run.settings.learning_rate,
@@ -175,8 +175,17 @@ def _resumed(run: Run, store: Store, env: GroupVecEnv) -> tuple[HDPO, list[list[
         model = HDPO.load(io.BytesIO(saved["model"]), env, device="cpu", **own)
         curve = [[float(number) for number in row] for row in saved["curve"]]
         if len(curve) != model.batches_done or any(len(row) != len(CURVES) for row in curve):
-            raise CheckpointError(f"{name} has a curve of {len(curve)} points after {model.batches_done} batches")
+            raise CheckpointError(f"it has a curve of {len(curve)} points after {model.batches_done} batches")
     return model, curve
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which checkpoint does not fit, and what to do."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}. Delete it to begin the run again") from error
 
 
 def _played(models: Sequence[HDPO], start: Start) -> list[tuple[Played, Played]]:

@@ -186,20 +186,20 @@ def recorded_conversations(
     """
     keep = keep or (lambda info: bool(info["correct"] and info["scored"]))
     run, said = Run(folder), list[Message]()
-    for number, event in enumerate(run.events()):
+    for position, event in enumerate(run.events()):
         observation, info = event.returned["observation"], event.returned["info"]
         if (
             not all(isinstance(observation.get(name), str) for name in ("system", "text"))
             or "images" not in observation
         ):
-            raise RecordingError(f"{run.place(number)}: it is of no environment with text")
+            raise RecordingError(f"{run.place(position)}: it is of no environment with text")
         if event.kind == "reset":
             said = [Message(role=Role.SYSTEM, text=observation["system"])] if observation["system"] else []
         else:
             said.append(Message(role=Role.ASSISTANT, text=str(event.given["action"])))
             if event.returned["terminated"] or event.returned["truncated"]:
                 if not {"correct", "scored"} <= info.keys():
-                    raise RecordingError(f"{run.place(number)}: its info does not say whether the answer was right")
+                    raise RecordingError(f"{run.place(position)}: its info does not say whether the answer was right")
                 if keep(info):
                     yield said
                 continue
