@@ -34,7 +34,7 @@ from metis_gym.spaces import Picture, Pictures, Unicode
 from metis_gym.tasksets import TasksetSpec, make_taskset
 from metis_gym.tools import TOOLS, Tool, ToolSettings
 from metis_gym.tools.toolbox import Toolbox
-from metis_gym.turns import MAX_ACTION_CHARS, TurnTaker, estimated_tokens
+from metis_gym.turns import MAX_ACTION_CHARS, TurnTaker, encodable, estimated_tokens
 
 __all__ = ["ToolUseEnv"]
 
@@ -232,7 +232,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         task_id = (options or {}).get("task_id") or self.taskset.draw(self.np_random)
         task = self.taskset.load(task_id)
         self.toolbox.open(task, seed=zlib.crc32(task_id.encode()))
-        prompt = Message(role=Role.USER, text=self.dialect.prompt(task), images=tuple(i.view for i in task.images))
+        views = tuple(image.view for image in task.images)
+        prompt = Message(role=Role.USER, text=encodable(self.dialect.prompt(task)), images=views)
         self._episode = Episode(task=task, system=self._system, prompt=prompt)
         self._end = _RUNNING
         self.failure = None

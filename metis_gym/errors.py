@@ -8,6 +8,7 @@ MetisError
 ├── MissingDependencyError (ImportError)  an optional package is absent; the message holds the install command
 ├── TaskIdError (ValueError)            a task id that cannot be read, or was made by other versions
 ├── StorageError                        a folder of results that cannot be written or read; what was finished is kept
+├── ImageError (ValueError)             an image that cannot be decoded: damaged, too large, or of another format
 ├── TaskDataError (ValueError)          a file of tasks, or a row of it, that cannot be used
 ├── RecordingError                      a recorded run that cannot be written, read or replayed
 ├── NonFiniteError (ArithmeticError)    training met a NaN or an infinity; the message names what was not finite
@@ -34,6 +35,7 @@ __all__ = [
     "BudgetError",
     "CheckpointError",
     "ConfigError",
+    "ImageError",
     "InfrastructureError",
     "InvalidActionError",
     "MetisError",
@@ -106,6 +108,10 @@ class TaskIdError(MetisError, ValueError):
 
 class StorageError(MetisError):
     """A folder of results that cannot be written (no permission, a full disk) or read. What was finished is kept."""
+
+
+class ImageError(MetisError, ValueError):
+    """An image that cannot be decoded: damaged, cut off, too large, or of a format that is not read."""
 
 
 class TaskDataError(MetisError, ValueError):

@@ -55,7 +55,7 @@ TASKSETS: "Registry[Taskset]" = Registry(
 FILE_TASKSETS = ("folder", "hub", "jsonl", "parquet")
 """Tasksets that take a path: `"parquet:train.parquet"`, `"jsonl:tasks.jsonl,on_error=skip"`."""
 
-_PARAMETERS = re.compile(r"(,[a-z_]+=[^,/]*)+$")
+_PARAMETERS = re.compile(r"(,([a-z_]+=[^,/]*|image_root=[^,]*))+$")
 
 
 class Taskset(ABC):

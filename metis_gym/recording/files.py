@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
-from metis_gym.errors import RecordingError
-from metis_gym.pictures import fingerprint, from_png
+from metis_gym.errors import ImageError, RecordingError
+from metis_gym.images import decode
+from metis_gym.pictures import fingerprint
 from metis_gym.records import PictureArray
 
 __all__ = [
@@ -37,6 +36,7 @@ MAX_LINE_BYTES = 8 << 20
 MAX_IMAGE_PIXELS = 1 << 26
 """Largest image: 67 megapixels, 201 MB decoded. Views and returned images are far smaller."""
 _MAX_IMAGE_BYTES = 256 << 20
+_PNG = b"\x89PNG\r\n\x1a\n"
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -102,18 +102,10 @@ def saying(what: str) -> Iterator[None]:
 
 
 def _decoded(data: bytes, path: Path) -> PictureArray:
-    """Decode a PNG. The one place where a recording's images are decoded; Pillow raises whatever it meets in them."""
-    _check_size(data, path)
-    try:
-        return from_png(data)
-    except Exception as error:
-        raise RecordingError(f"{path} is damaged: {type(error).__name__}: {error}") from error
-
-
-def _check_size(data: bytes, path: Path) -> None:
-    """Look at the sides that a PNG declares, before anything is decoded."""
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 24:
+    """Decode a PNG. The one place where a recording's images are decoded."""
+    if not data.startswith(_PNG):
         raise RecordingError(f"{path} is damaged: it is no PNG file")
-    width, height = np.frombuffer(data[16:24], dtype=">u4").tolist()
-    if not 0 < width * height <= MAX_IMAGE_PIXELS:
-        raise RecordingError(f"{path} has {width} x {height} pixels; at most {MAX_IMAGE_PIXELS:,} are read")
+    try:
+        return decode(data, max_pixels=MAX_IMAGE_PIXELS, name=str(path))
+    except ImageError as error:
+        raise RecordingError(f"{path} is damaged: {error}") from error

@@ -228,5 +228,8 @@ def _as_json(hit: PictureHit) -> dict[str, Any]:
 
 
 def _as_hit(kept: Mapping[str, Any]) -> PictureHit:
-    picture = None if kept["picture"] is None else from_png(base64.b64decode(kept["picture"]))
+    try:
+        picture = None if kept["picture"] is None else from_png(base64.b64decode(kept["picture"]))
+    except (TypeError, ValueError) as error:
+        raise SearchError(f"the image of a kept answer cannot be read: {error}") from error
     return PictureHit(**{**kept, "picture": picture})

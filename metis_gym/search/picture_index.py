@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from metis_gym.errors import SearchError, SearchIndexError
+from metis_gym.errors import ImageError, SearchError, SearchIndexError
+from metis_gym.images import decode
 from metis_gym.records import PictureArray, TitledPicture
 from metis_gym.search.dhash import WORDS, Hashes, dhash
 from metis_gym.search.places import build_atomically
@@ -152,9 +153,8 @@ def _to_jpeg(picture: PictureArray) -> bytes:
 
 def _from_jpeg(data: bytes, path: Path) -> PictureArray:
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            picture = np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
-            picture.flags.writeable = False
-            return picture
-    except (OSError, ValueError, SyntaxError) as error:
-        raise SearchError(f"the picture index {path} is damaged: a thumbnail cannot be read ({error})") from error
+        picture = decode(data, name="a thumbnail")
+    except ImageError as error:
+        raise SearchError(f"the picture index {path} is damaged: {error}") from error
+    picture.flags.writeable = False
+    return picture

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from metis_gym.errors import ConfigError
+from metis_gym.errors import ConfigError, ImageError
+from metis_gym.images import decode
 from metis_gym.pictures import fingerprint
 from metis_gym.records import PictureArray, TitledPicture
 from metis_gym.search.contract import LIVE, PictureHit, PictureQuery
-from metis_gym.search.decoding import UnreadablePictureError, decode_picture
 from metis_gym.search.keys import ApiKey
 from metis_gym.search.serpapi import check_status
 from metis_gym.search.service import shape_error
@@ -111,6 +111,6 @@ class SerpApiLensEngine:
             raise shape_error(self._client, "'thumbnail' to be an address of the web", address)
         data = self._pictures.fetch("GET", address)
         try:
-            return decode_picture(data)
-        except UnreadablePictureError as error:
-            raise self._pictures.error(f"{address} is no picture that can be read: {error}") from None
+            return decode(data, name=address)
+        except ImageError as error:
+            raise self._pictures.error(str(error)) from None

@@ -156,7 +156,11 @@ def test_chat_files_are_read_with_their_pictures(tmp_path):
         ("{", "line 1: expected .* actually: JSONDecodeError"),
         ('{"images": []}', "line 1: expected .* actually: KeyError"),
         ('{"messages": [{"role": "nobody", "content": ""}]}', "line 1: expected .* 'nobody' is not a valid Role"),
-        ('{"messages": [], "images": ["gone.png"]}', "there is no picture"),
+        ('{"messages": [], "images": ["gone.png"]}', "there is no image"),
+        ('{"messages": [], "images": ["../gone.png"]}', "leads out of"),
+        ("[" * 100_000, "line 1: expected .* actually: RecursionError"),
+        ("[]", "line 1: expected .* actually: AttributeError"),
+        ('{"messages": [{"role": "user", "content": "<image>"}]}', "1 more <image> than images"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path, line, message):
