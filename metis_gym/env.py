@@ -13,9 +13,10 @@ import numpy as np
 from gymnasium import spaces
 
 from metis_gym import rewards
+from metis_gym.actions import action_text
 from metis_gym.curriculum import PassRateCurriculum
 from metis_gym.dialects import DIALECTS, Limits
-from metis_gym.errors import ConfigError, InfrastructureError, InvalidActionError
+from metis_gym.errors import ConfigError, InfrastructureError
 from metis_gym.grading import CascadeGrader, Grade, GraderNoise, GradingStep, Visit
 from metis_gym.records import (
     INVALID_CALLS,
@@ -23,7 +24,6 @@ from metis_gym.records import (
     Message,
     Outcome,
     Role,
-    ToolCall,
     ToolResult,
     ToolStatus,
     Turn,
@@ -52,7 +52,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
 
     ## Action Space
     `Unicode`: one turn of the model, in the dialect's form. `step` also takes a dict `{"name", "arguments"}` (a tool
-    call), a list of such dicts, or a dict `{"answer": text}`.
+    call), a list of such dicts, or a dict `{"answer": text}`. Arguments are a dict, or JSON text, as OpenAI's API gives
+    them.
 
     | Action | What happens |
     |---|---|
@@ -242,13 +243,13 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         """Take one turn of the model.
 
         Raises:
-            InvalidActionError: The action is not of a type that a model could have produced.
+            InvalidActionError: No model could have produced the action. Nothing has changed: another may be taken.
             SandboxUnavailableError: Code is to run, and this machine cannot isolate it.
             gymnasium.error.ResetNeeded: The episode is over, or there is none.
         """
         if self.episode.turns and self._end is not _RUNNING:
             raise gym.error.ResetNeeded("the episode is over: call reset() before the next step()")
-        turn, self._end = self._take_turn(self._as_text(action))
+        turn, self._end = self._take_turn(action_text(action, self.dialect))
         self._episode = dataclasses.replace(self.episode, turns=(*self.episode.turns, turn))
         is_over = self._end is not _RUNNING
         if is_over:
@@ -291,20 +292,6 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         for name in prices:
             if name not in (*tools, INVALID_CALLS):
                 raise ConfigError(f"a price is given for {name!r}. {nearest(name, (*tools, INVALID_CALLS))}")
-
-    def _as_text(self, action: Any) -> str:
-        if isinstance(action, np.str_ | str):
-            return encodable(str(action))
-        if isinstance(action, Mapping) and set(action) == {"answer"}:
-            return encodable(self.dialect.write_answer(str(action["answer"])))
-        calls = [action] if isinstance(action, Mapping) else action
-        if isinstance(calls, Sequence) and calls and all(_is_call(call) for call in calls):
-            made = [ToolCall(name=call["name"], arguments=call.get("arguments", {})) for call in calls]
-            return encodable(self.dialect.write_calls(made))
-        raise InvalidActionError(
-            'an action is text, {"name": …, "arguments": {…}}, a list of such, or {"answer": …}; '
-            f"actually: {type(action).__name__} {action!r:.200}"
-        )
 
     def _take_turn(self, text: str) -> "tuple[Turn, _End]":
         """Take a turn and see how the episode stands. The one place where failures become unscored episodes."""
@@ -356,7 +343,3 @@ class _End:
 _RUNNING = _End()
 _NO_MESSAGE = Message(role=Role.USER, text="")
 _BLANK_OUTCOME = Outcome(task_id="", answer_score=0.0, format_score=0.0, tool_calls=0, tool_benefit=0.0)
-
-
-def _is_call(call: Any) -> bool:
-    return isinstance(call, Mapping) and isinstance(call.get("name"), str)

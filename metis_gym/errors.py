@@ -24,7 +24,12 @@ MetisError
 
 Whatever the *model* does wrong is no error here: it gets an observation that says what was wrong, and the episode
 goes on.
+
+Messages quote what they met. `str(error)` is printable: control and direction characters in it are escaped, so that no
+traceback, log or command sends them to a terminal. `error.args` holds the message as it was made.
 """
+
+from metis_gym.terminal import printable
 
 __all__ = [
     "BudgetError",
@@ -51,6 +56,9 @@ __all__ = [
 
 class MetisError(Exception):
     """Base of all errors raised on purpose by this project."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(MetisError, ValueError):

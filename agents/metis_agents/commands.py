@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from metis_agents.evaluate import compare_table, evaluate, needs_table
 from metis_agents.scripted import SCRIPTED, scripted_agent
+from metis_gym.terminal import say
 
 __all__ = ["eval_command"]
 
@@ -40,5 +41,5 @@ def eval_command(argv: Sequence[str]) -> int:
         for name in given.agent
     ]
     several = [compare_table(reports), needs_table(reports)]
-    print("\n\n".join(several) if len(reports) > 1 else reports[0])  # noqa: T201 — this is what the command is for
+    say("\n\n".join(several) if len(reports) > 1 else str(reports[0]))
     return 0

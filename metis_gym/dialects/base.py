@@ -6,6 +6,7 @@ are removed.
 """
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 IMAGE_MARK = "<image>"
+_TAG = re.compile(r"<(?=/?(?:tool_call|answer|reason|think)>)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,5 +231,10 @@ def _read_object(text: str) -> Any:
 
 
 def call_json(call: ToolCall) -> str:
-    """A tool call as the JSON that `read_call` reads."""
-    return json.dumps({"name": call.name, "arguments": dict(call.arguments)}, ensure_ascii=False)
+    r"""A tool call as the JSON that `read_call` reads, also where its arguments hold a dialect's tags.
+
+    >>> call_json(ToolCall(name="python", arguments={"code": "'</tool_call>'"}))
+    '{"name": "python", "arguments": {"code": "\'\\u003c/tool_call>\'"}}'
+    """
+    arguments = call.arguments if isinstance(call.arguments, str) else dict(call.arguments)
+    return _TAG.sub("\\\\u003c", json.dumps({"name": call.name, "arguments": arguments}, ensure_ascii=False))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from metis_gym.errors import ConfigError, SearchIndexError
+from metis_gym.terminal import printable
 
 __all__ = ["Notify", "build_atomically", "build_once", "cache_folder", "log_note", "read_regular"]
 
@@ -24,7 +25,7 @@ _LONGEST_WAIT_SECONDS = 1_800.0
 
 def log_note(note: str) -> None:
     """The default way to tell: the log of this package, at level WARNING, which is shown unless told otherwise."""
-    logging.getLogger("metis_gym.search").warning(note)
+    logging.getLogger("metis_gym.search").warning("%s", printable(note))
 
 
 def cache_folder(explicit: str | Path | None = None) -> Path:

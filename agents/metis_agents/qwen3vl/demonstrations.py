@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from metis_agents.qwen3vl.renderer import Renderer
 from metis_agents.qwen3vl.tokens import Tokens
-from metis_gym.errors import ConfigError, TaskDataError
+from metis_gym.errors import ConfigError, RecordingError, TaskDataError
 from metis_gym.images import decode_file, path_below
 from metis_gym.recording import Run
 from metis_gym.records import Message, Necessity, Role, Task, ToolCall
@@ -185,15 +185,22 @@ def recorded_conversations(
         RecordingError: There is no run, or it cannot be read.
     """
     keep = keep or (lambda info: bool(info["correct"] and info["scored"]))
-    said: list[Message] = []
-    for event in Run(folder).events():
-        observation = event.returned["observation"]
+    run, said = Run(folder), list[Message]()
+    for position, event in enumerate(run.events()):
+        observation, info = event.returned["observation"], event.returned["info"]
+        if (
+            not all(isinstance(observation.get(name), str) for name in ("system", "text"))
+            or "images" not in observation
+        ):
+            raise RecordingError(f"{run.place(position)}: it is of no environment with text")
         if event.kind == "reset":
             said = [Message(role=Role.SYSTEM, text=observation["system"])] if observation["system"] else []
         else:
             said.append(Message(role=Role.ASSISTANT, text=str(event.given["action"])))
             if event.returned["terminated"] or event.returned["truncated"]:
-                if keep(event.returned["info"]):
+                if not {"correct", "scored"} <= info.keys():
+                    raise RecordingError(f"{run.place(position)}: its info does not say whether the answer was right")
+                if keep(info):
                     yield said
                 continue
         said.append(Message(role=Role.USER, text=observation["text"], images=tuple(observation["images"])))

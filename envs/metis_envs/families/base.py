@@ -8,6 +8,7 @@ its own. So nothing but the deciding detail can depend on it, which is what make
 
 import functools
 import importlib.metadata
+import re
 import zlib
 from abc import abstractmethod
 from collections.abc import Callable
@@ -161,8 +162,9 @@ class Family(Taskset):
     ) -> None:
         self.split, self.view_size = split, view_size
         self.answers, self.choices = answers, choices
-        self.required_share, self.max_source = float(required_share), max_source
+        self.required_share, self.max_source = required_share, max_source
         self._check()
+        self.required_share = float(required_share)
         given = {name: getattr(self, name) for name in _DEFAULTS}
         self._spec = format_spec(self.name, {key: value for key, value in given.items() if value != _DEFAULTS[key]})
 
@@ -234,6 +236,10 @@ class Family(Taskset):
         """Plan a task. Nothing here may depend on which of the answers will be drawn."""
 
     def _check(self) -> None:
+        for name, kinds in (("choices", int), ("required_share", int | float), ("max_source", int), ("view_size", int)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise ConfigError(f"{name} must be a number, actually: {value!r:.80}")
         if self.answers not in _ANSWER_FORMATS:
             raise ConfigError(f"answers must be one of {', '.join(_ANSWER_FORMATS)}, actually: {self.answers!r}")
         if not 2 <= self.choices <= self.most_choices:
@@ -275,11 +281,13 @@ class Family(Taskset):
     def _read_id(self, task_id: str) -> "tuple[Family, int]":
         whole, _, versions = task_id.partition("@")
         parts = whole.split("/")
-        if len(parts) != 4 or parts[1] not in SPLITS or not (parts[2].isdecimal() and parts[3].isdecimal()):
-            raise TaskIdError(f"cannot read task id {task_id!r}; expected family/split/view_size/seed@versions")
+        if len(parts) != 4 or parts[1] not in SPLITS or not all(map(_NUMBER.fullmatch, parts[2:])):
+            raise TaskIdError(f"cannot read task id {task_id!r:.200}; expected family/split/view_size/seed@versions")
         name, parameters = parse_spec(parts[0])
         if name != self.name:
-            raise TaskIdError(f"task id {task_id!r} is of family {name!r}, not {self.name!r}")
+            raise TaskIdError(f"task id {task_id!r:.200} is of family {name!r:.80}, not {self.name!r}")
+        if not parameters.keys() <= _DEFAULTS.keys():
+            raise TaskIdError(f"task id {task_id!r:.200} has other options than {', '.join(_DEFAULTS)}")
         if versions and versions != versions_fingerprint():
             raise TaskIdError(
                 f"task {task_id!r} was made by other versions than those installed ({_versions()}), "
@@ -305,6 +313,7 @@ class SearchFamily(Family):
         return super()._factors(smallest)[:1]
 
 
+_NUMBER = re.compile(r"[0-9]{1,10}")
 _DEFAULTS: dict[str, Any] = {"answers": "mixed", "choices": 4, "required_share": 0.5, "max_source": _LARGEST_SOURCE}
 
 

@@ -3,6 +3,7 @@
 import functools
 import json
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -21,7 +22,7 @@ from metis_agents.qwen3vl.demonstrations import (
     scripted_texts,
 )
 from metis_agents.qwen3vl.imitation import ImitationConfig, imitate
-from metis_gym.errors import ConfigError, NonFiniteError, TaskDataError
+from metis_gym.errors import ConfigError, NonFiniteError, RecordingError, TaskDataError
 from metis_gym.records import Message, Necessity, Role
 from metis_gym.wrappers import Recorder
 
@@ -171,3 +172,11 @@ def test_a_broken_line_is_named(tmp_path, line, message):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(TaskDataError, match="there is no file"):
         list(chat_conversations(tmp_path / "gone.jsonl"))
+
+
+def test_a_recording_without_conversations_is_named(tmp_path):
+    env = Recorder(gym.make("MetisVQA-Discrete-v0"), tmp_path / "run")
+    env.reset(seed=0)
+    env.close()
+    with pytest.raises(RecordingError, match=r"events\.jsonl, line 1.*no environment with text"):
+        list(recorded_conversations(tmp_path / "run"))
