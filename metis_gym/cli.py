@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from metis_gym.errors import MetisError
 from metis_gym.registries import nearest
+from metis_gym.terminal import say
 
 __all__ = ["COMMANDS", "main"]
 
@@ -28,24 +29,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a sub-command; errors of this project end in one message and exit code 2."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
-        sys.stdout.write(_usage())
+        say(_usage().rstrip("\n"))
         return 0
     if words[0] in ("-V", "--version"):
         from metis_gym import __version__
 
-        sys.stdout.write(f"metis-gym {__version__}\n")
+        say(f"metis-gym {__version__}")
         return 0
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # so that module:Thing finds modules beside the user, behind installed ones
     name, *rest = words
     if name not in COMMANDS:
-        sys.stderr.write(f"metis-gym: unknown command {name!r}. {nearest(name, tuple(COMMANDS))}\n")
+        say(f"metis-gym: unknown command {name!r}. {nearest(name, tuple(COMMANDS))}", stream=sys.stderr)
         return 2
     module, _, function = COMMANDS[name][0].partition(":")
     try:
         return int(getattr(importlib.import_module(module), function)(rest))
     except MetisError as error:
-        sys.stderr.write(f"metis-gym {name}: {error}\n")
+        say(f"metis-gym {name}: {error}", stream=sys.stderr)
         return 2
 
 

@@ -13,10 +13,11 @@ import numpy as np
 from gymnasium import spaces
 
 from metis_gym import rewards
+from metis_gym.actions import action_text
 from metis_gym.curriculum import PassRateCurriculum
 from metis_gym.dialects import DIALECTS, Limits
 from metis_gym.dialects.base import returned
-from metis_gym.errors import ConfigError, InfrastructureError, InvalidActionError
+from metis_gym.errors import ConfigError, InfrastructureError
 from metis_gym.grading import GRADERS, Grade, GraderNoise, GradingStep, Visit, checked_grade
 from metis_gym.records import (
     INVALID_CALLS,
@@ -24,7 +25,6 @@ from metis_gym.records import (
     Message,
     Outcome,
     Role,
-    ToolCall,
     ToolResult,
     ToolStatus,
     Turn,
@@ -54,7 +54,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
 
     ## Action Space
     `Unicode`: one turn of the model, in the dialect's form. `step` also takes a dict `{"name", "arguments"}` (a tool
-    call), a list of such dicts, or a dict `{"answer": text}`.
+    call), a list of such dicts, or a dict `{"answer": text}`. Arguments are a dict, or JSON text, as OpenAI's API gives
+    them.
 
     | Action | What happens |
     |---|---|
@@ -239,8 +240,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         task_id = (options or {}).get("task_id")
         task = self.taskset.load(task_id) if task_id else draw_task(self.taskset, self.np_random)
         self.toolbox.open(task, seed=zlib.crc32((task_id or task.task_id).encode()))
-        text = returned(self.dialect.prompt(task), str, self.dialect, "prompt")
-        prompt = Message(role=Role.USER, text=text, images=tuple(i.view for i in task.images))
+        text = encodable(returned(self.dialect.prompt(task), str, self.dialect, "prompt"))
+        prompt = Message(role=Role.USER, text=text, images=tuple(image.view for image in task.images))
         self._episode = Episode(task=task, system=self._system, prompt=prompt)
         self._end = _RUNNING
         self.failure = None
@@ -250,13 +251,13 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         """Take one turn of the model.
 
         Raises:
-            InvalidActionError: The action is not of a type that a model could have produced.
+            InvalidActionError: No model could have produced the action. Nothing has changed: another may be taken.
             SandboxUnavailableError: Code is to run, and this machine cannot isolate it.
             gymnasium.error.ResetNeeded: The episode is over, or there is none.
         """
         if self.episode.turns and self._end is not _RUNNING:
             raise gym.error.ResetNeeded("the episode is over: call reset() before the next step()")
-        turn, self._end = self._take_turn(self._as_text(action))
+        turn, self._end = self._take_turn(action_text(action, self.dialect))
         self._episode = dataclasses.replace(self.episode, turns=(*self.episode.turns, turn))
         is_over = self._end is not _RUNNING
         if is_over:
@@ -313,20 +314,6 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
             if name not in (*tools, INVALID_CALLS):
                 raise ConfigError(f"a price is given for {name!r}. {nearest(name, (*tools, INVALID_CALLS))}")
 
-    def _as_text(self, action: Any) -> str:
-        if isinstance(action, np.str_ | str):
-            return encodable(str(action))
-        if isinstance(action, Mapping) and set(action) == {"answer"}:
-            return encodable(self.dialect.write_answer(str(action["answer"])))
-        calls = [action] if isinstance(action, Mapping) else action
-        if isinstance(calls, Sequence) and calls and all(_is_call(call) for call in calls):
-            made = [ToolCall(name=call["name"], arguments=call.get("arguments", {})) for call in calls]
-            return encodable(self.dialect.write_calls(made))
-        raise InvalidActionError(
-            'an action is text, {"name": …, "arguments": {…}}, a list of such, or {"answer": …}; '
-            f"actually: {type(action).__name__} {action!r:.200}"
-        )
-
     def _take_turn(self, text: str) -> "tuple[Turn, _End]":
         """Take a turn and see how the episode stands. The one place where failures become unscored episodes."""
         results: list[ToolResult] = []
@@ -377,7 +364,3 @@ class _End:
 _RUNNING = _End()
 _NO_MESSAGE = Message(role=Role.USER, text="")
 _BLANK_OUTCOME = Outcome(task_id="", answer_score=0.0, format_score=0.0, tool_calls=0, tool_benefit=0.0)
-
-
-def _is_call(call: Any) -> bool:
-    return isinstance(call, Mapping) and isinstance(call.get("name"), str)

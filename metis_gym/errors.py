@@ -8,6 +8,7 @@ MetisError
 ├── MissingDependencyError (ImportError)  an optional package is absent; the message holds the install command
 ├── TaskIdError (ValueError)            a task id that cannot be read, or was made by other versions
 ├── StorageError                        a folder of results that cannot be written or read; what was finished is kept
+├── ImageError (ValueError)             an image that cannot be decoded: damaged, too large, or of another format
 ├── TaskDataError (ValueError)          a file of tasks, or a row of it, that cannot be used
 ├── RecordingError                      a recorded run that cannot be written, read or replayed
 ├── NonFiniteError (ArithmeticError)    training met a NaN or an infinity; the message names what was not finite
@@ -23,12 +24,18 @@ MetisError
 
 Whatever the *model* does wrong is no error here: it gets an observation that says what was wrong, and the episode
 goes on.
+
+Messages quote what they met. `str(error)` is printable: control and direction characters in it are escaped, so that no
+traceback, log or command sends them to a terminal. `error.args` holds the message as it was made.
 """
+
+from metis_gym.terminal import printable
 
 __all__ = [
     "BudgetError",
     "CheckpointError",
     "ConfigError",
+    "ImageError",
     "InfrastructureError",
     "InvalidActionError",
     "MetisError",
@@ -49,6 +56,9 @@ __all__ = [
 
 class MetisError(Exception):
     """Base of all errors raised on purpose by this project."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(MetisError, ValueError):
@@ -98,6 +108,10 @@ class TaskIdError(MetisError, ValueError):
 
 class StorageError(MetisError):
     """A folder of results that cannot be written (no permission, a full disk) or read. What was finished is kept."""
+
+
+class ImageError(MetisError, ValueError):
+    """An image that cannot be decoded: damaged, cut off, too large, or of a format that is not read."""
 
 
 class TaskDataError(MetisError, ValueError):

@@ -14,6 +14,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from PIL import Image
 
+from metis_gym.actions import plain_action, shown
 from metis_gym.env import ToolUseEnv
 from metis_gym.errors import ConfigError, InvalidActionError
 from metis_gym.grading.choice import LETTERS
@@ -129,9 +130,9 @@ class NumericToolUseEnv(ToolUseEnv):
             InvalidActionError: The action is not in the action space.
             gymnasium.error.ResetNeeded: The episode is over, or there is none.
         """
-        if not self.action_space.contains(action):
-            raise InvalidActionError(f"an action is a whole number in {self.action_space}, actually: {action!r:.80}")
-        number = int(action)
+        number = _whole_number(action)
+        if number is None or not 0 <= number < int(self.action_space.n):  # type: ignore[attr-defined]
+            raise InvalidActionError(f"an action is a whole number in {self.action_space}, actually: {shown(action)}")
         if number < self.choices:
             return super().step({"answer": LETTERS[number]})
         if number == self._search_action:
@@ -148,16 +149,18 @@ class NumericToolUseEnv(ToolUseEnv):
         Raises:
             InvalidActionError: The answer is not the letter of an option.
         """
-        if "answer" not in action:
-            if self.can_search and action["name"] == TextSearchTool.name:
-                return self._search_action
-            return self.choices + self._deciding_cell()
-        number = LETTERS.find(str(action["answer"]))
-        if not 0 <= number < self.choices:
+        plain = plain_action(action)
+        if not isinstance(plain, dict):
+            raise InvalidActionError(f"a scripted action is an answer or one tool call, actually: {shown(action)}")
+        if "answer" not in plain:
+            is_search = self.can_search and plain["name"] == TextSearchTool.name
+            return self._search_action if is_search else self.choices + self._deciding_cell()
+        letters = list(LETTERS[: self.choices])
+        if plain["answer"] not in letters:
             raise InvalidActionError(
-                f"an answer is a letter from A to {LETTERS[self.choices - 1]}, actually: {action!r}"
+                f"an answer is a letter from A to {letters[-1]}, actually: {shown(plain['answer'])}"
             )
-        return number
+        return letters.index(str(plain["answer"]))
 
     def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], settings: ToolSettings) -> Toolbox:
         has_search = TextSearchTool.name in tools
@@ -223,6 +226,14 @@ _reductions: weakref.WeakKeyDictionary[TaskImage, dict[tuple[int, int], tuple[Pi
     weakref.WeakKeyDictionary()
 )
 """Picture → crop's identity and side → the crop, which keeps its identity taken, and what it was reduced to."""
+
+
+def _whole_number(action: Any) -> int | None:
+    """The number that a policy or a space gives: Python's or numpy's, or an array of shape (); else None."""
+    kind = type(action)
+    if issubclass(kind, np.integer) or (kind is np.ndarray and action.shape == () and action.dtype.kind in "iu"):
+        return int(action)
+    return int.__int__(action) if issubclass(kind, int) and not issubclass(kind, bool) else None
 
 
 def _squared(view: PictureArray, side: int) -> PictureArray:

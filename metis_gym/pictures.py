@@ -10,6 +10,7 @@ import math
 import numpy as np
 from PIL import Image
 
+from metis_gym.images import decode
 from metis_gym.records import PictureArray
 
 __all__ = ["MAX_ASPECT", "MAX_PIXELS", "MIN_PIXELS", "fingerprint", "fit", "from_png", "to_png"]
@@ -71,6 +72,9 @@ def to_png(picture: PictureArray) -> bytes:
 
 
 def from_png(data: bytes) -> PictureArray:
-    """The inverse of `to_png`."""
-    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-        return np.array(image.convert("RGB"), dtype=np.uint8)
+    """The inverse of `to_png`.
+
+    Raises:
+        ImageError: It cannot be decoded.
+    """
+    return decode(data)

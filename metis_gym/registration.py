@@ -2,7 +2,7 @@
 
 import gymnasium as gym
 
-__all__ = ["ENV_IDS", "FAMILY_IDS", "NUMERIC_IDS", "register_all"]
+__all__ = ["ENV_IDS", "FAMILY_IDS", "NUMERIC_IDS", "entry_point", "register_all"]
 
 _TEXT_ENTRY = "metis_gym.env:ToolUseEnv"
 _NUMERIC_ENTRY = "metis_gym.numeric:NumericToolUseEnv"
@@ -33,13 +33,12 @@ ENV_IDS = ("MetisVQA-v0", *NUMERIC_IDS, *FAMILY_IDS)
 
 def register_all() -> None:
     """Register every id with Gymnasium; ids that are registered already are left alone."""
-    _register("MetisVQA-v0", _TEXT_ENTRY)
-    for env_id in NUMERIC_IDS:
-        _register(env_id, _NUMERIC_ENTRY)
-    for env_id, taskset in FAMILY_IDS.items():
-        _register(env_id, _TEXT_ENTRY, taskset=taskset)
+    for env_id in ENV_IDS:
+        if env_id not in gym.registry:
+            kwargs = {"taskset": FAMILY_IDS[env_id]} if env_id in FAMILY_IDS else {}
+            gym.register(id=env_id, entry_point=entry_point(env_id), kwargs=kwargs)
 
 
-def _register(env_id: str, entry_point: str, **kwargs: str) -> None:
-    if env_id not in gym.registry:
-        gym.register(id=env_id, entry_point=entry_point, kwargs=kwargs)
+def entry_point(env_id: str) -> str:
+    """What makes the environments of one of these ids."""
+    return _NUMERIC_ENTRY if env_id in NUMERIC_IDS else _TEXT_ENTRY

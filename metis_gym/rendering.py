@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from metis_gym.dialects.base import IMAGE_MARK
 from metis_gym.records import Episode, Message, PictureArray, Role
+from metis_gym.terminal import printable
 
 __all__ = ["PICTURE_HEIGHT", "PICTURE_WIDTH", "conversation_picture", "conversation_text"]
 
@@ -22,12 +23,15 @@ _SHADES = {
 
 
 def conversation_text(episode: Episode) -> str:
-    """The conversation as plain text, one block for each message, and the verdict once there is an answer."""
+    """The conversation as plain text, one block for each message, and the verdict once there is an answer.
+
+    It may go to a terminal as it is: control and direction characters that models and tools wrote are escaped.
+    """
     blocks = [f"[{message.role}]\n{message.text}" for message in episode.messages]
     last = episode.turns[-1] if episode.turns else None
     if last is not None and last.answer is not None:
         blocks.append(f"[right answer]\n{_right_answer(episode)}")
-    return "\n\n".join(blocks) + "\n"
+    return printable("\n\n".join(blocks) + "\n")
 
 
 def conversation_picture(episode: Episode) -> PictureArray:
@@ -96,7 +100,7 @@ def _thumbnail(picture: PictureArray) -> Image.Image:
 
 
 def _text_part(text: str, width: int, ink: tuple[int, int, int]) -> Image.Image:
-    lines = list(_wrapped(text, width - 24))
+    lines = list(_wrapped(printable(text), width - 24))
     part = Image.new("RGBA", (width - 24, _LINE * len(lines)), (0, 0, 0, 0))
     pen = ImageDraw.Draw(part)
     for row, line in enumerate(lines):

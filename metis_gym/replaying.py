@@ -1,30 +1,48 @@
 """The `metis-gym replay` command."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from metis_gym.recording import Difference, Run, replay
+from metis_gym.recording.choices import LEFT_OUT
+from metis_gym.terminal import say
 
 __all__ = ["replay_command"]
 
 _MOST_SHOWN = 200
+_MAX_LINES = 1_000
 
 
 def replay_command(argv: Sequence[str]) -> int:
-    """Replay a run; exit code 1 if it differs."""
+    """Replay a run; exit code 1 if it differs, 2 if it cannot be replayed."""
     parser = argparse.ArgumentParser(prog="metis-gym replay", description="Play a recorded run again.")
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument(
         "--live-tools", action="store_true", help="run the tools again instead of their recorded results"
     )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="make whatever environment the run names, with every argument: only for runs that you know, for it may "
+        "run any code",
+    )
     given = parser.parse_args(argv)
-    differences = list(replay(Run(given.run), live_tools=given.live_tools))
-    for difference in differences:
-        sys.stdout.write(_line(difference) + "\n")
-    sys.stdout.write(f"{len(differences)} differences\n")
-    return 1 if differences else 0
+    run = Run(given.run)
+    if given.live_tools and not given.trust:
+        _say_left_out(run)
+    count = 0
+    for count, difference in enumerate(replay(run, live_tools=given.live_tools, trust=given.trust), start=1):
+        if count <= _MAX_LINES:
+            say(_line(difference))
+    say(f"{count} differences" + (f", the first {_MAX_LINES} of them above" if count > _MAX_LINES else ""))
+    return 1 if count else 0
+
+
+def _say_left_out(run: Run) -> None:
+    arguments = run.spec.get("kwargs")
+    for name in sorted(LEFT_OUT & set(arguments if isinstance(arguments, dict) else ())):
+        say(f"not taken from the run without --trust: {name}")
 
 
 def _line(difference: Difference) -> str:

@@ -81,7 +81,7 @@ TASKSETS: "Registry[Taskset]" = Registry(
 FILE_TASKSETS = ("folder", "hub", "jsonl", "parquet")
 """Tasksets that take a path: `"parquet:train.parquet"`, `"jsonl:tasks.jsonl,on_error=skip"`."""
 
-_TRAILING = re.compile(r"""(,\s*[a-z_]+=("(\\.|[^"\\])*"|'(\\.|[^'\\])*'|[^,/"']*))+\Z""")
+_TRAILING = re.compile(r"""(,\s*(image_root=[^,"']*|[a-z_]+=("(\\.|[^"\\])*"|'(\\.|[^'\\])*'|[^,/"']*)))+\Z""")
 _SPELLED_OUT = re.compile(r"""\s*(path\s*=|["'])""")
 
 

@@ -75,6 +75,22 @@ def test_the_task_its_answer_and_this_package_cannot_be_read(env):
     assert "astronaut.png" not in observation["text"]
 
 
+def test_the_episodes_of_a_group_share_the_memory_of_their_images(sandbox_kwargs):
+    group = [gym.make("MetisVQA-v0", taskset=CHARTS, **sandbox_kwargs) for _ in range(3)]
+    task_id = group[0].reset(seed=7)[1]["task_id"]
+    for member in group:
+        member.reset(options={"task_id": task_id})
+    opened = [member.unwrapped.toolbox._sessions["python"] for member in group]
+    group[0].step(call("image_1.paste('red', (0, 0, 99, 99))"))
+    shown = [member.step(call("image_1.crop((0, 0, 96, 96))"))[0]["images"][0] for member in group]
+    assert len({id(session._images) for session in opened}) == 1
+    source = group[0].unwrapped.episode.task.images[0].source
+    assert not np.array_equal(shown[0], source[:96, :96])
+    assert all(np.array_equal(image, source[:96, :96]) for image in shown[1:])
+    for member in group:
+        member.close()
+
+
 def test_the_oracle_crop_shows_what_the_view_hides(env):
     code = env.unwrapped.episode.task.solution[0].arguments["code"]
     shown = env.step(call(code))[0]["images"][0]

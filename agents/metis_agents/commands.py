@@ -8,6 +8,7 @@ from typing import Any
 from metis_agents.agent import Agent, BatchAgent
 from metis_agents.agents import AGENTS, make_agent
 from metis_agents.evaluate import Report, compare_table, evaluate, needs_table
+from metis_gym.terminal import say
 
 __all__ = ["eval_command"]
 
@@ -19,7 +20,7 @@ def eval_command(argv: Sequence[str]) -> int:
     given = _parser().parse_args(argv)
     reports = [_report(make_agent(spec), given) for spec in given.agent]
     several = [compare_table(reports), needs_table(reports)]
-    print("\n\n".join(several) if len(reports) > 1 else reports[0])  # noqa: T201 — this is what the command is for
+    say("\n\n".join(several) if len(reports) > 1 else str(reports[0]))
     return 0
 
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from metis_gym.errors import MissingDependencyError
+from metis_gym.terminal import printable
 
 __all__ = ["progress_bar"]
 
@@ -23,7 +24,7 @@ def progress_bar(what: str, total: int, *, shown: bool = True) -> Iterator[Calla
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     except ImportError as error:
         raise MissingDependencyError.of("rich", "agents", "A progress bar") from error
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(printable(what), total=total)
         yield lambda pieces: bar.advance(task, pieces)

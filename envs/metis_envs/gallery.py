@@ -5,7 +5,6 @@
 
 import argparse
 import itertools
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from metis_gym.errors import ConfigError
 from metis_gym.records import Necessity, PictureArray, Task
 from metis_gym.registration import FAMILY_IDS
 from metis_gym.tasksets import make_taskset
+from metis_gym.terminal import say
 
 __all__ = ["contact_sheet", "examples", "gallery_command"]
 
@@ -43,7 +43,7 @@ def gallery_command(argv: Sequence[str]) -> int:
     for name in given.families or FAMILY_IDS.values():
         path = given.out / f"{name.partition(':')[0]}.png"
         Image.fromarray(contact_sheet(examples(name, each=given.each, split=given.split))).save(path)
-        sys.stdout.write(f"{path}\n")
+        say(str(path))
     return 0
 
 

@@ -6,6 +6,7 @@ are removed.
 """
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 IMAGE_MARK = "<image>"
+_TAG = re.compile(r"<(?=/?(?:tool_call|answer|reason|think)>)")
 
 T = TypeVar("T")
 
@@ -115,7 +117,7 @@ class Dialect(ABC):
         """1.0 when the model's turns of a finished episode keep the format, else 0.0."""
 
     def prompt(self, task: Task) -> str:
-        """The first user turn: the pictures with their sizes, the question, the options."""
+        """The first user turn: the pictures with their sizes, the question, the options, without marks of their own."""
         lines = []
         for number, image in enumerate(task.images, start=1):
             (height, width), (view_height, view_width) = image.source.shape[:2], image.view.shape[:2]
@@ -123,9 +125,10 @@ class Dialect(ABC):
             if (height, width) != (view_height, view_width):
                 shown = f", shown to you at {view_width} x {view_height}; tools work on the full picture, in its pixels"
             lines += [IMAGE_MARK, f"image_{number}: {width} x {height} pixels{shown}."]
-        lines += ["", f"Question: {task.question}"]
+        lines += ["", f"Question: {without_image_marks(task.question)}"]
         lines += [
-            f"{letter}. {option}" for letter, option in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", task.options, strict=False)
+            f"{letter}. {without_image_marks(option)}"
+            for letter, option in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", task.options, strict=False)
         ]
         if task.options:
             lines.append("Answer with the letter of the right option.")
@@ -211,9 +214,15 @@ def without_image_marks(text: str) -> str:
     >>> without_image_marks("a <im<image>age> b")
     'a  b'
     """
-    while IMAGE_MARK in text:
-        text = text.replace(IMAGE_MARK, "")
-    return text
+    text = text.replace(IMAGE_MARK, "")
+    if IMAGE_MARK not in text:
+        return text
+    kept: list[str] = []  # in time linear in the text, however deeply they are nested
+    for character in text:
+        kept.append(character)
+        if character == ">" and "".join(kept[-len(IMAGE_MARK) :]) == IMAGE_MARK:
+            del kept[-len(IMAGE_MARK) :]
+    return "".join(kept)
 
 
 def read_call(body: str) -> ToolCall:
@@ -252,5 +261,10 @@ def _read_object(text: str) -> Any:
 
 
 def call_json(call: ToolCall) -> str:
-    """A tool call as the JSON that `read_call` reads."""
-    return json.dumps({"name": call.name, "arguments": dict(call.arguments)}, ensure_ascii=False)
+    r"""A tool call as the JSON that `read_call` reads, also where its arguments hold a dialect's tags.
+
+    >>> call_json(ToolCall(name="python", arguments={"code": "'</tool_call>'"}))
+    '{"name": "python", "arguments": {"code": "\'\\u003c/tool_call>\'"}}'
+    """
+    arguments = call.arguments if isinstance(call.arguments, str) else dict(call.arguments)
+    return _TAG.sub("\\\\u003c", json.dumps({"name": call.name, "arguments": arguments}, ensure_ascii=False))

@@ -1,16 +1,22 @@
 """A taskset whose tasks are the rows of a file."""
 
+import logging
+
 import numpy as np
 
-from metis_gym.errors import ConfigError, TaskDataError, TaskIdError
-from metis_gym.filesets.pictures import MAX_PICTURE_PIXELS, decode, task_image
-from metis_gym.filesets.rows import RawTask, Rows
-from metis_gym.records import AnswerKind, GoldAnswer, Task
+from metis_gym.errors import ConfigError, ImageError, TaskDataError, TaskIdError
+from metis_gym.filesets.pictures import task_image
+from metis_gym.filesets.rows import LETTERS, RawTask, Rows
+from metis_gym.images import MAX_DECODED_PIXELS, decode, decode_file
+from metis_gym.records import AnswerKind, GoldAnswer, PictureArray, Task, TaskImage
 from metis_gym.tasksets import Taskset
 
 __all__ = ["FileTaskset"]
 
 _ON_ERROR = ("raise", "skip")
+_MAX_SIDE = 32_768
+_LARGE_IMAGES = 4
+_log = logging.getLogger("metis_gym.filesets")
 
 
 class FileTaskset(Taskset):
@@ -20,9 +26,9 @@ class FileTaskset(Taskset):
         rows: The file.
         name: The file's name, for task ids and tables.
         view_size: Longest side of the views, pixels.
-        on_error: "raise" names a broken row when it is drawn; "skip" reads every row now, leaves broken ones out and
-            counts them in `skipped`.
-        max_pixels: Largest picture that is decoded.
+        on_error: "raise" names a broken row when it is drawn; "skip" reads every row now, leaves broken ones out,
+            counts them in `skipped` and logs how many there are.
+        max_pixels: Largest image that is decoded; all images of a row together may have four times as many pixels.
 
     Attributes:
         skipped: Row → why it was left out.
@@ -39,7 +45,7 @@ class FileTaskset(Taskset):
         *,
         view_size: int,
         on_error: str = "raise",
-        max_pixels: int = MAX_PICTURE_PIXELS,
+        max_pixels: int = MAX_DECODED_PIXELS,
     ) -> None:
         if on_error not in _ON_ERROR:
             raise ConfigError(f"on_error must be one of {', '.join(_ON_ERROR)}, actually: {on_error!r}")
@@ -81,12 +87,8 @@ class FileTaskset(Taskset):
             TaskDataError: The row is broken.
         """
         row = self._row_of(task_id)
-        place = f"row {row} of {self.name}"
         raw = self.rows.read(row)
-        images = tuple(
-            task_image(decode(picture, f"{place}, picture {number}", self.max_pixels), self.view_size)
-            for number, picture in enumerate(raw.pictures, start=1)
-        )
+        images = self._images(raw, f"row {row} of {self.name}: {raw.column!r}")
         return Task(
             task_id=self.task_id(row),
             family=self.name,
@@ -96,9 +98,32 @@ class FileTaskset(Taskset):
             options=raw.options,
             necessity=raw.necessity,
             ability=raw.ability,
-            alternatives=tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(raw.options)]),
+            alternatives=tuple(LETTERS[: len(raw.options)]),
             search_key=raw.search_key,
         )
+
+    def _images(self, raw: RawTask, place: str) -> tuple[TaskImage, ...]:
+        """The images of a row, in order; together they may have a few times the pixels of the largest one."""
+        images: list[TaskImage] = []
+        left = _LARGE_IMAGES * self.max_pixels
+        for number, picture in enumerate(raw.pictures, start=1):
+            name = f"{place}, image {number}"
+            limit = min(self.max_pixels, left)
+            try:
+                source: PictureArray = (
+                    decode(picture, max_pixels=limit, name=name)
+                    if isinstance(picture, bytes)
+                    else decode_file(
+                        picture, max_pixels=limit, name=name, follow_link=False
+                    )  # they are followed already
+                )
+            except ImageError as error:
+                raise TaskDataError(str(error)) from None
+            left -= source.shape[0] * source.shape[1]
+            images.append(task_image(source, self.view_size))
+            if max(images[-1].view.shape) > _MAX_SIDE:
+                raise TaskDataError(f"{name} would be shown with a side of more than {_MAX_SIDE:,} pixels")
+        return tuple(images)
 
     def _row_of(self, task_id: str) -> int:
         whole, _, fingerprint = task_id.partition("@")
@@ -117,6 +142,9 @@ class FileTaskset(Taskset):
                 self.build(f"{self.name}/{row}")
             except TaskDataError as error:
                 self.skipped[row] = str(error)
+        if self.skipped:
+            counted = f"{len(self.skipped):,} of {len(self.rows):,} rows"
+            _log.warning("%s: %s were skipped%s", self.name, counted, self._reasons())
 
     def _reasons(self) -> str:
         if not self.skipped:

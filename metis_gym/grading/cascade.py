@@ -1,50 +1,29 @@
-"""Grading without a judge: a cascade of comparisons, from the strictest on, each for its own kind of answer."""
+"""Grading without a judge: what an answer says is compared with the gold answer by value, the strictest reading first.
 
-from dataclasses import dataclass
-from enum import StrEnum
+`metis_gym.grading.values` says when two values are equal, `metis_gym.grading.phrases` what may stand around one, and
+`metis_gym.grading.choice` which option an answer chooses. Where the possible answers of an open question are known, an
+answer that is literally another one of them is wrong, however freely it could be read otherwise.
+"""
+
+import re
+from collections.abc import Iterator
 from typing import Protocol
 
-from metis_gym.grading.choice import LETTERS, chosen_letter
-from metis_gym.grading.latex import looks_like_latex, same_latex
-from metis_gym.grading.normalise import normalise
-from metis_gym.grading.number import read_quantity, same_quantity
-from metis_gym.records import AnswerKind, GoldAnswer, Task
+from metis_gym.grading.choice import LETTERS, chosen_letters, letters_of
+from metis_gym.grading.latex import looks_like_latex
+from metis_gym.grading.markup import formulas
+from metis_gym.grading.normalise import MAX_LENGTH, forms
+from metis_gym.grading.phrases import listed_answers, readings, shared_words, without_words
+from metis_gym.grading.steps import Grade, GradingStep
+from metis_gym.grading.values import Comparison
+from metis_gym.records import AnswerKind, Task
 
 __all__ = ["LONGEST_ANSWER", "CascadeGrader", "Grade", "Grader", "GradingStep"]
 
 LONGEST_ANSWER = 300
-"""Answers of this many characters or more are rejected: they hide guesses."""
-
-
-class GradingStep(StrEnum):
-    """What decided a grade."""
-
-    EXACT = "exact"
-    """Equal after normalisation."""
-    CHOICE = "choice"
-    """The chosen option."""
-    NUMBER = "number"
-    """Numbers within the tolerance."""
-    LATEX = "latex"
-    """Equal LaTeX expressions."""
-    CANDIDATE = "candidate"
-    """Equal to another accepted answer."""
-    NO_MATCH = "no_match"
-    """Nothing matched."""
-    NO_ANSWER = "no_answer"
-    """There was no answer."""
-    TOO_LONG = "too_long"
-    """The answer was too long to be one."""
-    OWN = "own"
-    """A grader of one's own decided."""
-
-
-@dataclass(frozen=True)
-class Grade:
-    """A graded answer: a score in [0, 1] and what decided it."""
-
-    score: float
-    step: GradingStep
+"""Answers of this many characters or more are rejected: they hide guesses. Where a right answer is itself about as
+long, its length and what may stand around it are the limit."""
+_AROUND = 100
 
 
 class Grader(Protocol):
@@ -60,49 +39,81 @@ class Grader(Protocol):
 
 
 class CascadeGrader:
-    """Normalised exact match, choice, number, LaTeX, candidates; the first that matches decides."""
+    """Normalised text, choice, number, other values, LaTeX, candidates; the first that matches decides."""
 
     def grade(self, answer: str | None, task: Task) -> Grade:
         """Grade an answer.
 
         Raises:
             MissingDependencyError: Both sides are LaTeX, and `math-verify` is not installed.
+            InfrastructureError: Both sides are LaTeX, and the machine has no time to compare them.
         """
         if answer is None or not answer.strip():
             return Grade(0.0, GradingStep.NO_ANSWER)
-        if len(answer) >= LONGEST_ANSWER:
+        if len(answer) >= _limit(task):
             return Grade(0.0, GradingStep.TOO_LONG)
-        if task.options:
-            return _grade_choice(answer, task)
-        step = _matching_step(answer, task.gold.value, task.gold)
-        if step is GradingStep.NO_MATCH and any(
-            _matching_step(answer, other, task.gold) is not GradingStep.NO_MATCH for other in task.gold.candidates
-        ):
-            step = GradingStep.CANDIDATE
+        step = _choice_step(answer, task) if task.options else _open_step(answer, task)
         return Grade(float(step is not GradingStep.NO_MATCH), step)
 
 
-def _grade_choice(answer: str, task: Task) -> Grade:
-    chosen = chosen_letter(answer, task.options)
-    return Grade(1.0, GradingStep.CHOICE) if chosen == _gold_letter(task) else Grade(0.0, GradingStep.NO_MATCH)
+def _limit(task: Task) -> int:
+    longest = max(map(len, (task.gold.value, *task.gold.candidates, *task.options)))
+    return max(LONGEST_ANSWER, min(longest + _AROUND, MAX_LENGTH) if longest + _AROUND > LONGEST_ANSWER else 0)
 
 
-def _gold_letter(task: Task) -> str | None:
-    """The letter of the right option; data sets give either the letter or the option's text."""
+def _choice_step(answer: str, task: Task) -> GradingStep:
+    chosen = chosen_letters(answer, task.options)
+    return GradingStep.CHOICE if chosen and chosen <= _right_letters(task) else GradingStep.NO_MATCH
+
+
+def _right_letters(task: Task) -> frozenset[str]:
+    """The letters of the right option and of those that read the same. Data sets give a letter or the option's text."""
     value = task.gold.value.strip()
-    if len(value) == 1 and value in LETTERS[: len(task.options)]:
-        return value
-    return chosen_letter(value, task.options)
+    is_letter = len(value) == 1 and value in LETTERS[: len(task.options)]
+    by_text = letters_of(value, task.options)
+    if by_text and not (is_letter and task.gold.kind is AnswerKind.CHOICE):
+        return by_text
+    return (
+        letters_of(task.options[LETTERS.index(value)], task.options)
+        if is_letter
+        else chosen_letters(value, task.options)
+    )
 
 
-def _matching_step(answer: str, gold_value: str, gold: GoldAnswer) -> GradingStep:
-    if normalise(answer) == normalise(gold_value):
-        return GradingStep.EXACT
-    if gold.kind in (AnswerKind.NUMBER, AnswerKind.AUTO):
-        quantities = read_quantity(answer), read_quantity(gold_value)
-        if quantities[0] and quantities[1] and same_quantity(quantities[0], quantities[1], gold.tolerance):
-            return GradingStep.NUMBER
-    both_latex = looks_like_latex(answer) and looks_like_latex(gold_value)
-    if gold.kind is not AnswerKind.TEXT and both_latex and same_latex(answer, gold_value):
-        return GradingStep.LATEX
-    return GradingStep.NO_MATCH
+def _open_step(answer: str, task: Task) -> GradingStep:
+    gold = task.gold
+    comparison = Comparison(gold.kind, gold.tolerance)
+    right = frozenset[str]().union(*(forms(text, is_gold=True) for text in (gold.value, *gold.candidates)))
+    wrong = frozenset[str]().union(*(forms(text, is_gold=True) for text in _alternatives(task))) - right
+    for reading in _readings(answer, task.question):
+        if wrong and forms(reading) & wrong:
+            return GradingStep.NO_MATCH
+        step = comparison.step(reading, gold.value)
+        if step is not None:
+            return step
+        if any(comparison.step(reading, other) is not None for other in gold.candidates):
+            return GradingStep.CANDIDATE
+    return _step_without_shared_words(answer, task) if wrong else GradingStep.NO_MATCH
+
+
+def _alternatives(task: Task) -> tuple[str, ...]:
+    """The possible answers, as far as they are known."""
+    listed = listed_answers(task.question)
+    return task.alternatives or (listed if task.gold.value in listed else ())
+
+
+def _readings(answer: str, question: str) -> Iterator[str]:
+    yield answer
+    if looks_like_latex(answer) or "$" in answer:
+        yield from formulas(answer)
+    yield from readings(answer, question)
+
+
+def _step_without_shared_words(answer: str, task: Task) -> GradingStep:
+    """Does the answer say all that tells the gold answer from the other possible ones?"""
+    shared = shared_words(_alternatives(task))
+    if not shared or re.search(r"\d", task.gold.value):
+        return GradingStep.NO_MATCH
+    wanted = forms(without_words(task.gold.value, shared), is_gold=True)
+    said = frozenset[str]().union(*(forms(without_words(text, shared)) for text in readings(answer, task.question)))
+    return GradingStep.EXACT if said & wanted else GradingStep.NO_MATCH

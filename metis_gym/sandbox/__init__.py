@@ -13,6 +13,7 @@ when there is none. What is promised, and what is not, is in docs/sandbox.md. No
 
 from metis_gym.sandbox.contract import RunResult, RunStatus, SandboxBackend, SandboxLimits, SandboxSession
 from metis_gym.sandbox.doctor import Finding, doctor
+from metis_gym.sandbox.images import SharedImages
 from metis_gym.sandbox.pool import PoolStatistics, SessionPool
 from metis_gym.sandbox.sharing import close_all, make, names, register
 
@@ -25,6 +26,7 @@ __all__ = [
     "SandboxLimits",
     "SandboxSession",
     "SessionPool",
+    "SharedImages",
     "close_all",
     "doctor",
     "make",

@@ -8,25 +8,29 @@ import threading
 import warnings
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from metis_gym.errors import SandboxUnavailableError
+from metis_gym.errors import SandboxError, SandboxUnavailableError
 from metis_gym.records import PictureArray
 from metis_gym.sandbox.advice import NO_LINUX, three_ways_on
 from metis_gym.sandbox.contract import SandboxLimits
 from metis_gym.sandbox.execution import Guard, Pipe
-from metis_gym.sandbox.folders import SessionFolders
+from metis_gym.sandbox.folders import Folders, MountedFolders, SessionFolders
 from metis_gym.sandbox.guards import FolderGuard, ThreadWatch
-from metis_gym.sandbox.inside.frames import LISTENER_FOLLOWS
+from metis_gym.sandbox.images import SharedImages
+from metis_gym.sandbox.inside.frames import LISTENER_FOLLOWS, SUPPLIED
 from metis_gym.sandbox.inside.spec import LANDLOCK, NAMESPACE, UNSAFE, SessionLimits, SessionSpec
 from metis_gym.sandbox.inside.syscalls import MACHINE, PLATFORMS
-from metis_gym.sandbox.parcel import check_files, check_images, make_parcel
+from metis_gym.sandbox.parcel import check_files, make_parcel
 from metis_gym.sandbox.process import Handle, ZygoteProcess
-from metis_gym.sandbox.session import OPEN_SECONDS, ZygoteSession
+from metis_gym.sandbox.session import END_SECONDS, OPEN_SECONDS, LostSessionError, ZygoteSession
 from metis_gym.sandbox.setup import make_spec
 from metis_gym.sandbox.view import PACKAGES
 
 __all__ = ["UnsafeSandboxWarning", "ZygoteBackend", "landlock", "namespace", "unsafe"]
 
+_ATTEMPTS = 3
+"""To open a session whose process is killed by somebody else meanwhile."""
 _alive: "weakref.WeakSet[ZygoteBackend]" = weakref.WeakSet()
 
 
@@ -43,11 +47,13 @@ class ZygoteBackend:
         tier: `namespace`, `landlock` or `unsafe`.
         packages: Import names that code inside may use; the standard library is always there.
         grace: Seconds between the interruption of code at its time limit and its end, if it goes on nevertheless.
+        mounted: A folder of file systems for the sessions, see `MountedFolders`; empty to use the temporary folder.
     """
 
-    def __init__(self, tier: str, packages: Sequence[str] = PACKAGES, grace: float = 1.0) -> None:
+    def __init__(self, tier: str, packages: Sequence[str] = PACKAGES, grace: float = 1.0, mounted: str = "") -> None:
         self.name = tier
         self._grace = grace
+        self._mounted = mounted
         self._packages = tuple(packages)
         self._begin()
         _alive.add(self)
@@ -73,22 +79,19 @@ class ZygoteBackend:
         """Start a session. See `SandboxBackend.open`."""
         limits = limits or SandboxLimits()
         files = files or {}
-        sizes = check_images(images)
+        shared = SharedImages.of(images)
         lengths = check_files(files, limits.disk_bytes)
-        with self._lock:
-            zygote, folders = self._running()
-            self._opened += 1
-            number = self._opened
         session = SessionSpec(
-            number=number, seed=seed, limits=SessionLimits(**vars(limits)), images=sizes, files=lengths
+            number=0, seed=seed, limits=SessionLimits(**vars(limits)), images=shared.sizes, files=lengths
         )
-        parcel = make_parcel(images, files)
         try:
-            opened = self._ask_for(zygote, folders, session, limits, parcel)
-        finally:
-            os.close(parcel)
-        opened.await_opening()
-        return opened
+            parcel = make_parcel(files)
+            try:
+                return self._open(session, limits, parcel, shared)
+            finally:
+                os.close(parcel)
+        except OSError as error:
+            raise SandboxError(f"a sandbox session could not be started: {error}") from error
 
     def close(self) -> None:
         """End every session and the zygote. May be called twice; a later `open` starts anew."""
@@ -99,16 +102,37 @@ class ZygoteBackend:
         if hasattr(self, "_lock"):
             self.close()
 
+    def _open(self, session: SessionSpec, limits: SandboxLimits, parcel: int, images: SharedImages) -> ZygoteSession:
+        """Open a session, another one when its process is killed before anything was run."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            with self._lock:
+                zygote, folders = self._running()
+                self._opened += 1
+                number = self._opened
+            folder = folders.take() if folders else ""
+            numbered = replace(session, number=number, folder=folder)
+            opened = self._ask_for(zygote, folders, numbered, limits, parcel, images)
+            try:
+                opened.await_opening()
+                break
+            except LostSessionError:
+                if attempt == _ATTEMPTS:
+                    raise
+        return opened
+
     def _ask_for(
         self,
         zygote: ZygoteProcess,
-        folders: SessionFolders | None,
+        folders: Folders | None,
         session: SessionSpec,
         limits: SandboxLimits,
         parcel: int,
+        images: SharedImages,
     ) -> ZygoteSession:
-        """Make a session's channel and pipes, and ask the zygote for it."""
+        """Make a session's channel and pipes, ask the zygote for it, and complete its images in the meantime."""
         with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as theirs:
+            if folders:
+                on_failure.callback(folders.give_back, session.folder)
             channel, their_channel = socket.socketpair()
             on_failure.callback(channel.close)
             theirs.callback(their_channel.close)
@@ -116,11 +140,17 @@ class ZygoteBackend:
             for read, write in ends:
                 on_failure.callback(os.close, read)
                 theirs.callback(os.close, write)
-            handle = zygote.open(session, [their_channel.fileno(), *(write for _, write in ends), parcel])
+            blocks = [images.block()] if images else []
+            handle = zygote.open(session, [their_channel.fileno(), *(write for _, write in ends), parcel, *blocks])
             theirs.close()
             on_failure.callback(handle.close)
+            on_failure.callback(handle.has_ended, END_SECONDS)
             on_failure.callback(handle.kill)
-            guard = _guard(f"{folders.path}/{session.number}", limits, channel, handle) if folders else None
+            if images:
+                images.fill()
+                with contextlib.suppress(OSError):  # a session that is gone: why is found out when it does not answer
+                    channel.send(SUPPLIED)
+            guard = _guard(folders, session.folder, limits, channel, handle) if folders else None
             channel.setblocking(False)
             out, error = (Pipe(read, limits.output_bytes) for read, _ in ends)
             on_failure.pop_all()
@@ -139,16 +169,16 @@ class ZygoteBackend:
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._zygote: ZygoteProcess | None = None
-        self._folders: SessionFolders | None = None
+        self._folders: Folders | None = None
         self._opened = 0
 
-    def _running(self) -> tuple[ZygoteProcess, SessionFolders | None]:
+    def _running(self) -> tuple[ZygoteProcess, Folders | None]:
         """The zygote, started if there is none or if it died."""
         if self._zygote is None or not self._zygote.is_alive():
             self._end()
-            self._folders = None if self.name == NAMESPACE else SessionFolders()
-            spec = make_spec(self.name, self._folders.path if self._folders else "", self._packages)
-            self._zygote = ZygoteProcess(spec)
+            if self.name != NAMESPACE:
+                self._folders = MountedFolders(self._mounted) if self._mounted else SessionFolders()
+            self._zygote = ZygoteProcess(make_spec(self.name, self._folders, self._packages))
         return self._zygote, self._folders
 
     def _end(self) -> None:
@@ -167,14 +197,14 @@ class ZygoteBackend:
         self._begin()
 
 
-def _guard(folder: str, limits: SandboxLimits, channel: socket.socket, handle: Handle) -> Guard:
+def _guard(folders: Folders, folder: str, limits: SandboxLimits, channel: socket.socket, handle: Handle) -> Guard:
     """Watch a session that has a folder on the host's disk, and its threads if it hands over a listener."""
     channel.settimeout(OPEN_SECONDS)
     threads = None
     if channel.recv(1, socket.MSG_PEEK) == LISTENER_FOLLOWS:
         _, received, _, _ = socket.recv_fds(channel, 1, 1)
         threads = ThreadWatch(received[0], handle.pid, limits.processes)
-    return FolderGuard(handle, folder, limits, threads)
+    return FolderGuard(handle, folders, folder, limits, threads)
 
 
 def namespace(packages: Sequence[str] = PACKAGES) -> ZygoteBackend:

@@ -10,6 +10,7 @@ from pathlib import Path
 from metis_gym.errors import MetisError
 from metis_gym.sandbox.containers.engine import IMAGE
 from metis_gym.sandbox.doctor import doctor, format_findings
+from metis_gym.terminal import say
 
 __all__ = ["main"]
 
@@ -26,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _doctor(as_json=options.json) if options.command == "doctor" else _build(options)
     except MetisError as error:
-        sys.stderr.write(f"{error}\n")
+        say(str(error), stream=sys.stderr)
         return 1
 
 
@@ -50,19 +51,14 @@ def _build(options: argparse.Namespace) -> int:
         tag=options.tag,
         base=options.base,
         wheels=options.wheels,
-        say=lambda text: _say(text + "\n"),
+        say=say,
     )
-    _say(f"built {options.tag} ({identity})\n")
+    say(f"built {options.tag} ({identity})")
     return 0
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 def _doctor(*, as_json: bool) -> int:
     findings = doctor()
     text = json.dumps([asdict(f) for f in findings], indent=2) if as_json else format_findings(findings)
-    sys.stdout.write(text + "\n")
+    say(text)
     return 0 if findings[-1].ok else 1

@@ -44,8 +44,8 @@ class SandboxLimits:
         disk_bytes: What the working folder may hold.
         processes: Threads at once, the interpreter's own included; new processes are never allowed.
         output_bytes: Kept bytes of stdout, and as many of stderr.
-        images: Pictures that one run may return.
-        image_pixels: Pixels of each returned picture.
+        images: Images that one run may return.
+        image_pixels: Pixels of all images that one run returns, added up. The host holds three bytes for each.
     """
 
     seconds: float = 20.0
@@ -127,7 +127,8 @@ class SandboxBackend(Protocol):
         """Start a session.
 
         Args:
-            images: Preloaded as Pillow pictures `image_1`, `image_2`, ….
+            images: Preloaded as Pillow images `image_1`, `image_2`, …, in memory that the session can change for itself
+                only. `SharedImages` of them are prepared once for any number of sessions.
             files: Name → content, put into the working folder. Plain names, no folders.
             limits: What it may use; None means the defaults.
             seed: Seeds `random` and numpy's global generator inside, so that the same code gives the same output.

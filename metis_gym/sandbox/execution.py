@@ -3,6 +3,7 @@
 The clock and the bounds are kept here, on the host's side, because nothing inside can be trusted to keep them.
 """
 
+import contextlib
 import os
 import select
 import socket
@@ -42,16 +43,8 @@ class Guard(Protocol):
         """Name the limit that is exceeded, or return an empty text.
 
         Args:
-            is_last: The run is over: a guard that looks from time to time only looks now.
+            is_last: The run is over, and the session was paused: a guard that looks from time to time only looks now.
         """
-        ...
-
-    def resume(self) -> None:
-        """Called before a run."""
-        ...
-
-    def pause(self) -> None:
-        """Called after a run that left the session alive."""
         ...
 
     def clean(self) -> None:
@@ -142,7 +135,7 @@ class Execution:
         self._poll = select.poll()
 
     def run(self, code: bytes, seconds: float, limits: SandboxLimits) -> Ending:
-        """Run code.
+        """Run code. The session's threads run as long as this does: between two runs they all stand still.
 
         Args:
             code: UTF-8 source.
@@ -152,6 +145,10 @@ class Execution:
         nonce = os.urandom(frames.NONCE_BYTES)
         self._unsent = memoryview(frames.pack_request(nonce, code))
         self._ceiling = max(_LEAST_CEILING, _CEILING_FACTOR * limits.output_bytes)
+        # Sent first, so that the session wakes up once. What does not fit, or fails, is the loop's.
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            self._unsent = self._unsent[self._channel.send(self._unsent) :]
+        self._handle.resume()
         return self._wait(ReplyReader(self._channel, nonce, limits), seconds)
 
     def await_opening(self, seconds: float) -> Ending:
@@ -169,6 +166,8 @@ class Execution:
                 reply = self._step(reader, deadline)
             except (EOFError, ForgedReplyError, BrokenPipeError, ConnectionResetError) as error:
                 return Ending(None, stop, str(error))
+            if reply is not None:
+                self._handle.pause()
             exceeded = self._guard.check(is_last=reply is not None) if self._guard else ""
             if exceeded:
                 return Ending(None, Stop.GUARD, exceeded)

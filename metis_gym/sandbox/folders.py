@@ -8,32 +8,47 @@ import contextlib
 import fcntl
 import os
 import secrets
-import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DEEPEST", "SessionFolders", "Usage", "measure", "remove_tree"]
+from metis_gym.errors import SandboxError
+from metis_gym.sandbox.inside.trees import FOLDER, empty_tree, open_folder, remove_tree
+
+__all__ = ["DEEPEST", "Folders", "MountedFolders", "SessionFolders", "Usage", "measure", "remove_tree"]
 
 _PREFIX = "metis-sandbox-"
 _LOCK = "lock"
+_TOKEN_BYTES = 16
+_PAGE = 4096
 DEEPEST = 64
 """Folders nested deeper than this count as over the limit."""
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class SessionFolders:
-    """A private folder that holds one folder for each session. Leftovers of killed hosts are removed first."""
+    """A private folder that holds one folder for each session. Leftovers of killed hosts are removed first.
+
+    The sessions' folders have names that cannot be guessed: whoever knows a path can ask whether it exists.
+    """
 
     def __init__(self) -> None:
         for stale in _leftovers():
             remove_tree(str(stale))
-        self.path = os.path.realpath(tempfile.mkdtemp(prefix=_PREFIX))
+        self.path = self.own = os.path.realpath(tempfile.mkdtemp(prefix=_PREFIX))
         os.chmod(self.path, 0o711)
         self._lock = os.open(f"{self.path}/{_LOCK}", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def take(self) -> str:
+        """A path for a new session's folder, which the session makes itself."""
+        return f"{self.path}/{secrets.token_hex(_TOKEN_BYTES)}"
+
+    def give_back(self, folder: str) -> None:
+        """Remove what a session left."""
+        remove_tree(folder)
 
     def close(self) -> None:
         """Remove everything."""
@@ -46,20 +61,82 @@ class SessionFolders:
             os.close(self._lock)
 
 
+class MountedFolders:
+    """File systems mounted beforehand, one for each session at a time, so that the kernel bounds what each holds.
+
+    Args:
+        path: The folder in which they are mounted, under any names. The first is the zygote's.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        places = sorted(entry.path for entry in os.scandir(path))
+        self.own = places[0]
+        self._free = places[1:]
+        self._taken: set[str] = set()
+        self._lock = threading.Lock()
+
+    def take(self) -> str:
+        """A path on a file system that nobody uses.
+
+        Raises:
+            SandboxError: There is none left.
+        """
+        with self._lock:
+            if not self._free:
+                raise SandboxError("all file systems of this container are in use; close some sessions")
+            folder = f"{self._free.pop()}/{secrets.token_hex(_TOKEN_BYTES)}"
+            self._taken.add(folder)
+            return folder
+
+    def give_back(self, folder: str) -> None:
+        """Empty its file system, and have the next session use it. One that cannot be emptied is not used again.
+
+        May be called twice.
+        """
+        with self._lock:
+            if folder not in self._taken:
+                return
+            self._taken.remove(folder)
+        place = os.path.dirname(folder)
+        empty_tree(place)
+        with self._lock:
+            self._free.append(place)
+
+    def close(self) -> None:
+        """Empty them all."""
+        for entry in os.scandir(self.path):
+            empty_tree(entry.path)
+
+    def forget(self) -> None:
+        """Let go of them in a forked child, whose they are not."""
+
+
+Folders = SessionFolders | MountedFolders
+
+
 @dataclass
 class Usage:
-    """What a folder holds."""
+    """What a folder holds.
+
+    Attributes:
+        bytes: On the disk.
+        entries: Files and folders.
+        depth: Of the deepest folder, 1 without any.
+        changed_ns: When a name was last added to or removed from any of the folders, in nanoseconds since 1970.
+    """
 
     bytes: int = 0
     entries: int = 0
     depth: int = 0
+    changed_ns: int = 0
 
 
 def measure(path: str) -> Usage:
     """Add up the files in a folder, at most `DEEPEST` folders deep."""
     usage = Usage()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        fd = os.open(path, _FOLDER)
+        fd = os.open(path, FOLDER)
         try:
             _measure(fd, 1, usage)
         finally:
@@ -67,52 +144,11 @@ def measure(path: str) -> Usage:
     return usage
 
 
-def unlinked_bytes(pid: int, device: int) -> int:
-    """Bytes of files on a device that a process holds open and that no folder names any more."""
-    total = 0
-    with contextlib.suppress(OSError):
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                state = os.stat(f"/proc/{pid}/fd/{name}")
-                if state.st_dev == device and not state.st_nlink and stat.S_ISREG(state.st_mode):
-                    total += 512 * state.st_blocks
-    return total
-
-
-def remove_tree(path: str) -> None:
-    """Remove a folder however deep it is, without following a link out of it."""
-    try:
-        top = os.open(path, _FOLDER)
-    except FileNotFoundError:
-        return
-    try:
-        while names := os.listdir(top):
-            for name in names:
-                _remove_entry(top, name)
-    finally:
-        os.close(top)
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _remove_entry(top: int, name: str) -> None:
-    """Remove a file, or a folder whose folders are first moved up to `top`, so that depth does not matter."""
-    if not _is_folder(top, name):
-        os.unlink(name, dir_fd=top)
-        return
-    fd = _open_folder(name, top)
-    try:
-        for inner in os.listdir(fd):
-            if _is_folder(fd, inner):
-                os.rename(inner, f"{_PREFIX}{secrets.token_hex(8)}", src_dir_fd=fd, dst_dir_fd=top)
-            else:
-                os.unlink(inner, dir_fd=fd)
-    finally:
-        os.close(fd)
-    os.rmdir(name, dir_fd=top)
-
-
 def _measure(fd: int, depth: int, usage: Usage) -> None:
     usage.depth = max(usage.depth, depth)
+    own = os.fstat(fd)
+    usage.changed_ns = max(usage.changed_ns, own.st_ctime_ns)
+    usage.bytes += max(0, 512 * own.st_blocks - _PAGE)
     if depth > DEEPEST:
         return
     for name in os.listdir(fd):
@@ -127,28 +163,11 @@ def _measure(fd: int, depth: int, usage: Usage) -> None:
 
 def _measure_folder(name: str, parent: int, depth: int, usage: Usage) -> None:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        fd = _open_folder(name, parent)
+        fd = open_folder(name, parent)
         try:
             _measure(fd, depth, usage)
         finally:
             os.close(fd)
-
-
-def _is_folder(parent: int, name: str) -> bool:
-    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
-
-
-def _open_folder(name: str, parent: int) -> int:
-    """Open a folder, whatever its mode says; it belongs to us or to a session."""
-    try:
-        return os.open(name, _FOLDER, dir_fd=parent)
-    except PermissionError:
-        handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-        try:
-            os.chmod(f"/proc/self/fd/{handle}", 0o700)
-        finally:
-            os.close(handle)
-        return os.open(name, _FOLDER, dir_fd=parent)
 
 
 def _leftovers() -> Iterator[Path]:

@@ -11,7 +11,8 @@ import struct
 import time
 
 from metis_gym.sandbox.contract import SandboxLimits
-from metis_gym.sandbox.folders import DEEPEST, measure, remove_tree, unlinked_bytes
+from metis_gym.sandbox.folders import DEEPEST, Folders, Usage, measure
+from metis_gym.sandbox.hidden import hidden_bytes, main_thread_ended, stand_still
 from metis_gym.sandbox.inside.tracebacks import readable_size
 from metis_gym.sandbox.process import Handle
 
@@ -20,7 +21,12 @@ __all__ = ["FolderGuard", "ThreadWatch"]
 _BYTES_PER_FILE = 16 << 10
 _LEAST_FILES = 1024
 _PATIENCE = 10
-"""A check is made at most this many times as rarely as it takes time."""
+"""A check is made at most this many times as rarely as it takes time, while the disk does not fill up."""
+_LONG_CHECK = 0.005
+"""Seconds. During a check that takes longer the session stands still."""
+_STAND_STILL_SECONDS = 5.0
+_CLOCK_TICK_NS = 50_000_000
+"""More than the kernel's clock for files lags behind."""
 _NOTIFY_RECEIVE, _NOTIFY_SEND = 0xC0502100, 0xC0182101
 _NOTIFICATION_BYTES = 80
 _CONTINUE = 1
@@ -59,6 +65,7 @@ class FolderGuard:
 
     Args:
         handle: The session's process.
+        folders: Where its folder came from.
         folder: Its folder.
         limits: Its limits.
         threads: Answers its requests for threads.
@@ -66,14 +73,21 @@ class FolderGuard:
 
     interval = 0.02
 
-    def __init__(self, handle: Handle, folder: str, limits: SandboxLimits, threads: ThreadWatch | None) -> None:
+    def __init__(
+        self, handle: Handle, folders: Folders, folder: str, limits: SandboxLimits, threads: ThreadWatch | None
+    ) -> None:
         self._handle = handle
+        self._folders = folders
         self._folder = folder
         self._limits = limits
         self._threads = threads
-        self._device = os.stat(os.path.dirname(folder)).st_dev
         self._most_files = max(_LEAST_FILES, limits.disk_bytes // _BYTES_PER_FILE)
         self._next = 0.0
+        self._took = 0.0
+        self._free = 0
+        self._used = 0
+        self._changed_ns = 0
+        self._hidden: dict[int, int] = {}
 
     def descriptors(self) -> tuple[int, ...]:
         """Where the session asks for threads."""
@@ -85,33 +99,58 @@ class FolderGuard:
             self._threads.answer()
 
     def check(self, *, is_last: bool) -> str:
-        """Name the limit that is exceeded, or return an empty text."""
-        start = time.monotonic()
-        if start < self._next and not is_last:
+        """Name the limit that is exceeded, or return an empty text. At the last check the session was paused."""
+        if is_last:
+            if not stand_still(self._handle.pid, _STAND_STILL_SECONDS):
+                return "The process could not be made to stand still."
+            return self._look()
+        if time.monotonic() < self._next and not self._fills_up():
             return ""
-        usage = measure(self._folder)
-        used = usage.bytes + unlinked_bytes(self._handle.pid, self._device)
-        now = time.monotonic()
-        self._next = now + max(self.interval, _PATIENCE * (now - start))
-        if used > self._limits.disk_bytes:
-            return f"Disk limit of {readable_size(self._limits.disk_bytes)} reached."
-        if usage.entries > self._most_files:
-            return f"Limit of {self._most_files} files reached."
-        if usage.depth > DEEPEST:
-            return f"Limit of {DEEPEST} nested folders reached."
-        return ""
-
-    def resume(self) -> None:
-        """Let the session run."""
-        self._handle.resume()
-
-    def pause(self) -> None:
-        """Let the session stand still."""
+        if self._took < _LONG_CHECK:
+            return self._look()
         self._handle.pause()
+        try:
+            return self._look()
+        finally:
+            self._handle.resume()
 
     def clean(self) -> None:
         """Remove the folder, after the session's end."""
         if self._threads:
             os.close(self._threads.listener)
             self._threads = None
-        remove_tree(self._folder)
+        self._folders.give_back(self._folder)
+
+    def _look(self) -> str:
+        start = time.monotonic()
+        usage = measure(self._folder)
+        if self._may_hide(usage):
+            self._hidden = hidden_bytes(self._handle.pid, self._folder, self._limits.disk_bytes)
+            if main_thread_ended(self._handle.pid) and not self._handle.has_ended():
+                return "The main thread ended, and others went on."
+        self._used = usage.bytes + sum(self._hidden.values())
+        self._free = self._free_bytes()
+        now = time.monotonic()
+        self._took = now - start
+        self._next = now + max(self.interval, _PATIENCE * self._took)
+        if self._used > self._limits.disk_bytes:
+            return f"Disk limit of {readable_size(self._limits.disk_bytes)} reached."
+        if usage.entries + len(self._hidden) > self._most_files:
+            return f"Limit of {self._most_files} files reached."
+        if usage.depth > DEEPEST:
+            return f"Limit of {DEEPEST} nested folders reached."
+        return ""
+
+    def _may_hide(self, usage: Usage) -> bool:
+        """Whether removed files may still be held: some were at the last look, or a name was removed since."""
+        changed = usage.changed_ns != self._changed_ns or usage.changed_ns > time.time_ns() - _CLOCK_TICK_NS
+        self._changed_ns = usage.changed_ns
+        return changed or bool(self._hidden)
+
+    def _fills_up(self) -> bool:
+        """Whether the disk, by whomever, was filled so much since the last look that the limit may be reached."""
+        return self._free - self._free_bytes() > max(0, self._limits.disk_bytes - self._used)
+
+    def _free_bytes(self) -> int:
+        state = os.statvfs(self._folder)
+        return state.f_bfree * state.f_frsize

@@ -1,17 +1,19 @@
-"""Pictures and files on their way in: one sealed block of memory, of which only a descriptor is sent."""
+"""Files on their way in, and the sealed memory that they and images are sent in: only a descriptor crosses."""
 
-import fcntl
+import errno
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from metis_gym.errors import ConfigError
 from metis_gym.records import PictureArray
 
-__all__ = ["check_files", "check_images", "make_parcel"]
+__all__ = ["check_files", "check_images", "make_parcel", "new_memory", "seal", "write_all"]
 
 _ADD_SEALS = 1033
+_SEAL_PAUSES = (0.001, 0.01, 0.1, 1.0)
 _SEALED = 1 | 2 | 4 | 8  # no more seals, no shrinking, no growing, no writing
 
 
@@ -43,25 +45,50 @@ def check_files(files: Mapping[str, bytes], disk_bytes: int) -> tuple[tuple[str,
     return tuple((name, len(content)) for name, content in files.items())
 
 
-def make_parcel(images: Sequence[PictureArray], files: Mapping[str, bytes]) -> int:
-    """Put the pixels and the contents, one after the other, into memory that can no longer be changed.
+def make_parcel(files: Mapping[str, bytes]) -> int:
+    """Put the contents of files, one after the other, into memory that can no longer be changed.
 
     Returns:
         A descriptor, to be closed by the caller.
+
+    Raises:
+        OSError: There is no memory or no descriptor left, or the kernel holds on to the pages.
     """
-    fd = os.memfd_create("parcel", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd = new_memory("parcel")
     try:
-        _write_all(fd, (np.ascontiguousarray(image).data.cast("B") for image in images))
-        _write_all(fd, (memoryview(content).cast("B") for content in files.values()))
-        fcntl.fcntl(fd, _ADD_SEALS, _SEALED)
+        for content in files.values():
+            write_all(fd, memoryview(content).cast("B"))
+        seal(fd)
     except OSError:
         os.close(fd)
         raise
     return fd
 
 
-def _write_all(fd: int, parts: Iterable[memoryview]) -> None:
-    for part in parts:
-        left = part
-        while left:
-            left = left[os.write(fd, left) :]
+def new_memory(name: str) -> int:
+    """A descriptor of empty memory that can be sealed."""
+    return os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def seal(fd: int) -> None:
+    """Let nobody change the memory, its length or its seals any more.
+
+    The kernel may be busy with pages that were just written; it is asked again then.
+    """
+    import fcntl  # which Windows lacks, where this module is imported and never gets here
+
+    for pause in _SEAL_PAUSES:
+        try:
+            fcntl.fcntl(fd, _ADD_SEALS, _SEALED)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        time.sleep(pause)
+    fcntl.fcntl(fd, _ADD_SEALS, _SEALED)
+
+
+def write_all(fd: int, data: memoryview) -> None:
+    """Write bytes, however many calls it takes."""
+    while data:
+        data = data[os.write(fd, data) :]

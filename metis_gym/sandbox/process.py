@@ -14,7 +14,7 @@ from typing import Any
 
 from metis_gym.errors import ConfigError, SandboxError, SandboxUnavailableError
 from metis_gym.sandbox.advice import explain_failure
-from metis_gym.sandbox.inside.spec import SessionSpec, ZygoteSpec
+from metis_gym.sandbox.inside.spec import STOP, SessionSpec, ZygoteSpec
 from metis_gym.sandbox.sources import boot_text, inside_sources, pack_program
 
 __all__ = ["ENVIRONMENT", "Handle", "SessionEnd", "ZygoteProcess"]
@@ -168,6 +168,8 @@ class ZygoteProcess:
 
     def close(self) -> None:
         """End the zygote, and with it all of its sessions."""
+        with contextlib.suppress(OSError):
+            self._control.send(STOP)
         self._control.close()
         try:
             self._process.wait(_STOP_SECONDS)

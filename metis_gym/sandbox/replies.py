@@ -84,14 +84,16 @@ def _reply(nonce: bytes, limits: SandboxLimits | None) -> Generator[int, bytearr
     header = _header((yield frames.REPLY.size), nonce, limits)
     sizes = list(frames.SIZE.iter_unpack((yield frames.SIZE.size * header.pictures)))
     for width, height in sizes:
-        too_many = limits is not None and width * height > limits.image_pixels
-        if not 0 < width <= frames.LONGEST_SIDE or not 0 < height <= frames.LONGEST_SIDE or too_many:
+        if not 0 < width <= frames.LONGEST_SIDE or not 0 < height <= frames.LONGEST_SIDE:
             raise ForgedReplyError(f"a picture of {width}×{height} pixels")
+    pixels = sum(width * height for width, height in sizes)
+    if limits is not None and pixels > limits.image_pixels:
+        raise ForgedReplyError(f"{pixels} pixels of images")
     text = (yield header.text_bytes).decode("utf-8", "ignore")
     images = []
     for width, height in sizes:
-        pixels = yield 3 * width * height
-        images.append(np.frombuffer(pixels, dtype=np.uint8).reshape(height, width, 3))
+        colours = yield 3 * width * height
+        images.append(np.frombuffer(colours, dtype=np.uint8).reshape(height, width, 3))
     return Reply(header.status, text, tuple(images))
 
 

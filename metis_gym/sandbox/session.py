@@ -15,10 +15,10 @@ from metis_gym.sandbox.inside import frames
 from metis_gym.sandbox.inside.tracebacks import readable_size
 from metis_gym.sandbox.process import Handle, SessionEnd, ZygoteProcess
 
-__all__ = ["OPEN_SECONDS", "ZygoteSession"]
+__all__ = ["END_SECONDS", "OPEN_SECONDS", "LostSessionError", "ZygoteSession"]
 
 OPEN_SECONDS = 60.0
-_END_SECONDS = 10.0
+END_SECONDS = 10.0
 _STATUSES = {
     frames.OK: RunStatus.OK,
     frames.ERROR: RunStatus.ERROR,
@@ -27,6 +27,10 @@ _STATUSES = {
     frames.OUTPUT: RunStatus.OUTPUT_LIMIT,
 }
 _VARIABLES_ARE_LOST = "The session was ended; its variables are lost."
+
+
+class LostSessionError(SandboxError):
+    """The process of a session ended without a word before anything was run in it."""
 
 
 class ZygoteSession:
@@ -80,13 +84,15 @@ class ZygoteSession:
 
         Raises:
             SandboxError: It could not be isolated or supplied; nothing was run.
+            LostSessionError: Its process ended without saying why; another may be tried.
         """
         ending = self._execution().await_opening(OPEN_SECONDS)
         if ending.reply is None or ending.reply.status != frames.READY:
             reason = ending.reply.text if ending.reply else ending.reason or f"no answer within {OPEN_SECONDS:g} s"
             details = self._pipes[1].take()[0]
             self.close()
-            raise SandboxError(f"a sandbox session could not be started: {reason}{details}")
+            kind = LostSessionError if ending.reply is None and ending.stop is None else SandboxError
+            raise kind(f"a sandbox session could not be started: {reason}{details}")
 
     def run(self, code: str, timeout: float | None = None) -> RunResult:
         """Run code; its variables stay for the next run. See `SandboxSession.run`."""
@@ -96,12 +102,14 @@ class ZygoteSession:
         with self._lock:
             self._refuse_if_over()
             start = time.monotonic()
-            if self._guard:
-                self._guard.resume()
-            ending = self._execution().run(code.encode("utf-8", "surrogatepass"), seconds, self._limits)
-            if self._guard and ending.reply:
-                self._guard.pause()
-            return self._result(ending, seconds, start)
+            try:
+                ending = self._execution().run(code.encode("utf-8", "surrogatepass"), seconds, self._limits)
+                return self._result(ending, seconds, start)
+            except OSError as error:
+                self._handle.kill()
+                self._over = "the sandbox broke"
+                self._release()
+                raise SandboxError(f"the sandbox broke while code was run in it: {error}") from error
 
     def close(self) -> None:
         """End the session and all it started. May be called twice."""
@@ -187,7 +195,7 @@ class ZygoteSession:
         for pipe in self._pipes:
             pipe.close()
         if self._guard:
-            self._handle.has_ended(_END_SECONDS)
+            self._handle.has_ended(END_SECONDS)
             self._guard.clean()
         self._handle.close()
 

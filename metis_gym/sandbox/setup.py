@@ -6,6 +6,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from metis_gym.sandbox.folders import Folders
 from metis_gym.sandbox.inside.privileges import CAN_ADMINISTER, CAN_SET_GROUP, CAN_SET_USER, holds
 from metis_gym.sandbox.inside.spec import LANDLOCK, NAMESPACE, ZygoteSpec
 from metis_gym.sandbox.process import ENVIRONMENT
@@ -20,14 +21,15 @@ _NOBODY = 65534
 _FEW_USERS = 4096
 
 
-def make_spec(tier: str, folder: str, packages: Sequence[str]) -> ZygoteSpec:
+def make_spec(tier: str, folders: Folders | None, packages: Sequence[str]) -> ZygoteSpec:
     """Work out the spec.
 
     Args:
         tier: `namespace`, `landlock` or `unsafe`.
-        folder: Where the sessions' folders are to be made; empty for `namespace`.
+        folders: Where the sessions' folders are to be made; None for `namespace`.
         packages: Import names that code inside may use.
     """
+    folder, own_folder = (folders.path, folders.own) if folders else ("", "")
     view = build_view(packages, also_hidden=[folder] if folder else [])
     needed = (CAN_SET_USER, CAN_SET_GROUP) + ((CAN_ADMINISTER,) if tier == NAMESPACE else ())
     is_privileged = os.geteuid() == 0 and holds(*needed)
@@ -42,6 +44,7 @@ def make_spec(tier: str, folder: str, packages: Sequence[str]) -> ZygoteSpec:
         listable=view.listable() if tier == LANDLOCK else (),
         devices=tuple(filter(os.path.exists, DEVICES)),
         folder=folder,
+        own_folder=own_folder,
         font_folder=view.font_folder,
         own_user_namespace=tier == NAMESPACE and not is_privileged,
         first_user=first_user,

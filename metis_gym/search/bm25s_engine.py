@@ -14,6 +14,7 @@ from metis_gym.errors import MissingDependencyError
 from metis_gym.records import Passage
 from metis_gym.search.bm25 import K1, B, bm25
 from metis_gym.search.contract import TextHit
+from metis_gym.search.snippets import MAX_TEXT
 from metis_gym.search.terms import query_terms
 from metis_gym.search.text_index import searchable
 from metis_gym.search.text_reader import TextIndex, find_index
@@ -81,7 +82,7 @@ class Bm25sEngine:
         """BM25 with the corpus's document frequencies and average length."""
         index, _ = self._open()
         weights = index.weights(index.frequencies(query_terms(query)))
-        return [bm25(searchable(passage), weights, index.statistics.average_length) for passage in passages]
+        return [bm25(searchable(passage, MAX_TEXT), weights, index.statistics.average_length) for passage in passages]
 
     def _open(self) -> "tuple[TextIndex, BM25]":
         if self._opened is None:
@@ -89,6 +90,8 @@ class Bm25sEngine:
             model = self._make(k1=K1, b=B, method="atire", idf_method="robertson", backend="numpy")
             numbers: dict[str, int] = {}
             texts = [[numbers.setdefault(term, len(numbers)) for term in words] for words in index.all_terms()]
+            if not texts:
+                raise index.file.damaged("it has no passages")
             model.index((texts, numbers), show_progress=False)
             self._opened = index, model
         return self._opened

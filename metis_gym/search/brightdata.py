@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
+from metis_gym.keys import ApiKey
 from metis_gym.records import Passage
-from metis_gym.search.keys import ApiKey
 from metis_gym.search.service import TextService
 
 __all__ = ["BrightDataEngine"]
@@ -62,6 +62,6 @@ class BrightDataEngine(TextService):
             "POST", self.url, headers=headers, json={"zone": self._zone, "url": page, "format": "raw"}
         )
 
-    def pages(self, answer: Any) -> list[Passage]:
+    def pages(self, answer: Any, limit: int) -> list[Passage]:
         """Read `organic`."""
-        return self.listed(answer, "organic", "description", envelope="general")
+        return self.listed(answer, limit, "organic", "description", envelope="general")

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -18,16 +19,22 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from metis_gym.errors import ConfigError, SearchError
+from metis_gym.images import decode
 from metis_gym.pictures import fingerprint as picture_fingerprint
-from metis_gym.pictures import from_png, to_png
-from metis_gym.records import Passage, TitledPicture
+from metis_gym.pictures import to_png
+from metis_gym.records import Passage, PictureArray, TitledPicture
 from metis_gym.search.contract import ImageEngine, PictureHit, PictureQuery, TextEngine, TextHit
+from metis_gym.search.places import read_regular
+from metis_gym.search.snippets import clean
 
 __all__ = ["CachedImageEngine", "CachedTextEngine", "DiskCache"]
 
 _FORMAT = 1
 _TRIM_EVERY = 64
+_MAX_FILE = 100_000_000
 _part_numbers = itertools.count()
+
+T = TypeVar("T")
 
 
 class DiskCache:
@@ -47,12 +54,16 @@ class DiskCache:
         self.folder, self.max_bytes = folder, max_bytes
         self._writes = 0
 
-    def get(self, key: Mapping[str, Any], produce: Callable[[], Any]) -> Any:
+    def get(self, key: Mapping[str, Any], produce: Callable[[], Any], read: Callable[[Any], T]) -> T:
         """The value of a key; produced and kept if there is none, or if its file is damaged.
 
         Args:
             key: JSON; equal keys share a value.
             produce: Makes the value, JSON. What it raises is passed on, and nothing is kept.
+            read: Reads the value; raises ValueError for one that cannot be right, which is then produced anew.
+
+        Returns:
+            What `read` gives.
 
         Raises:
             SearchError: The folder cannot be written.
@@ -62,12 +73,19 @@ class DiskCache:
         path = self.folder / name[:2] / f"{name[2:]}.json"
         kept = _read(path, canonical)
         if kept is not None:
-            return kept["value"]
+            try:
+                return read(kept["value"])
+            except ValueError:
+                path.unlink(missing_ok=True)
         value = produce()
         try:
-            return self._keep(path, canonical, value)
+            first = self._keep(path, canonical, value)
         except OSError as error:
             raise SearchError(f"the answer cannot be kept in {path}: {type(error).__name__}: {error}") from error
+        try:
+            return read(first)
+        except ValueError:
+            return read(value)
 
     def _keep(self, path: Path, canonical: str, value: Any) -> Any:
         """Write a value if no one else has; returns the one that is kept."""
@@ -115,7 +133,7 @@ def _encoded(canonical: str, value: Any) -> str:
 def _read(path: Path, canonical: str) -> dict[str, Any] | None:
     """The file's content, None if there is none that is whole and of this key."""
     try:
-        kept = json.loads(path.read_text(encoding="ascii"))
+        kept = json.loads(read_regular(path, _MAX_FILE).decode("ascii"))
         body = json.dumps(kept["value"])
         is_whole = (
             kept["format"] == _FORMAT
@@ -176,8 +194,7 @@ class CachedTextEngine(_CachedEngine[TextEngine]):
             SearchError: The engine failed.
         """
         key = _key(self.engine, query, limit)
-        kept = self.cache.get(key, lambda: [vars(hit) for hit in self.engine.search(query, limit=limit)])
-        return tuple(TextHit(**hit) for hit in kept)
+        return self.cache.get(key, lambda: [vars(hit) for hit in self.engine.search(query, limit=limit)], _as_text_hits)
 
     def scores(self, query: str, passages: Sequence[Passage]) -> list[float] | None:
         """The engine's, never kept."""
@@ -204,8 +221,9 @@ class CachedImageEngine(_CachedEngine[ImageEngine]):
             "search_key": query.search_key,
         }
         key = _key(self.engine, wanted, limit)
-        kept = self.cache.get(key, lambda: [_as_json(hit) for hit in self.engine.search(query, limit=limit)])
-        return tuple(_as_hit(hit) for hit in kept)
+        return self.cache.get(
+            key, lambda: [_as_json(hit) for hit in self.engine.search(query, limit=limit)], _as_picture_hits
+        )
 
     def distances(self, query: PictureQuery, pictures: Sequence[TitledPicture]) -> list[float | None] | None:
         """The engine's, never kept."""
@@ -227,6 +245,47 @@ def _as_json(hit: PictureHit) -> dict[str, Any]:
     return {**vars(hit), "picture": picture}
 
 
-def _as_hit(kept: Mapping[str, Any]) -> PictureHit:
-    picture = None if kept["picture"] is None else from_png(base64.b64decode(kept["picture"]))
-    return PictureHit(**{**kept, "picture": picture})
+def _as_text_hits(kept: object) -> tuple[TextHit, ...]:
+    """Hits out of a file, which anyone may have written.
+
+    Raises:
+        ValueError: They are none.
+    """
+    return tuple(
+        TextHit(title=hit["title"], snippet=hit["snippet"], link=hit["link"], score=hit["score"])
+        for hit in _checked(kept, ("title", "snippet", "link"), "score")
+    )
+
+
+def _as_picture_hits(kept: object) -> tuple[PictureHit, ...]:
+    """Hits out of a file, which anyone may have written.
+
+    Raises:
+        ValueError: They are none.
+    """
+    return tuple(
+        PictureHit(title=hit["title"], picture=_picture(hit.get("picture")), link=hit["link"], distance=hit["distance"])
+        for hit in _checked(kept, ("title", "link"), "distance")
+    )
+
+
+def _checked(kept: object, texts: Sequence[str], number: str) -> list[dict[str, Any]]:
+    entries: list[Any] = kept if isinstance(kept, list) else [None]
+    for entry in entries:
+        is_right = (
+            isinstance(entry, dict)
+            and all(isinstance(entry.get(name), str) and clean(entry[name]) == entry[name] for name in texts)
+            and number in entry
+            and (entry[number] is None or (type(entry[number]) in (int, float) and math.isfinite(entry[number])))
+        )
+        if not is_right:
+            raise ValueError("this is no kept hit")
+    return entries
+
+
+def _picture(kept: object) -> PictureArray | None:
+    if kept is None:
+        return None
+    if not isinstance(kept, str):
+        raise ValueError("this is no kept picture")
+    return decode(base64.b64decode(kept.encode("ascii", "replace"), validate=True))

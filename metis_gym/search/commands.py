@@ -13,6 +13,7 @@ from metis_gym.search.inputs import OnBroken, read_passages, read_pictures, refu
 from metis_gym.search.picture_index import write_picture_index
 from metis_gym.search.places import cache_folder
 from metis_gym.search.text_index import write_text_index
+from metis_gym.terminal import say
 
 __all__ = ["main"]
 
@@ -62,15 +63,15 @@ def _build(options: argparse.Namespace) -> None:
         count, what = write_text_index(read_passages(source, on_broken), out), "passages"
         use = f"text_engine='fts5:path={out}'"
     for problem in skipped:
-        sys.stderr.write(f"skipped: {problem}\n")
+        say(f"skipped: {problem}", stream=sys.stderr)
     left_out = f", {len(skipped)} skipped" if skipped else ""
-    _say(f"{out}: {count:,} {what}{left_out}, {time.monotonic() - start:.1f} s. Use it with {use}")
+    say(f"{out}: {count:,} {what}{left_out}, {time.monotonic() - start:.1f} s. Use it with {use}")
 
 
 def _defaults(options: argparse.Namespace) -> None:
     folder = cache_folder(options.folder)
-    for path in (corpus_file("default", folder, _say), collection_file("default", folder, _say)):
-        _say(f"{path}: {path.stat().st_size / 1e6:.0f} MB")
+    for path in (corpus_file("default", folder, say), collection_file("default", folder, say)):
+        say(f"{path}: {path.stat().st_size / 1e6:.0f} MB")
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -78,11 +79,6 @@ def _search(options: argparse.Namespace) -> None:
         raise ConfigError(f"--limit must be at least 1, actually: {options.limit}")
     hits = make_text_engine(options.engine).search(options.query, limit=options.limit)
     for number, hit in enumerate(hits, start=1):
-        _say(f"{number}. {hit.title}\n   {hit.link}\n   {hit.snippet}")
+        say(f"{number}. {hit.title}\n   {hit.link}\n   {hit.snippet}")
     if not hits:
-        _say("0 results")
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+        say("0 results")

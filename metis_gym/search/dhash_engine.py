@@ -15,7 +15,7 @@ from metis_gym.search.contract import PictureHit, PictureQuery
 from metis_gym.search.dhash import BITS, NEAR, dhash, differing_bits, near_distances
 from metis_gym.search.picture_index import PictureIndex
 from metis_gym.search.places import cache_folder
-from metis_gym.search.snippets import one_line
+from metis_gym.search.snippets import short_line
 
 __all__ = ["DhashEngine"]
 
@@ -89,7 +89,7 @@ class DhashEngine:
     def _hit(self, position: int, differing: int) -> PictureHit:
         entry = self.index.picture(position)
         return PictureHit(
-            title=one_line(entry.title), picture=entry.picture, link=entry.link, distance=differing / BITS
+            title=short_line(entry.title), picture=entry.picture, link=short_line(entry.link), distance=differing / BITS
         )
 
 

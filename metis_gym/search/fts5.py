@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from metis_gym.records import Passage
 from metis_gym.search.bm25 import bm25
 from metis_gym.search.contract import TextHit
+from metis_gym.search.snippets import MAX_TEXT
 from metis_gym.search.sqlite_files import check_fts5
 from metis_gym.search.terms import query_terms
 from metis_gym.search.text_index import searchable
@@ -85,7 +86,7 @@ class Fts5Engine:
         frequencies = index.frequencies(query_terms(query))
         leading, weights = _leading(frequencies), index.weights(frequencies)
         average = index.statistics.average_length
-        texts = [searchable(passage) for passage in passages]
+        texts = [searchable(passage, MAX_TEXT) for passage in passages]
         return [bm25(words, weights, average) if set(leading).intersection(words) else 0.0 for words in texts]
 
     def _candidates(self, leading: Sequence[str]) -> list[tuple[int, str]]:
@@ -95,8 +96,7 @@ class Fts5Engine:
             "SELECT id, terms FROM passages WHERE id IN (SELECT rowid FROM postings WHERE postings MATCH ? "
             "ORDER BY bm25(postings), rowid LIMIT ?)"
         )
-        with self.index.file.connection() as connection:
-            return connection.execute(statement, (match, CANDIDATES)).fetchall()
+        return self.index.candidates(statement, (match, CANDIDATES))
 
 
 def _leading(frequencies: Mapping[str, int]) -> list[str]:

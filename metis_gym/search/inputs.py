@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from metis_gym.errors import SearchIndexError
+from metis_gym.errors import ImageError, SearchIndexError
+from metis_gym.images import decode_file
 from metis_gym.records import Passage, TitledPicture
-from metis_gym.search.decoding import UnreadablePictureError, decode_picture
 from metis_gym.search.retriever import read_contents
 
 __all__ = ["OnBroken", "read_passages", "read_pictures", "refuse"]
@@ -84,9 +84,12 @@ def read_pictures(folder: Path, on_broken: OnBroken = refuse) -> Iterator[Titled
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES):
         name = path.relative_to(folder).as_posix()
         said = metadata.get(name, {})
+        if not path.is_file():
+            on_broken(f"{path}: it is no regular file")
+            continue
         try:
-            picture = decode_picture(path)
-        except UnreadablePictureError as error:
+            picture = decode_file(path)
+        except ImageError as error:
             on_broken(f"{path}: {error}")
             continue
         title = _clean(str(said.get("title") or path.stem.replace("_", " ")))

@@ -11,7 +11,7 @@ from metis_gym.records import Passage, TitledPicture
 from metis_gym.search.bm25 import CorpusStatistics, bm25
 from metis_gym.search.contract import ImageEngine, PictureHit, PictureQuery, TextEngine, TextHit
 from metis_gym.search.dhash import near_distances
-from metis_gym.search.snippets import one_line, snippet
+from metis_gym.search.snippets import MAX_TEXT, short_line, snippet
 from metis_gym.search.terms import query_terms
 from metis_gym.search.text_index import searchable
 
@@ -76,7 +76,12 @@ def _by_distance(hit: PictureHit) -> float:
 
 
 def _as_hit(passage: Passage, query: str, score: float) -> TextHit:
-    return TextHit(title=one_line(passage.title), snippet=snippet(passage.text, query), link=passage.link, score=score)
+    return TextHit(
+        title=short_line(passage.title),
+        snippet=snippet(passage.text, query),
+        link=short_line(passage.link),
+        score=score,
+    )
 
 
 def _without_duplicates(hits: Iterable[TextHit]) -> Iterable[TextHit]:
@@ -91,7 +96,7 @@ def _without_duplicates(hits: Iterable[TextHit]) -> Iterable[TextHit]:
 def _fitting(query: str, passages: Sequence[Passage]) -> list[TextHit]:
     """The passages with a third of the query's terms or more, ranked by BM25 among themselves."""
     terms = query_terms(query)
-    texts = [searchable(passage) for passage in passages]
+    texts = [searchable(passage, MAX_TEXT) for passage in passages]
     statistics = CorpusStatistics(len(texts), max(1.0, sum(map(len, texts)) / len(texts)))
     weights = {term: 1.0 + statistics.weight(sum(term in words for words in texts)) for term in terms}
     hits = [
@@ -111,7 +116,7 @@ def _alternating(first: Sequence[TextHit], second: Sequence[TextHit]) -> list[Te
 
 def _pictures(pictures: Sequence[TitledPicture], distances: Sequence[float | None]) -> list[PictureHit]:
     return [
-        PictureHit(title=one_line(entry.title), picture=entry.picture, link=entry.link, distance=distance)
+        PictureHit(title=short_line(entry.title), picture=entry.picture, link=short_line(entry.link), distance=distance)
         for entry, distance in zip(pictures, distances, strict=True)
         if distance is not None
     ]

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import io
 import sqlite3
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,10 +20,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from metis_gym.errors import SearchError, SearchIndexError
+from metis_gym.errors import ImageError, SearchError, SearchIndexError
+from metis_gym.images import decode
 from metis_gym.records import PictureArray, TitledPicture
 from metis_gym.search.dhash import WORDS, Hashes, dhash
 from metis_gym.search.places import build_atomically
+from metis_gym.search.schemas import PICTURE_SCHEMA
 from metis_gym.search.sqlite_files import ReadOnlyFile
 
 __all__ = ["FORMAT", "KIND", "PictureIndex", "write_picture_index"]
@@ -34,12 +37,8 @@ FORMAT = 1
 _THUMBNAIL_SIDE = 192
 _JPEG_QUALITY = 80
 _RECENT = 128  # of at most 110 kB each
-_SCHEMA = """
-PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
-CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE pictures(id INTEGER PRIMARY KEY, title TEXT NOT NULL, link TEXT NOT NULL, thumbnail BLOB NOT NULL);
-CREATE TABLE hashes(bits BLOB NOT NULL);
-"""
+_UNREADABLE = (OSError, ValueError, SyntaxError, LookupError, TypeError, struct.error, Image.DecompressionBombError)
+_SETTINGS = "PRAGMA page_size = 4096; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
 
 
 def write_picture_index(pictures: Iterable[TitledPicture], path: Path) -> int:
@@ -70,16 +69,13 @@ class PictureIndex:
         path: The file.
 
     Raises:
-        SearchIndexError: It is not there, or is no picture index.
+        SearchIndexError: It is not there, is no picture index, or is damaged.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = ReadOnlyFile(path, KIND, FORMAT)
-        self.fingerprint = self._file.meta["fingerprint"]
-        with self._file.connection() as connection:
-            (bits,) = connection.execute("SELECT bits FROM hashes").fetchone()
-        rows = np.frombuffer(bits, dtype="<u8").reshape(-1, WORDS)
-        self.hashes: Hashes = np.ascontiguousarray(rows.T, dtype=np.uint64)
+        self._file = ReadOnlyFile(path, KIND, FORMAT, PICTURE_SCHEMA)
+        self.fingerprint = self._file.meta.get("fingerprint", "")
+        self.hashes = _hashes(self._file)
         self._recent = functools.lru_cache(maxsize=_RECENT)(self._read)
 
     def picture(self, position: int) -> TitledPicture:
@@ -97,10 +93,27 @@ class PictureIndex:
             row = connection.execute(
                 "SELECT title, link, thumbnail FROM pictures WHERE id = ?", (position + 1,)
             ).fetchone()
-        if row is None:
-            raise SearchError(f"the picture index {self._file.path} is damaged: picture {position + 1} is missing")
+        if row is None or tuple(map(type, row)) != (str, str, bytes):
+            raise self._file.damaged(f"picture {position + 1} is missing, or has no title, link and thumbnail")
         title, link, thumbnail = row
-        return TitledPicture(title=title, link=link, picture=_from_jpeg(thumbnail, self._file.path))
+        return TitledPicture(title=title, link=link, picture=_from_jpeg(thumbnail, self._file))
+
+
+def _hashes(file: ReadOnlyFile) -> Hashes:
+    """All hashes, one in a column.
+
+    Raises:
+        SearchIndexError: There are none, or they are cut.
+    """
+    try:
+        with file.connection() as connection:
+            rows = connection.execute("SELECT bits FROM hashes LIMIT 2").fetchall()
+    except SearchError as error:
+        raise SearchIndexError(str(error)) from error
+    bits = rows[0][0] if len(rows) == 1 else None
+    if not isinstance(bits, bytes) or not bits or len(bits) % (8 * WORDS):
+        raise SearchIndexError(f"the {KIND} {file.path} is damaged: its hashes are not {8 * WORDS} bytes each")
+    return np.ascontiguousarray(np.frombuffer(bits, dtype="<u8").reshape(-1, WORDS).T, dtype=np.uint64)
 
 
 class _Writer:
@@ -114,7 +127,7 @@ class _Writer:
 
     def write(self, path: Path) -> None:
         with closing(sqlite3.connect(path)) as file:
-            file.executescript(_SCHEMA)
+            file.executescript(_SETTINGS + PICTURE_SCHEMA.script())
             file.executemany("INSERT INTO pictures VALUES(?, ?, ?, ?)", self._rows())
             if not self.count:
                 raise SearchIndexError("an index needs at least one picture; there is none")
@@ -150,11 +163,12 @@ def _to_jpeg(picture: PictureArray) -> bytes:
     return stream.getvalue()
 
 
-def _from_jpeg(data: bytes, path: Path) -> PictureArray:
+def _from_jpeg(data: bytes, file: ReadOnlyFile) -> PictureArray:
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            picture = np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
-            picture.flags.writeable = False
-            return picture
-    except (OSError, ValueError, SyntaxError) as error:
-        raise SearchError(f"the picture index {path} is damaged: a thumbnail cannot be read ({error})") from error
+        picture = decode(data, max_pixels=_THUMBNAIL_SIDE**2, name="a thumbnail")
+    except ImageError as error:
+        raise file.damaged(f"a thumbnail cannot be read ({error})") from error
+    if max(picture.shape) > _THUMBNAIL_SIDE:
+        raise file.damaged(f"a thumbnail has {picture.shape[1]} x {picture.shape[0]} pixels")
+    picture.flags.writeable = False
+    return picture

@@ -8,12 +8,14 @@ import contextlib
 import logging
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from metis_gym.errors import ConfigError, SearchIndexError
+from metis_gym.terminal import printable
 
-__all__ = ["Notify", "build_atomically", "build_once", "cache_folder", "log_note"]
+__all__ = ["Notify", "build_atomically", "build_once", "cache_folder", "log_note", "read_regular"]
 
 Notify = Callable[[str], None]
 """Told what takes long, in a sentence."""
@@ -23,7 +25,7 @@ _LONGEST_WAIT_SECONDS = 1_800.0
 
 def log_note(note: str) -> None:
     """The default way to tell: the log of this package, at level WARNING, which is shown unless told otherwise."""
-    logging.getLogger("metis_gym.search").warning(note)
+    logging.getLogger("metis_gym.search").warning("%s", printable(note))
 
 
 def cache_folder(explicit: str | Path | None = None) -> Path:
@@ -88,6 +90,19 @@ def build_atomically(path: Path, build: Callable[[Path], None]) -> None:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is too long, or a device or a pipe, which may have no end.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
+        raise ValueError(f"it is no regular file of at most {max_bytes:,} bytes")
+    return path.read_bytes()
 
 
 def _flush(path: Path) -> None:

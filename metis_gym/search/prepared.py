@@ -11,14 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from metis_gym.errors import SearchError, SearchIndexError
+from metis_gym.errors import ImageError, SearchError, SearchIndexError
+from metis_gym.images import decode_file, path_below
+from metis_gym.pictures import fit
 from metis_gym.records import TitledPicture
 from metis_gym.search.contract import PictureHit, PictureQuery
-from metis_gym.search.decoding import UnreadablePictureError, decode_picture
-from metis_gym.search.snippets import one_line
+from metis_gym.search.places import read_regular
+from metis_gym.search.snippets import short_line
 
 __all__ = ["PreparedEngine"]
 
+_MAX_FILE = 1 << 30
 _TITLES, _PATHS = "tool_returned_web_title", "cached_images_path"
 
 
@@ -27,7 +30,9 @@ class PreparedEngine:
 
     Args:
         path: The JSON file.
-        folder: Where relative paths of pictures begin; None for the file's own folder.
+        folder: Where relative paths of pictures begin, and below which all of them lie, wherever links lead; None for
+            the file's own folder.
+        allow_outside: Read pictures that lie outside that folder, too.
 
     Raises:
         SearchIndexError: The file cannot be read, or an entry has another form; the message names it.
@@ -36,11 +41,12 @@ class PreparedEngine:
     name: ClassVar[str] = "prepared"
     is_live: ClassVar[bool] = False
 
-    def __init__(self, *, path: str, folder: str | None = None) -> None:
+    def __init__(self, *, path: str, folder: str | None = None, allow_outside: bool = False) -> None:
         self._path = Path(path)
         self._folder = self._path.parent if folder is None else Path(folder)
+        self._allow_outside = allow_outside
         try:
-            data = self._path.read_bytes()
+            data = read_regular(self._path, _MAX_FILE)
             entries = json.loads(data)
         except (OSError, ValueError, RecursionError) as error:
             raise SearchIndexError(f"cannot read prepared results {path!r}: {type(error).__name__}: {error}") from error
@@ -95,9 +101,11 @@ class PreparedEngine:
 
     def _hit(self, index: str, title: str, path: str) -> PictureHit:
         try:
-            return PictureHit(title=one_line(title), picture=decode_picture(self._folder / path))
-        except UnreadablePictureError as error:
-            raise SearchError(f"picture {path!r} of entry {index!r} cannot be read: {error}") from error
+            place = path_below(self._folder, path, allow_outside=self._allow_outside)
+            picture = fit(decode_file(place, follow_link=False))
+        except ImageError as error:
+            raise SearchError(f"picture {path!r:.200} of entry {index!r:.200} cannot be read: {error}") from error
+        return PictureHit(title=short_line(title), picture=picture)
 
 
 def _last_part(task_id: str) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from metis_gym.records import Passage
-from metis_gym.search.service import TextService, shape_error
+from metis_gym.search.service import TextService
+from metis_gym.search.snippets import MAX_TEXT, clean
+from metis_gym.search.web import shape_error
 
 __all__ = ["RetrieverEngine", "read_contents"]
 
@@ -39,19 +41,19 @@ class RetrieverEngine(TextService):
         """Send the query."""
         return self.client.json("POST", self.url, json={"queries": [query], "topk": limit, "return_scores": True})
 
-    def pages(self, answer: Any) -> list[Passage]:
+    def pages(self, answer: Any, limit: int) -> list[Passage]:
         """Read the one list of results."""
         results = answer.get("result") if isinstance(answer, dict) else None
         if not (isinstance(results, list) and len(results) == 1 and isinstance(results[0], list)):
             raise shape_error(self.client, "'result' to be a list with one list of documents", answer)
-        return [self._document(entry) for entry in results[0]]
+        return [self._document(entry) for entry in results[0][:limit]]
 
     def _document(self, entry: Any) -> Passage:
         document = entry.get("document", entry) if isinstance(entry, dict) else None
         contents = document.get("contents") if isinstance(document, dict) else None
         if not isinstance(contents, str):
             raise shape_error(self.client, "documents with the text 'contents'", entry)
-        return read_contents(contents)
+        return read_contents(clean(contents[:MAX_TEXT]))
 
 
 def read_contents(contents: str) -> Passage:

@@ -1,14 +1,14 @@
 """SerpApi: Google's results. `GET serpapi.com/search?engine=google` → `organic_results[{title, link, snippet}]`.
 
-The service wants its key in the address, so it is kept out of urllib3's log as well. Google finding nothing comes as a
+The service wants its key in the address, which nothing here logs. Google finding nothing comes as a
 good answer with an `error`; it is told from a failure by the search's status.
 """
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from metis_gym.keys import ApiKey
 from metis_gym.records import Passage
-from metis_gym.search.keys import ApiKey
 from metis_gym.search.service import TextService
 from metis_gym.search.web import Client
 
@@ -45,7 +45,6 @@ class SerpApiEngine(TextService):
         retries: int = 2,
     ) -> None:
         self._key = ApiKey(self.name, value=api_key, env=api_key_env)
-        self._key.hide_in_logs()
         super().__init__(url=url, key=self._key, timeout=timeout, retries=retries)
         self._options = {name: value for name, value in (("gl", country), ("hl", language)) if value}
 
@@ -59,10 +58,10 @@ class SerpApiEngine(TextService):
         options = {"engine": "google", "q": query, "num": limit, **self._options, "api_key": self._key.reveal()}
         return self.client.json("GET", self.url, params=options)
 
-    def pages(self, answer: Any) -> list[Passage]:
+    def pages(self, answer: Any, limit: int) -> list[Passage]:
         """Read `organic_results`."""
         check_status(self.client, answer)
-        return self.listed(answer, "organic_results", "snippet", envelope="search_metadata")
+        return self.listed(answer, limit, "organic_results", "snippet", envelope="search_metadata")
 
 
 def check_status(client: Client, answer: Any) -> None:
@@ -76,4 +75,4 @@ def check_status(client: Client, answer: Any) -> None:
     metadata = answer.get("search_metadata")
     status = metadata.get("status") if isinstance(metadata, dict) else None
     if "error" in answer and status != "Success":
-        raise client.error(f"{answer['error']}")
+        raise client.error("the search failed: the answer has an 'error', and its status is not 'Success'")

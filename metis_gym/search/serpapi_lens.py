@@ -5,21 +5,26 @@ makes from the task.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from metis_gym.errors import ConfigError
+from metis_gym.errors import ConfigError, ImageError
+from metis_gym.http import Deadline
+from metis_gym.images import decode
+from metis_gym.keys import ApiKey
 from metis_gym.pictures import fingerprint
 from metis_gym.records import PictureArray, TitledPicture
 from metis_gym.search.contract import LIVE, PictureHit, PictureQuery
-from metis_gym.search.decoding import UnreadablePictureError, decode_picture
-from metis_gym.search.keys import ApiKey
 from metis_gym.search.serpapi import check_status
-from metis_gym.search.service import shape_error
-from metis_gym.search.snippets import one_line
-from metis_gym.search.web import Client, Policy, check_url
+from metis_gym.search.snippets import clean, short_line
+from metis_gym.search.web import Client, Policy, check_url, shape_error
 
 __all__ = ["SerpApiLensEngine"]
+
+_MAX_PIXELS = 4_000_000
+"""Of a thumbnail."""
+_REDIRECTS = 3
 
 
 class SerpApiLensEngine:
@@ -30,7 +35,8 @@ class SerpApiLensEngine:
             (`metis_gym.pictures.fingerprint` of the source picture) are filled in.
         api_key: The key; in Python only, a spec names `api_key_env`.
         api_key_env: Name of the environment variable that holds it.
-        thumbnails: Fetch the hits' thumbnails. One that cannot be fetched fails the search.
+        thumbnails: Fetch the hits' thumbnails, all of them within `timeout`. One that cannot be fetched fails the
+            search. Their addresses stand in the reply, so only publicly routed ones are asked, and no proxy is.
         url: The service's address.
         timeout: Seconds for one attempt.
         retries: Further attempts after a failure that may pass.
@@ -62,10 +68,11 @@ class SerpApiLensEngine:
         self._url = check_url(self.name, url)
         self._thumbnails = bool(thumbnails)
         self._key = ApiKey(self.name, value=api_key, env=api_key_env)
-        self._key.hide_in_logs()
         policy = Policy(timeout=timeout, retries=retries)
         self._client = Client(service=self.name, policy=policy, key=self._key)
-        self._pictures = Client(service=f"{self.name} thumbnail", policy=policy)
+        self._pictures = Client(
+            service=f"{self.name} thumbnail", policy=replace(policy, redirects=_REDIRECTS), public_only=True
+        )
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -90,27 +97,28 @@ class SerpApiLensEngine:
         matches = answer.get("visual_matches", [])
         if not isinstance(matches, list):
             raise shape_error(self._client, "'visual_matches' to be a list", matches)
-        return tuple(self._hit(match) for match in matches[:limit])
+        deadline = Deadline(self._pictures.policy.timeout)
+        return tuple(self._hit(match, deadline) for match in matches[:limit])
 
     def distances(self, query: PictureQuery, pictures: Sequence[TitledPicture]) -> None:  # noqa: ARG002
         """The service gives no measure."""
         return
 
     def _public(self, query: PictureQuery) -> str:
-        address = self._picture_url.replace("{task_id}", quote(query.task_id, safe=""))
+        address = self._picture_url.replace("{task_id}", quote(clean(query.task_id), safe=""))
         return address.replace("{fingerprint}", fingerprint(query.picture)) if "{fingerprint}" in address else address
 
-    def _hit(self, match: Any) -> PictureHit:
+    def _hit(self, match: Any, deadline: Deadline) -> PictureHit:
         if not isinstance(match, dict) or not all(isinstance(match.get(key), str) for key in ("title", "link")):
             raise shape_error(self._client, "matches with the texts 'title' and 'link'", match)
-        picture = self._thumbnail(match.get("thumbnail")) if self._thumbnails else None
-        return PictureHit(title=one_line(match["title"]), picture=picture, link=match["link"])
+        picture = self._thumbnail(match.get("thumbnail"), deadline) if self._thumbnails else None
+        return PictureHit(title=short_line(match["title"]), picture=picture, link=short_line(match["link"]))
 
-    def _thumbnail(self, address: Any) -> PictureArray:
+    def _thumbnail(self, address: Any, deadline: Deadline) -> PictureArray:
         if not isinstance(address, str) or not address.startswith(("http://", "https://")):
             raise shape_error(self._client, "'thumbnail' to be an address of the web", address)
-        data = self._pictures.fetch("GET", address)
+        data = self._pictures.fetch("GET", address, deadline=deadline)
         try:
-            return decode_picture(data)
-        except UnreadablePictureError as error:
-            raise self._pictures.error(f"{address} is no picture that can be read: {error}") from None
+            return decode(data, max_pixels=_MAX_PIXELS, name="the thumbnail")
+        except ImageError:
+            raise self._pictures.error("it is no image that can be read, or a very large one") from None

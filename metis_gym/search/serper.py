@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from metis_gym.keys import ApiKey
 from metis_gym.records import Passage
-from metis_gym.search.keys import ApiKey
 from metis_gym.search.service import TextService
 
 __all__ = ["SerperEngine"]
@@ -53,6 +53,6 @@ class SerperEngine(TextService):
         body = {"q": query, "num": limit, **self._options}
         return self.client.json("POST", self.url, headers={"X-API-KEY": self._key.reveal()}, json=body)
 
-    def pages(self, answer: Any) -> list[Passage]:
+    def pages(self, answer: Any, limit: int) -> list[Passage]:
         """Read `organic`."""
-        return self.listed(answer, "organic", "snippet", envelope="searchParameters")
+        return self.listed(answer, limit, "organic", "snippet", envelope="searchParameters")

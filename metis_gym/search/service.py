@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from metis_gym.keys import ApiKey
 from metis_gym.records import Passage
 from metis_gym.search.contract import LIVE, TextHit
-from metis_gym.search.keys import ApiKey
-from metis_gym.search.snippets import one_line, snippet
-from metis_gym.search.web import Client, Policy, check_url
+from metis_gym.search.snippets import MAX_TEXT, clean, one_line, short_line, snippet
+from metis_gym.search.web import Client, Policy, check_url, shape_error
 
-__all__ = ["TextService", "shape_error"]
+__all__ = ["TextService"]
 
 _LONGEST_QUERY = 2_000
 
@@ -51,9 +51,9 @@ class TextService(ABC):
         Raises:
             SearchError: It did not answer, or with something else than it documents.
         """
-        sent = one_line(query.encode("utf-8", "replace").decode())[:_LONGEST_QUERY]
+        sent = one_line(clean(query[: 4 * _LONGEST_QUERY]))[:_LONGEST_QUERY]
         answer = self.ask(sent, limit)
-        return tuple(self._hit(page, sent) for page in self.pages(answer)[:limit])
+        return tuple(self._hit(page, sent) for page in self.pages(answer, limit))
 
     def scores(self, query: str, passages: Sequence[Passage]) -> None:  # noqa: ARG002
         """A service's measure is its own."""
@@ -64,18 +64,19 @@ class TextService(ABC):
         """Send the query; returns the service's JSON."""
 
     @abstractmethod
-    def pages(self, answer: Any) -> list[Passage]:
-        """Read the service's JSON.
+    def pages(self, answer: Any, limit: int) -> list[Passage]:
+        """Read the service's JSON, at most so many pages of it.
 
         Raises:
             SearchError: It is not what the service documents.
         """
 
-    def listed(self, answer: Any, field: str, texts: str, *, envelope: str) -> list[Passage]:
+    def listed(self, answer: Any, limit: int, field: str, texts: str, *, envelope: str) -> list[Passage]:
         """Pages out of a list of objects with `title`, `link` and a text.
 
         Args:
             answer: The service's JSON.
+            limit: Most pages that are read.
             field: Where the list is.
             texts: The objects' field for the text; a page may lack it.
             envelope: A field that every good answer has, so that an answer without the list means that nothing was
@@ -86,7 +87,7 @@ class TextService(ABC):
         entries = answer.get(field, [])
         if not isinstance(entries, list):
             raise shape_error(self.client, f"{field!r} to be a list", entries)
-        return [self._page(entry, texts) for entry in entries]
+        return [self._page(entry, texts) for entry in entries[:limit]]
 
     def _page(self, entry: Any, texts: str) -> Passage:
         if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("title", "link")):
@@ -94,12 +95,7 @@ class TextService(ABC):
         text = entry.get(texts) or ""
         if not isinstance(text, str):
             raise shape_error(self.client, f"{texts!r} to be a text", text)
-        return Passage(title=entry["title"], text=text, link=entry["link"])
+        return Passage(title=entry["title"], text=clean(text[:MAX_TEXT]), link=entry["link"])
 
     def _hit(self, page: Passage, query: str) -> TextHit:
-        return TextHit(title=one_line(page.title), snippet=snippet(page.text, query), link=page.link)
-
-
-def shape_error(client: Client, expected: str, actual: object) -> Exception:
-    """The error for an answer that is JSON, but not what the service documents."""
-    return client.error(f"expected {expected}; actually: {actual!r:.300}")
+        return TextHit(title=short_line(page.title), snippet=snippet(page.text, query), link=short_line(page.link))

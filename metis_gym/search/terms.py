@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-__all__ = ["MOST_QUERY_TERMS", "STOP_WORDS", "query_terms", "terms_of"]
+__all__ = ["MOST_QUERY_TERMS", "STOP_WORDS", "folded", "query_terms", "terms_in", "terms_of"]
 
 MOST_QUERY_TERMS = 32
 """How many different terms of a query are searched for: the first ones."""
@@ -31,6 +31,8 @@ STOP_WORDS = frozenset(
 """Words that say nothing about a passage, and single letters; neither indexed nor searched for."""
 
 _LONGEST_TERM = 48
+_LONGEST_QUERY = 10_000
+_PIECE = 128
 _CHARACTERS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
 _WORD = re.compile(rf"[{_CHARACTERS}]|[^\W_{_CHARACTERS}]+")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
@@ -42,18 +44,28 @@ def terms_of(text: str) -> Iterator[str]:
     >>> list(terms_of("The Café's towers: 1,250 m high"))
     ['cafe', 'tower', '1250', 'high']
     """
-    for match in _WORD.finditer(_folded(text)):
-        term = _term(match.group()[:_LONGEST_TERM])
+    return terms_in(folded(text))
+
+
+def terms_in(folded_text: str) -> Iterator[str]:
+    """The terms of a text that `folded` gave."""
+    for word in _WORD.findall(folded_text):
+        term = _term(word[:_LONGEST_TERM])
         if term:
             yield term
 
 
 def query_terms(query: str) -> tuple[str, ...]:
-    """The different terms of a query, at most `MOST_QUERY_TERMS`, in their order.
+    """The different terms of a query, at most `MOST_QUERY_TERMS`, in their order; of its first 10,000 characters.
 
     >>> query_terms('"towers" OR tower NEAR(*)')
     ('tower', 'near')
     """
+    return _query_terms(query[:_LONGEST_QUERY])
+
+
+@functools.lru_cache(maxsize=256)
+def _query_terms(query: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for term in terms_of(query):
         found[term] = None
@@ -62,11 +74,26 @@ def query_terms(query: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """The text in lower case, without diacritics and without the commas of thousands; its spaces stay where they are.
+
+    >>> folded("Café, 1,250 m")
+    'cafe, 1250 m'
+    """
     if not text.isascii():
-        apart = unicodedata.normalize("NFKD", text)
-        text = unicodedata.normalize("NFC", "".join(c for c in apart if unicodedata.category(c) != "Mn"))
+        text = " ".join(word if word.isascii() else _without_marks(word) for word in text.split(" "))
     return _THOUSANDS.sub("", text).casefold()
+
+
+def _without_marks(word: str) -> str:
+    """Piece by piece: the time that Unicode's normal forms take grows with the square of a run of marks."""
+    pieces = [word[start : start + _PIECE] for start in range(0, len(word), _PIECE)]
+    return "".join(map(_piece_without_marks, pieces))
+
+
+def _piece_without_marks(piece: str) -> str:
+    apart = unicodedata.normalize("NFKD", piece)
+    return unicodedata.normalize("NFC", "".join(c for c in apart if unicodedata.category(c) != "Mn"))
 
 
 @functools.lru_cache(maxsize=65_536)

@@ -19,6 +19,7 @@ from pathlib import Path
 from metis_gym.errors import SearchIndexError
 from metis_gym.records import Passage
 from metis_gym.search.places import build_atomically
+from metis_gym.search.schemas import TEXT_SCHEMA
 from metis_gym.search.sqlite_files import check_fts5
 from metis_gym.search.terms import terms_of
 
@@ -29,19 +30,17 @@ FORMAT = 1
 """Raise this whenever terms are made or stored differently: files and fingerprints carry it."""
 
 _LONGEST_TEXT = 1_000_000
-_SCHEMA = """
-PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;
-CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE passages(id INTEGER PRIMARY KEY, title TEXT NOT NULL, text TEXT NOT NULL, link TEXT NOT NULL,
-    terms TEXT NOT NULL);
-CREATE TABLE frequencies(term TEXT PRIMARY KEY, passages INTEGER NOT NULL) WITHOUT ROWID;
-CREATE VIRTUAL TABLE postings USING fts5(terms, content='', tokenize='ascii');
-"""
+_SETTINGS = "PRAGMA page_size = 4096; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;"
 
 
-def searchable(passage: Passage) -> list[str]:
-    """The terms of a passage, in order: those of its title, then those of its text."""
-    return [*terms_of(passage.title), *terms_of(passage.text)]
+def searchable(passage: Passage, max_characters: int | None = None) -> list[str]:
+    """The terms of a passage, in order: those of its title, then those of its text.
+
+    Args:
+        passage: The passage.
+        max_characters: How much of each is looked at; None for everything.
+    """
+    return [*terms_of(passage.title[:max_characters]), *terms_of(passage.text[:max_characters])]
 
 
 def write_text_index(passages: Iterable[Passage], path: Path) -> int:
@@ -75,7 +74,7 @@ class _Writer:
 
     def write(self, path: Path) -> None:
         with closing(sqlite3.connect(path)) as file:
-            file.executescript(_SCHEMA)
+            file.executescript(_SETTINGS + TEXT_SCHEMA.script())
             for row in self._rows():
                 file.execute("INSERT INTO passages VALUES(?, ?, ?, ?, ?)", row)
                 file.execute("INSERT INTO postings(rowid, terms) VALUES(?, ?)", (row[0], row[4]))
@@ -89,10 +88,11 @@ class _Writer:
     def _rows(self) -> Iterator[tuple[int, str, str, str, str]]:
         for passage in self._passages:
             self.count += 1
-            if len(passage.text) > _LONGEST_TEXT:
+            length = len(passage.title) + len(passage.text)
+            if length > _LONGEST_TEXT:
                 raise SearchIndexError(
-                    f"passage {self.count} has {len(passage.text):,} characters, at most {_LONGEST_TEXT:,} are "
-                    "indexed; cut it into several"
+                    f"passage {self.count} has {length:,} characters, at most {_LONGEST_TEXT:,} are indexed; cut it "
+                    "into several"
                 )
             words = searchable(passage)
             self._frequencies.update(set(words))

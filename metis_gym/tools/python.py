@@ -7,11 +7,15 @@ from metis_gym import sandbox
 from metis_gym.pictures import fit
 from metis_gym.records import Task, ToolResult, ToolStatus
 from metis_gym.sandbox.contract import RunResult, RunStatus, SandboxBackend, SandboxLimits, SandboxSession
+from metis_gym.sandbox.images import SharedImages, SharedImagesCache
 from metis_gym.tools.base import Tool, ToolSession
 
 __all__ = ["PythonTool"]
 
 _RESTARTED = "The interpreter was restarted: variables of earlier calls are gone, image_1, … are loaded again."
+
+_images = SharedImagesCache(capacity_bytes=256 << 20, capacity=64)
+"""The episodes of a group play the same task: their sessions map the same images."""
 
 
 class PythonTool(Tool):
@@ -60,6 +64,7 @@ class PythonSession(ToolSession):
     def __init__(self, tool: PythonTool, task: Task, seed: int) -> None:
         self._tool, self._task, self._seed = tool, task, seed
         self._session: SandboxSession | None = None
+        self._images: SharedImages | None = None
         self._was_killed = False
 
     def call(self, arguments: Mapping[str, Any]) -> ToolResult:
@@ -76,13 +81,14 @@ class PythonSession(ToolSession):
     def close(self) -> None:
         """End the interpreter."""
         session, self._session = self._session, None
+        self._images = None
         if session is not None:
             session.close()
 
     def _open(self) -> SandboxSession:
         backend: SandboxBackend = sandbox.make(self._tool.sandbox)
-        images = [image.source for image in self._task.images]
-        return backend.open(images=images, limits=self._tool.limits, seed=self._seed)
+        self._images = _images.get(self._task, [image.source for image in self._task.images])
+        return backend.open(images=self._images, limits=self._tool.limits, seed=self._seed)
 
 
 def _as_tool_result(ran: RunResult, note: str) -> ToolResult:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from metis_gym.actions import plain_action
 from metis_gym.env import ToolUseEnv
 from metis_gym.errors import RecordingError
 from metis_gym.recording import Event, RunWriter
@@ -54,7 +55,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs)
         failure = self._inner.failure
         event = Event(
             kind="step",
-            given={"action": action},
+            given={"action": plain_action(action) if isinstance(action, str | dict | list | tuple) else action},
             returned=returned,
             results=self._inner.episode.turns[-1].results,
             failure="" if failure is None else str(failure) or type(failure).__name__,

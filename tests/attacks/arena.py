@@ -1,18 +1,22 @@
 """Runs attacks against one backend, in this process, and looks for damage after each."""
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from metis_gym.errors import SandboxError
-from metis_gym.sandbox import RunResult, SandboxBackend
+from metis_gym.sandbox import RunResult, SandboxBackend, SharedImages
 from tests.attacks.attack import BREACH, PREAMBLE, Attack
 from tests.attacks.ground import Ground
 
 GRACE = 0.2
 """Seconds between interruption and end: short, for the sake of the tests' time."""
-_PICTURE = np.full((8, 9, 3), 200, np.uint8)
-_HONEST = "import numpy as np\nprint(np.arange(10).sum(), image_1.size, len('abc'), open('given.txt').read())"
+_IMAGE = np.full((8, 9, 3), 200, np.uint8)
+_HONEST = (
+    "import numpy as np\nprint(np.arange(10).sum(), image_1.size, set(image_1.tobytes()), open('given.txt').read())"
+)
+_OF_THE_SIBLING = "value + 1, image_1.size, set(image_1.tobytes())"
 
 
 @dataclass(frozen=True)
@@ -35,16 +39,18 @@ class Arena:
         self._backend = backend
         self._try_next = try_next
         self.ground = Ground()
-        self._sibling = backend.open()
+        self._images = SharedImages([_IMAGE])  # as the episodes of a group share those of their task
+        self._sibling = backend.open(images=self._images)
         self._sibling.run(f"open('sibling.txt', 'w').write({self.ground.tokens['sibling']!r}); value = 41")
 
     def attack(self, attack: Attack) -> Verdict:
         """Run an attack and everything that has to hold afterwards."""
-        session = self._backend.open(images=[_PICTURE], limits=attack.limits)
+        session = self._backend.open(images=self._images, limits=attack.limits)
         text, results = "", []
         breaches: list[str] = []
         try:
-            for cell in attack.cells:
+            for number, cell in enumerate(attack.cells):
+                time.sleep(attack.pause if number else 0)
                 result = session.run(f"{PREAMBLE}\nG = {self.ground.hints()!r}\n{cell}", timeout=attack.timeout)
                 results.append(result)
                 text += result.stdout + result.stderr + result.result_text
@@ -71,14 +77,14 @@ class Arena:
         """The sibling session and the next one must work as before."""
         found = []
         try:
-            if (kept := self._sibling.run("value + 1").result_text) != "42":
+            if (kept := self._sibling.run(_OF_THE_SIBLING).result_text) != "(42, (9, 8), {200})":
                 found.append(f"the sibling session answers {kept!r}")
             if not self._try_next:
                 return found
-            following = self._backend.open(images=[_PICTURE], files={"given.txt": b"hey"})
+            following = self._backend.open(images=self._images, files={"given.txt": b"hey"})
             said = following.run(_HONEST).stdout
             following.close()
-            if said != "45 (9, 8) 3 hey\n":
+            if said != "45 (9, 8) {200} hey\n":
                 found.append(f"the next session says {said!r}")
         except SandboxError as error:
             found.append(f"the backend broke: {error}")
@@ -95,8 +101,8 @@ def _over_limits(result: RunResult, attack: Attack) -> list[str]:
         found.append(f"{len(result.result_text)} characters of result")
     if len(result.images) > limits.images:
         found.append(f"{len(result.images)} pictures")
-    if any(image.shape[0] * image.shape[1] > limits.image_pixels for image in result.images):
-        found.append("a picture over the limit")
+    if sum(image.shape[0] * image.shape[1] for image in result.images) > limits.image_pixels:
+        found.append("images over the limit")
     if result.seconds > attack.timeout + 3:
         found.append(f"it took {result.seconds:.1f} s")
     return found

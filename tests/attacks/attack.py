@@ -58,6 +58,7 @@ class Attack:
         family: Which chapter of the threat model it belongs to.
         cells: Code, run one cell after the other in one session.
         timeout: Seconds of each cell.
+        pause: Seconds between two cells, in which nothing is run.
         limits: What it runs under.
         judge: Looks at the last result; says what was breached, or nothing.
     """
@@ -68,6 +69,7 @@ class Attack:
     timeout: float = 5.0
     limits: SandboxLimits = LIMITS
     judge: Callable[[RunResult], str] = field(default=_nothing)
+    pause: float = 0.0
 
 
 class Family:
@@ -84,8 +86,9 @@ class Family:
         timeout: float = 5.0,
         limits: SandboxLimits = LIMITS,
         judge: Callable[[RunResult], str] = _nothing,
+        pause: float = 0.0,
     ) -> None:
-        self.attacks.append(Attack(f"{self.name}-{name}", self.name, cells, timeout, limits, judge))
+        self.attacks.append(Attack(f"{self.name}-{name}", self.name, cells, timeout, limits, judge, pause))
 
 
 def must_say(text: str) -> Callable[[RunResult], str]:

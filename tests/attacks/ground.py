@@ -22,7 +22,16 @@ class Ground:
     def __init__(self) -> None:
         self.tokens = {
             name: f"tok{secrets.token_hex(12)}"
-            for name in ("environment", "world_file", "own_file", "victim_environment", "victim_command", "sibling")
+            for name in (
+                "environment",
+                "world_file",
+                "own_file",
+                "victim_environment",
+                "victim_command",
+                "sibling",
+                "link",
+                "attribute",
+            )
         }
         os.environ["METIS_TEST_SECRET"] = self.tokens["environment"]
         self.folder = Path(tempfile.mkdtemp(prefix="attacked-"))
@@ -30,6 +39,9 @@ class Ground:
         self._write("world.txt", self.tokens["world_file"], 0o644)
         self._write("own.txt", self.tokens["own_file"], 0o600)
         self._write("victim.txt", "untouched", 0o666)
+        (self.folder / "link").symlink_to(f"/nowhere/{self.tokens['link']}")
+        with contextlib.suppress(OSError):  # not every file system has them
+            os.setxattr(self.folder / "world.txt", "user.secret", self.tokens["attribute"].encode())
         self._sockets = self._listen()
         self.victim = subprocess.Popen(
             ["/bin/sh", "-c", f"sleep 3600; : {self.tokens['victim_command']}"],
@@ -45,6 +57,8 @@ class Ground:
             "world_file": str(self.folder / "world.txt"),
             "own_file": str(self.folder / "own.txt"),
             "victim_file": str(self.folder / "victim.txt"),
+            "link": str(self.folder / "link"),
+            "host_name": socket.gethostname(),
             "socket": str(self.folder / "socket"),
             "datagram": str(self.folder / "datagram"),
             "abstract": f"\0{self.folder.name}",
@@ -106,7 +120,7 @@ class Ground:
 
     def _snapshot(self) -> dict[str, tuple[int, int, int, bytes]]:
         def look(path: Path) -> tuple[int, int, int, bytes]:
-            state = path.stat()
+            state = path.lstat()
             content = path.read_bytes() if stat.S_ISREG(state.st_mode) else b""
             return state.st_mode, state.st_mtime_ns, state.st_nlink, content
 

@@ -2,7 +2,11 @@
 
 python tests/benchmarks/bench_sandbox.py
 
-All are measured ready for use, with numpy, Pillow and matplotlib imported.
+All are measured ready for use, with numpy, Pillow and matplotlib imported. "in" is from the opening of a session with
+an image to the end of a crop of it, "shared" the same when an earlier session was opened with the same `SharedImages`.
+"MB back" is how much memory of the host eight returned images of 20 megapixels cost.
+
+    python tests/benchmarks/bench_sandbox.py namespace landlock    # these rows only
 """
 
 import os
@@ -10,6 +14,7 @@ import statistics
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from metis_gym.errors import MetisError
+from metis_gym.sandbox import SandboxLimits, SharedImages
 from metis_gym.sandbox.backends import ZygoteBackend
 from metis_gym.sandbox.containers.backend import DockerBackend
 from tests.benchmarks.alternatives import JupyterBackend, plain_subprocess
@@ -29,10 +35,23 @@ from PIL import Image
 shown = Image.fromarray(np.random.randint(0, 256, (384, 512, 3), 'uint8'))
 """
 _PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.title('a')"
-_LARGE = np.zeros((3024, 4032, 3), np.uint8)
+_CROP = "image_1.crop((0, 0, 640, 640))"
+_LARGE_BACK = "from PIL import Image\nfor _ in range(8):\n    Image.new('RGB', (5000, 4000)).show()"
+_OURS = ("namespace", "landlock", "docker")
 _PAUSE = 0.02
 """Seconds between two new sessions, as between two episodes; sessions/s is what comes without."""
-_COLUMNS = ("new session", "trivial run", "picture back", "plot", "12 MP in", "sessions/s", "MB idle")
+_COLUMNS = (
+    "new session",
+    "trivial run",
+    "picture back",
+    "plot",
+    "12 MP in",
+    "33 MP in",
+    "12 MP shared",
+    "sessions/s",
+    "MB idle",
+    "MB back",
+)
 
 
 def p50(call: Callable[[], object], count: int, pause: float = 0.0) -> float:
@@ -53,16 +72,52 @@ def measure(backend: Any, *, opens: int, runs: int) -> list[float]:
     session.run(_PICTURE)
     session.run(_PLOT)
     kept: list[Any] = []
+    few = max(1, opens // 10)
     row = [
         p50(lambda: kept.append(backend.open()), opens, pause=_PAUSE),
         p50(lambda: session.run("1"), runs),
         p50(lambda: session.run("shown"), max(5, runs // 5)),
         p50(lambda: session.run(_PLOT), max(5, runs // 10)),
-        p50(lambda: kept.append(backend.open(images=[_LARGE])), max(3, opens // 10)),
     ]
     for one in (*kept, session):
         one.close()
-    return [*row, sessions_per_second(backend, opens), idle_megabytes(backend, max(3, opens // 10))]
+    rates = [sessions_per_second(backend, opens), idle_megabytes(backend, max(3, few))]
+    return [*row, *images_in(backend, few), *rates, megabytes_back(backend)]
+
+
+def images_in(backend: Any, count: int) -> list[float]:
+    """Median milliseconds until an image was opened and cropped: of 12, of 33 megapixels, and of 12 that are shared."""
+    rng = np.random.default_rng(0)
+    large, larger = (rng.integers(0, 256, (*sides, 3), np.uint8) for sides in ((3024, 4032), (4320, 7680)))
+    shared = SharedImages([large])
+    opened: list[Any] = []
+
+    def enter(images: Any) -> None:
+        opened.append(backend.open(images=images))
+        opened[-1].run(_CROP, timeout=60)
+
+    taken = []
+    for images in ([large], [larger], shared):
+        if images is shared and count > 1:
+            enter(shared)
+        taken.append(p50(lambda images=images: enter(images), count, pause=_PAUSE))  # type: ignore[misc]
+        while opened:
+            opened.pop().close()
+    return taken
+
+
+def megabytes_back(backend: Any) -> float:
+    """Peak of the host's memory while a run returns eight images of 20 megapixels. NaN for what returns one only."""
+    if getattr(backend, "name", "") not in _OURS:
+        return float("nan")
+    session = backend.open(limits=SandboxLimits(memory_bytes=2 << 30))
+    session.run("1")
+    tracemalloc.start()
+    session.run(_LARGE_BACK)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    session.close()
+    return peak / 1e6
 
 
 def sessions_per_second(backend: Any, count: int) -> float:
@@ -133,6 +188,8 @@ def main() -> None:
     measured: dict[str, list[float]] = {}
     print(f"{'p50 in ms':<24}" + "".join(f"{column:>14}" for column in _COLUMNS), flush=True)
     for name, make, opens, runs in rows:
+        if len(sys.argv) > 1 and name.split()[0] not in sys.argv[1:]:
+            continue
         try:
             backend = make()
             measured[name] = measure(backend, opens=opens, runs=runs)

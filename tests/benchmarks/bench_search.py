@@ -14,8 +14,11 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.request
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -50,6 +53,7 @@ def main() -> None:
     print(_ROW.format("-" * 58, "-" * 12, "-" * 12, "-" * 22))
     with tempfile.TemporaryDirectory() as folder:
         bench_text(Path(folder))
+        bench_service()
         bench_pictures(Path(folder))
 
 
@@ -169,6 +173,42 @@ def _task(pages: tuple[Passage, ...]) -> Task:
         passages=pages,
         pictures=(TitledPicture(title="t", picture=blank),) * 5,
     )
+
+
+# --- services ---
+
+
+def bench_service() -> None:
+    """One search of a service on this machine, beside a plain request without any bounds."""
+    pages = [{"title": "t", "link": "https://a.example", "snippet": "word " * 60}] * 10
+    body = json.dumps({"organic": pages}).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        os.environ |= {"BENCH_KEY": "k", "NO_PROXY": "127.0.0.1"}
+        engine = make_text_engine(f"serper:api_key_env=BENCH_KEY,url={address},cache=false")
+
+        def plain() -> object:
+            with urllib.request.urlopen(address, data=b'{"q": "tower"}', timeout=5) as reply:
+                return json.load(reply)
+
+        for what, call in (("one search", lambda: engine.search("tower", limit=10)), ("a plain urlopen", plain)):
+            row(f"service: {what}", median_ms([call] * 200))
+        server.shutdown()
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------

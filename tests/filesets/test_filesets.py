@@ -154,10 +154,10 @@ def test_a_hub_data_set_that_cannot_be_loaded_names_the_way_out(monkeypatch):
 
 
 BROKEN = {
-    "a bomb": ({"image": "bomb.png"}, "60000 x 60000 pixels; at most 100,000,000 are decoded|decompression bomb"),
+    "a bomb": ({"image": "bomb.png"}, "60000 x 60000 pixels; at most 100,000,000 are decoded"),
     "no picture": ({"image": "text.png"}, "cannot be decoded"),
     "a cut-off picture": ({"image": "cut.png"}, "cannot be decoded"),
-    "a missing picture": ({"image": "gone.png"}, "there is no picture"),
+    "a missing picture": ({"image": "gone.png"}, "there is no image"),
     "no picture column": ({}, "has no 'image'; it has: 'question', 'answer'"),
     "pictures that are no list": ({"images": "a.png"}, "'images' must be a list"),
     "a picture that is a number": ({"image": 5}, "bytes or a path, actually: int"),
@@ -222,7 +222,7 @@ def test_files_that_are_none_are_named(tmp_path):
         (lambda: folder_taskset(str(tmp_path)), "has no metadata.jsonl"),
         (lambda: folder_taskset(str(tmp_path / "gone")), "there is no file"),
         (lambda: parquet_taskset(str(tmp_path / "x.parquet")), "is no parquet file"),
-        (lambda: parquet_taskset(str(tmp_path / "y.parquet")), r"has the columns a; expected prompt, images"),
+        (lambda: parquet_taskset(str(tmp_path / "y.parquet")), r"has the columns 'a'; expected prompt, images"),
         (lambda: make_taskset("jsonl:", split="train", view_size=448), "expected jsonl:PATH"),
     ):
         with pytest.raises((TaskDataError, ConfigError), match=message):
@@ -270,10 +270,8 @@ def test_a_real_parquet_file():
 @pytest.mark.skipif(not SHARED.exists(), reason="real benchmark data is not there")
 def test_a_real_folder_as_jsonl(tmp_path):
     seeds = json.loads((SHARED / "dynamath/dataset.json").read_text())
-    rows = [
-        {"question": row["question"], "answer": row["answer"], "image": str(SHARED / "dynamath" / row["image"])}
-        for row in seeds.values()
-    ]
-    taskset = jsonl_taskset(write_jsonl(tmp_path / "dynamath.jsonl", rows), on_error="skip")
+    rows = [{"question": row["question"], "answer": row["answer"], "image": row["image"]} for row in seeds.values()]
+    path = write_jsonl(tmp_path / "dynamath.jsonl", rows)
+    taskset = make_taskset(f"jsonl:{path},image_root={SHARED / 'dynamath'},on_error=skip", split="train", view_size=448)
     assert len(taskset) + len(taskset.skipped) == 501
     assert len(taskset.skipped) == 0

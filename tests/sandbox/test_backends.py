@@ -223,6 +223,7 @@ import sys, time
 from metis_gym.sandbox.backends import ZygoteBackend
 backend = ZygoteBackend(sys.argv[1])
 sessions = [backend.open() for _ in range(3)]
+sessions[1].run("import os\\nfor _ in range(50):\\n    os.mkdir('d'); os.chdir('d'); open('f', 'w').write('x')")
 import threading
 threading.Thread(target=sessions[0].run, args=("while True: pass",), daemon=True).start()
 print("ready", flush=True)
@@ -230,7 +231,7 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("name", ["namespace", "landlock"])
+@pytest.mark.parametrize("name", ["namespace", "landlock", "unsafe"])
 def test_when_the_host_is_killed_nothing_stays(name, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY), "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
@@ -240,13 +241,15 @@ def test_when_the_host_is_killed_nothing_stays(name, tmp_path):
             pytest.skip(f"{name} does not start here")
         family = _all_children(host.pid)
         assert len(family) >= 4  # the zygote and three sessions
+        assert bool(os.listdir(tmp_path)) == (name != "namespace")
         host.kill()
         host.wait()
     deadline = time.monotonic() + 5
-    while family and time.monotonic() < deadline:
+    while (family or os.listdir(tmp_path)) and time.monotonic() < deadline:
         family = {pid for pid in family if _runs(pid)}
         time.sleep(0.02)
     assert family == set()
+    assert os.listdir(tmp_path) == []
 
 
 def _all_children(pid):

@@ -9,10 +9,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from metis_gym.errors import ConfigError, MissingDependencyError, SandboxError, SandboxUnavailableError
-from metis_gym.sandbox import commands
+from metis_gym.sandbox import SandboxLimits, SharedImages, commands
 from metis_gym.sandbox.containers import engine
 from metis_gym.sandbox.containers.backend import DockerBackend
 from metis_gym.sandbox.containers.build import find_context
@@ -46,6 +47,34 @@ def our_containers(client):
     return client.api.containers(all=True, filters={"label": engine.LABEL})
 
 
+@pytest.fixture
+def one_container(client):
+    backend = DockerBackend(containers=1, grace=0.2)
+    try:
+        backend.start()
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    yield backend
+    backend.close()
+
+
+def test_images_are_kept_in_a_container_for_as_long_as_they_are_used(one_container):
+    image = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
+    shared = SharedImages([image])
+    first, again = (one_container.open(images=shared) for _ in range(2))
+    container = one_container._containers[0]
+    assert len(container._kept) == 1
+    assert all(np.array_equal(session.run("image_1").images[0], image) for session in (first, again))
+    del shared
+    gc.collect()
+    assert not container._kept
+    other = one_container.open(images=[image[::-1]])  # before which those are dropped
+    assert np.array_equal(other.run("image_1").images[0], image[::-1])
+    assert np.array_equal(first.run("image_1").images[0], image)  # a session keeps what it has mapped
+    for session in (first, again, other):
+        session.close()
+
+
 def test_the_flags_of_a_container(client, docker_backend):
     described = client.api.inspect_container(docker_backend._containers[0]._id)
     host, config = described["HostConfig"], described["Config"]
@@ -63,8 +92,11 @@ def test_the_flags_of_a_container(client, docker_backend):
     assert host["PidsLimit"] == 2048
     assert "no-new-privileges:true" in host["SecurityOpt"]
     assert any(option.startswith("seccomp={") for option in host["SecurityOpt"])
-    assert set(host["Tmpfs"]) == {"/tmp"}
-    assert all(flag in host["Tmpfs"]["/tmp"] for flag in ("noexec", "nosuid", "nodev", "size=", "nr_inodes="))
+    places = {f"{engine.SESSIONS}/{number:04d}" for number in range(129)}  # one for each session, one for the zygote
+    assert set(host["Tmpfs"]) == {"/tmp"} | places
+    for place, flags in host["Tmpfs"].items():
+        assert all(flag in flags for flag in ("noexec", "nosuid", "nodev", "size="))
+        assert place == "/tmp" or all(flag in flags for flag in ("nr_inodes=", "mode=0700", "uid=65533"))
     assert config["User"] == "65533:65533"
     assert config["StdinOnce"] is True  # so that it ends with its host
     assert not any("METIS" in variable for variable in config["Env"])
@@ -116,6 +148,50 @@ def test_closing_removes_the_containers(client, docker_backend):
     mine = [container._id for container in docker_backend._containers]
     docker_backend.close()
     assert not {container["Id"] for container in our_containers(client)}.intersection(mine)
+
+
+HOG = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+for number in range(400):
+    fd = os.open(f'f{number}', os.O_RDWR | os.O_CREAT)
+    os.write(fd, bytes(6 << 20))
+    libc.mmap(None, ctypes.c_size_t(4096), 1, 1, fd, ctypes.c_size_t(0))
+    os.unlink(f'f{number}')
+    os.close(fd)
+"""
+
+
+def test_no_session_takes_the_disk_of_another(docker_backend):
+    """However one holds what it wrote: the others, and the ones opened afterwards, have all of their own."""
+    hogs = [docker_backend.open() for _ in range(2)]
+    other = docker_backend.open()
+    for hog in hogs:
+        assert hog.run(HOG).status.value in ("error", "killed")
+    following = docker_backend.open(files={"given": bytes(1 << 20)})
+    for session in (other, following):
+        assert session.run("open('a', 'wb').write(bytes(60 << 20))").result_text == str(60 << 20)
+    for session in (*hogs, other, following):
+        session.close()
+
+
+def test_places_are_used_again(client):
+    backend = DockerBackend(containers=1, sessions=2, grace=0.2)
+    try:
+        backend.start()
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    for _ in range(6):
+        session = backend.open()
+        assert session.run("open('a', 'wb').write(bytes(60 << 20))").result_text == str(60 << 20)
+        session.close()
+    backend.close()
+
+
+def test_more_disk_than_a_container_gives_is_refused(docker_backend):
+    with pytest.raises(ConfigError, match=r"disk_bytes = 134217728 is more than ContainerLimits.disk_bytes = 67108864"):
+        docker_backend.open(limits=SandboxLimits(disk_bytes=128 << 20))
 
 
 HOST = """

@@ -1,11 +1,13 @@
 """Folders that hostile code has filled."""
 
 import os
+import time
 
 import pytest
 
+from metis_gym.errors import SandboxError
 from metis_gym.sandbox import folders
-from metis_gym.sandbox.folders import SessionFolders, measure, remove_tree
+from metis_gym.sandbox.folders import MountedFolders, SessionFolders, measure, remove_tree
 
 
 def test_remove_tree_goes_as_deep_as_folders_go(tmp_path):
@@ -86,3 +88,32 @@ def test_leftovers_that_are_not_ours_are_left_alone(tmp_path, monkeypatch, kind)
         pytest.skip("only root can make a folder of another user")
     SessionFolders().close()
     assert trap.exists()
+
+
+def test_a_mounted_place_belongs_to_one_session_at_a_time(tmp_path):
+    for number in range(3):
+        (tmp_path / str(number)).mkdir()
+    places = MountedFolders(str(tmp_path))
+    first, second = places.take(), places.take()
+    assert {os.path.dirname(path) for path in (first, second)} == {str(tmp_path / "1"), str(tmp_path / "2")}
+    with pytest.raises(SandboxError, match="all file systems of this container are in use"):
+        places.take()
+    os.mkdir(first)
+    places.give_back(first)
+    places.give_back(first)  # as a session does that ends and is closed then
+    assert not os.path.exists(first)
+    third = places.take()
+    assert (os.path.dirname(third), third != first) == (os.path.dirname(first), True)
+    with pytest.raises(SandboxError):
+        places.take()
+
+
+def test_measure_knows_when_a_name_was_last_added_or_removed(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_text("x")
+    before = measure(str(tmp_path)).changed_ns
+    (tmp_path / "d" / "f").write_text("longer")
+    assert measure(str(tmp_path)).changed_ns == before
+    time.sleep(0.02)  # the clock of files is a coarse one
+    (tmp_path / "d" / "f").unlink()
+    assert measure(str(tmp_path)).changed_ns > before

@@ -140,6 +140,20 @@ def test_size_of_pictures(small):
     assert small.run("Image.new('RGB', (100, 100))").images[0].shape == (100, 100, 3)
 
 
+def test_size_of_all_images_of_a_run_together(small):
+    twice = "from PIL import Image\nfor _ in range(2):\n    Image.new('RGB', (60, 100)).show()\n"
+    result = small.run(twice + "Image.new('RGB', (40, 100))")
+    assert (result.status, [image.shape for image in result.images]) == (
+        RunStatus.OUTPUT_LIMIT,
+        [(100, 60, 3), (100, 40, 3)],
+    )
+    assert (
+        "Limit of 10000 pixels for all images of one run together reached: an image of 60×100 pixels after 6000 pixels "
+        "was dropped; crop or resize them, or show them in several runs."
+    ) in result.stderr
+    assert len(small.run("Image.new('RGB', (60, 100))").images) == 1  # each run has the whole limit
+
+
 def test_a_figure_too_large_to_draw(small):
     result = small.run("import matplotlib.pyplot as plt\nplt.figure(figsize=(600, 600))")
     assert "A picture of 60000×60000 pixels is over the limit" in result.stderr

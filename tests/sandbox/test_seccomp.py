@@ -2,6 +2,7 @@
 
 import errno
 import re
+import signal
 import struct
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from metis_gym.sandbox.inside.seccomp import Filter
 from metis_gym.sandbox.inside.syscalls import AUDIT_ARCH, PLATFORMS, numbers
 
+PRETENDED = 0x00050000
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 REFUSED = ERRNO | errno.EPERM
 PID = 4711
@@ -51,7 +53,7 @@ def ask(request):
     return ask
 
 
-@pytest.mark.parametrize("name", ["read", "write", "openat", "mmap", "futex", "exit_group", "getdents64", "ppoll"])
+@pytest.mark.parametrize("name", ["read", "write", "openat", "mmap", "fsync", "exit_group", "getdents64", "ppoll"])
 def test_harmless_calls_are_permitted(ask, name):
     assert ask(name, 1, 2, 3) == ALLOW
 
@@ -64,9 +66,23 @@ def test_the_sandboxs_own_tools_are_refused(ask, name):
 def test_new_threads_but_no_processes_and_no_namespaces(ask):
     thread = 0x3D0F00  # what glibc asks for
     assert ask("clone", thread) == ALLOW
-    for flags in (17, 0x4111, thread & ~0x10000, thread | 0x10000000, thread | 0x00020000, thread | 0x8000):
+    assert ask("clone", thread | 0x400000) == ALLOW  # musl
+    for flags in (17, 0x4111, thread | 0x10000000, thread | 0x00020000, thread | 0x8000, thread | 0x1000):
         assert ask("clone", flags) == REFUSED
     assert ask("clone3") == ERRNO | errno.ENOSYS
+
+
+@pytest.mark.parametrize("shift", range(32))
+def test_a_thread_shares_all_that_threads_share_and_takes_nothing_more(ask, shift):
+    if shift != 22:  # CLONE_DETACHED, which has no effect
+        assert ask("clone", 0x3D0F00 ^ (1 << shift)) == REFUSED
+
+
+def test_descriptors_are_closed_for_all_threads(ask):
+    assert ask("close_range", 3, 9, 0) == ALLOW
+    assert ask("close_range", 3, 9, 4) == ALLOW
+    for flags in (2, 6, 1, 8):  # 2 is CLOSE_RANGE_UNSHARE
+        assert ask("close_range", 3, 9, flags) == REFUSED
 
 
 def test_signals_to_itself_only(ask):
@@ -77,11 +93,68 @@ def test_signals_to_itself_only(ask):
         assert ask("tgkill", other, PID, 9) == REFUSED
 
 
+def test_nobody_wakes_itself(ask):
+    assert ask("kill", PID, signal.SIGCONT) == REFUSED
+    assert ask("tgkill", PID, PID, signal.SIGCONT) == REFUSED
+
+
 def test_descriptors_may_not_get_an_owner_to_signal(ask):
     for command in (0, 1, 2, 3, 4, 1030):
         assert ask("fcntl", 0, command) == ALLOW
-    for command in (8, 10, 15, 1024, 1026, 1031, 1033):  # F_SETOWN, _SETSIG, _SETOWN_EX, _SETLEASE, _NOTIFY, …
+    # F_SETOWN, _GETOWN, _SETSIG, _SETOWN_EX, _GETOWN_EX, _SETLEASE, _GETLEASE, _NOTIFY, _DUPFD_QUERY, _SETPIPE_SZ, …
+    for command in (8, 9, 10, 15, 16, 1024, 1025, 1026, 1027, 1031, 1033, 1034):
         assert ask("fcntl", 0, command) == REFUSED
+
+
+def test_locks_pretend_to_succeed_and_nobody_hears_of_others(ask):
+    assert ask("flock", 3, 6) == PRETENDED
+    for command in (6, 7, 37, 38):
+        assert ask("fcntl", 3, command, 4096) == PRETENDED
+    for command in (5, 36):
+        assert ask("fcntl", 3, command, 4096) == ALLOW  # there is none to be found
+
+
+def test_futexes_are_private_or_waited_for(ask):
+    for operation in (0, 1, 3, 4, 5, 6, 9, 10):
+        assert ask("futex", 4096, operation | 128) == ALLOW
+        assert ask("futex", 4096, operation | 128 | 256) == ALLOW
+    for operation in (0, 9, 9 | 256):
+        assert ask("futex", 4096, operation) == ALLOW  # how a thread is joined
+    for operation in (1, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13):
+        assert ask("futex", 4096, operation) == REFUSED
+
+
+@pytest.mark.parametrize("name", ["getpgid", "getsid", "sched_getparam", "sched_getscheduler", "sched_getaffinity"])
+def test_only_about_itself(ask, name):
+    assert ask(name, 0) == ask(name, PID) == ALLOW
+    for other in (1, 2, -1, PID + 1):
+        assert ask(name, other) != ALLOW
+
+
+def test_only_its_own_priority(ask):
+    assert ask("getpriority", 0, 0) == ask("getpriority", 0, PID) == ALLOW
+    for which, who in ((0, 1), (1, 0), (2, 0), (2, PID)):
+        assert ask("getpriority", which, who) == REFUSED
+
+
+def test_options_of_sockets_say_nothing_about_the_peer(ask):
+    for option in (3, 4, 7, 8, 30, 38, 39):
+        assert ask("getsockopt", 3, 1, option) == ALLOW
+    for option in set(range(130)) - {3, 4, 7, 8, 30, 38, 39}:
+        assert ask("getsockopt", 3, 1, option) == REFUSED
+    for level in (0, 6, 17, 41, 270):
+        assert ask("getsockopt", 3, level, 3) == REFUSED
+    for name in ("getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr"):
+        assert ask(name) == ERRNO | errno.ENOTSUP
+
+
+@pytest.mark.parametrize("name", ["sysinfo", "statfs", "fstatfs"])
+def test_what_the_machine_is_busy_with_is_not_told(ask, name):
+    assert ask(name) == ERRNO | errno.ENOSYS
+
+
+def test_the_parent_has_no_number(ask):
+    assert ask("getppid") == PRETENDED
 
 
 def test_four_requests_to_devices(ask):
@@ -94,6 +167,8 @@ def test_four_requests_to_devices(ask):
 
 def test_limits_may_be_read_and_not_set(ask):
     assert ask("prlimit64", 0, 1, 0, 4096) == ALLOW
+    assert ask("prlimit64", PID, 1, 0, 4096) == ALLOW
+    assert ask("prlimit64", PID + 1, 1, 0, 4096) == REFUSED
     assert ask("prlimit64", 0, 1, 4096, 0) == REFUSED
     assert ask("prlimit64", 0, 1, 1 << 40, 0) == REFUSED
 
@@ -131,6 +206,34 @@ def test_where_only_landlock_guards_files_modes_and_times_are_pretended_to_chang
     number = numbers("x86_64")[name]
     assert decide(Filter(own_files=True, machine="x86_64").program(PID), number) == ALLOW
     assert decide(Filter(own_files=False, machine="x86_64").program(PID), number) == ERRNO
+
+
+def test_where_only_landlock_guards_files_links_lead_nowhere_and_files_have_names():
+    names = numbers("x86_64")
+    own, elsewhere = (Filter(own_files=own, machine="x86_64").program(PID) for own in (True, False))
+    for name, answer in (
+        ("readlink", errno.EINVAL),
+        ("readlinkat", errno.EINVAL),
+        ("uname", errno.EPERM),
+        ("fallocate", errno.ENOTSUP),
+    ):
+        assert decide(own, names[name]) == ALLOW
+        assert decide(elsewhere, names[name]) == ERRNO | answer
+    temporary = 0o20200002
+    assert decide(own, names["openat"], (-100, 4096, temporary)) == ALLOW
+    assert decide(elsewhere, names["openat"], (-100, 4096, temporary)) == ERRNO | errno.ENOTSUP
+    assert decide(elsewhere, names["open"], (4096, temporary)) == ERRNO | errno.ENOTSUP
+    assert decide(elsewhere, names["openat"], (-100, 4096, 0o102)) == ALLOW
+
+
+@pytest.mark.parametrize("pid", [1, 2, 77777, 4_000_000])
+def test_every_session_has_its_own_number_in_the_filter(pid):
+    program = Filter(own_files=False, machine="x86_64").program(pid)
+    other = Filter(own_files=False, machine="x86_64").program(pid + 1)
+    kill = numbers("x86_64")["kill"]
+    assert decide(program, kill, (pid, 9)) == ALLOW
+    assert decide(other, kill, (pid, 9)) == REFUSED
+    assert len(program) == len(other)
 
 
 HEADERS = {

@@ -75,6 +75,14 @@ def test_a_result_comes_out_as_it_went_in(alive):
     assert all(np.array_equal(a, b) for a, b in zip(got.images, RESULT.images, strict=True))
 
 
+def test_images_over_the_limit_together_are_refused():
+    half = np.zeros((1, 501, 3), np.uint8)
+    packed = pack_result(RunResult(status=RunStatus.OK, images=(half, half)), alive=True)
+    with pytest.raises(BrokenWireError):
+        unpack_result(packed, LIMITS)
+    assert len(unpack_result(packed, SandboxLimits(images=2, image_pixels=1002))[0].images) == 2
+
+
 @given(st.integers(0, 60), st.binary(min_size=1, max_size=4))
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_result_is_refused_or_within_the_limits(place, damage):
@@ -85,6 +93,7 @@ def test_a_damaged_result_is_refused_or_within_the_limits(place, damage):
     except BrokenWireError:
         return
     assert len(got.images) <= LIMITS.images
+    assert sum(image.size for image in got.images) <= 3 * LIMITS.image_pixels
     assert sum(image.size for image in got.images) <= len(packed)
 
 

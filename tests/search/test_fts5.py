@@ -19,6 +19,7 @@ from metis_gym.errors import MissingDependencyError, SearchError, SearchIndexErr
 from metis_gym.records import Passage
 from metis_gym.search import fts5, sqlite_files
 from metis_gym.search.fts5 import Fts5Engine
+from metis_gym.search.schemas import PICTURE_SCHEMA, TEXT_SCHEMA
 from metis_gym.search.sqlite_files import ReadOnlyFile
 from metis_gym.search.terms import query_terms
 from metis_gym.search.text_index import searchable, write_text_index
@@ -228,8 +229,10 @@ def test_a_file_that_is_no_index_is_refused(tmp_path, index_path):
     text.write_text('{"title": "a"}')
     with pytest.raises(SearchIndexError, match="no text index of this project"):
         Fts5Engine(path=str(text))
+    with pytest.raises(SearchIndexError, match=r"is no picture index of this project \(DatabaseError: its tables"):
+        ReadOnlyFile(index_path, "picture index", 1, PICTURE_SCHEMA)
     with pytest.raises(SearchIndexError, match="is no picture index, but a 'text index'"):
-        ReadOnlyFile(index_path, "picture index", 1)
+        ReadOnlyFile(index_path, "picture index", 1, TEXT_SCHEMA)
     with pytest.raises(SearchIndexError, match="there is no text index"):
         Fts5Engine(path=str(tmp_path))
 

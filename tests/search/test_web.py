@@ -11,7 +11,7 @@ import pytest
 from scripted_server import Reply
 
 from metis_gym.errors import ConfigError, InfrastructureError, SearchError
-from metis_gym.search.keys import ApiKey
+from metis_gym.keys import ApiKey
 from metis_gym.search.web import Client, Policy, check_url
 
 SECRET = "s3cret/key+with&signs"
@@ -50,7 +50,7 @@ def test_chunked_and_compressed_answers(server, pauses):
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 def test_refusals_are_reasons_and_are_not_tried_again(server, pauses, status):
     server.script(Reply({"message": "Unauthorized."}, status=status))
-    with pytest.raises(SearchError, match=rf"test: HTTP {status} .*Unauthorized"):
+    with pytest.raises(SearchError, match=rf"^test: HTTP {status} \w+[\w ]*$"):
         client(pauses).json("GET", server.url)
     assert len(server.requests) == 1 and pauses == []
 
@@ -64,7 +64,7 @@ def test_passing_failures_are_tried_again(server, pauses, status):
 
 def test_attempts_are_bounded(server, pauses):
     server.script(Reply(b"quota used up", status=429))
-    with pytest.raises(SearchError, match=r"HTTP 429 .*quota used up \(3 of 3 attempts\)"):
+    with pytest.raises(SearchError, match=r"HTTP 429 Too Many Requests \(3 of 3 attempts\)"):
         client(pauses, retries=2).json("GET", server.url)
     assert len(server.requests) == 3
 
@@ -158,6 +158,7 @@ def test_a_netrc_file_does_not_replace_the_key(server, pauses, tmp_path, monkeyp
     "reply",
     [
         Reply({"error": f"Invalid API key {SECRET}"}, status=401),
+        Reply(status=302, headers={"Location": f"http://{SECRET}/"}),
         Reply(f"<{SECRET}>".encode()),
         Reply(status=500),
         Reply([1], seconds_before=0.5),
@@ -168,7 +169,6 @@ def test_the_key_is_in_no_message_and_no_log(server, pauses, caplog, reply):
     caplog.set_level(logging.DEBUG)
     server.script(reply)
     asking = client(pauses, timeout=0.2, retries=1)
-    asking.key.hide_in_logs()
     with pytest.raises(SearchError) as raised:
         asking.json("GET", server.url, params={"api_key": SECRET, "q": "x"})
     assert server.requests[0].query["api_key"] == SECRET, "the service got it"
@@ -176,7 +176,6 @@ def test_the_key_is_in_no_message_and_no_log(server, pauses, caplog, reply):
     while error is not None:
         said.append(f"{error} {error!r}")
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    assert "urllib3" in {record.name.partition(".")[0] for record in caplog.records}
     for text in (*said, caplog.text, repr(asking)):
         assert SECRET not in text and "s3cret%2Fkey" not in text
 

@@ -17,6 +17,7 @@ from metis_agents.sb3 import CloningConfig
 from metis_gym import __version__
 from metis_gym.errors import ConfigError
 from metis_gym.registries import parse_spec
+from metis_gym.terminal import say
 
 __all__ = ["compare_command", "map_command"]
 
@@ -41,8 +42,8 @@ def compare_command(argv: Sequence[str]) -> int:
     plan = Plan(designs=tuple(given.designs), seeds=tuple(range(given.seeds)), settings=settings)
     comparison = compare(plan, given.out, processes=given.jobs, modules=given.modules, progress=not given.quiet)
     written = write_report(comparison, given.out)
-    print(comparison.markdown())  # noqa: T201 — this is what the command is for
-    print("\n".join(f"written: {path}" for path in written))  # noqa: T201
+    say(comparison.markdown())
+    say("\n".join(f"written: {path}" for path in written))
     return 0
 
 
@@ -62,8 +63,8 @@ def map_command(argv: Sequence[str]) -> int:
         make_map(plan, store, processes=given.jobs, progress=not given.quiet)
     made_by = f"Made with metis-gym {__version__} by `metis-gym map {_recipe(plan)}`. {given.note}"
     page, picture = write_map(plan, read_map(plan, store), given.table or given.out / "robustness.md", made_by=made_by)
-    print(page.read_text())  # noqa: T201
-    print(f"written: {page}\nwritten: {picture}")  # noqa: T201
+    say(page.read_text())
+    say(f"written: {page}\nwritten: {picture}")
     return 0
 
 

@@ -19,7 +19,7 @@ import torch
 
 from metis_agents.compare.plan import Run, Start
 from metis_agents.compare.store import Store
-from metis_agents.compare.training import make_start, train
+from metis_agents.compare.training import has_start, make_start, train
 from metis_agents.progress import progress_bar
 from metis_gym.errors import ConfigError, InfrastructureError
 from metis_gym.registries import adopt, in_process_names
@@ -52,7 +52,7 @@ def run_all(
         raise ConfigError(f"processes must be at least 1, actually: {processes}")
     runs = [run for run in runs if not store.has(f"runs/{run.key}.json")]
     starts = {run.start.key: run.start for run in runs}
-    missing = [start for start in starts.values() if not store.has(f"starts/{start.key}.json")]
+    missing = [start for start in starts.values() if not has_start(start, store)]
     first = [functools.partial(_start_job, start, store) for start in missing]
     _run_jobs("cold starts", first, len(first), processes, modules, progress)
     then = [functools.partial(train, part, store) for part in side_by_side(runs, processes)]
@@ -98,9 +98,14 @@ def _in_processes(jobs: Sequence[Job], processes: int, modules: Sequence[str], a
     context = multiprocessing.get_context("spawn")
     done = context.Value("q", 0)
     with ProcessPoolExecutor(processes, context, _prepare, (done, tuple(modules), in_process_names())) as pool:
-        futures = [pool.submit(_counted, job) for job in jobs]
         try:
-            _follow(futures, done, advance)
+            # A worker may end before the last job is given out: submitting fails as waiting does.
+            _follow([pool.submit(_counted, job) for job in jobs], done, advance)
+        except BrokenProcessPool as error:
+            raise InfrastructureError(
+                "a process of the comparison ended by itself (killed, or out of memory). Finished runs are kept: "
+                "start the same command again to go on"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -115,13 +120,7 @@ def _follow(futures: Sequence[Future[None]], done: Any, advance: Callable[[int],
         advance(reported - shown)
         shown = reported
         for future in finished:
-            try:
-                future.result()
-            except BrokenProcessPool as error:
-                raise InfrastructureError(
-                    "a process of the comparison ended by itself (killed, or out of memory). Finished runs are kept: "
-                    "start the same command again to go on"
-                ) from error
+            future.result()
 
 
 _done: Any = None

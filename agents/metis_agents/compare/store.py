@@ -61,7 +61,7 @@ class Store:
         """
         try:
             return json.loads(self.read(name))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StorageError(f"{self.folder / name} is no JSON ({error}): delete it to have it made again") from error
 
     def write(self, name: str, content: bytes) -> Path:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
@@ -20,13 +19,19 @@ from metis_agents.compare.records import CURVES, Played, Result, played_from_jso
 from metis_agents.compare.store import Store
 from metis_agents.sb3 import HDPO, GroupVecEnv, StopAfterBatches, cold_start
 from metis_agents.sb3.playing import play_with_and_without
-from metis_gym.errors import ConfigError
+from metis_agents.states import fitting, from_bytes, to_bytes
+from metis_gym.errors import CheckpointError, ConfigError
 
-__all__ = ["make_start", "train"]
+__all__ = ["has_start", "make_start", "train"]
 
 Advance = Callable[[], None]
 
 _ENDLESS = 10**12
+
+
+def has_start(start: Start, store: Store) -> bool:
+    """Is a cold start there, with its weights?"""
+    return store.has(f"starts/{start.key}.json") and store.has(_weights(start))
 
 
 def make_start(start: Start, store: Store) -> None:
@@ -36,16 +41,14 @@ def make_start(start: Start, store: Store) -> None:
         start: Which one.
         store: Where it is kept.
     """
-    if store.has(f"starts/{start.key}.json"):
+    if has_start(start, store):
         return
     env = GroupVecEnv(start.settings.env_id, tasks=1, group_size=2, seed=start.seed, **start.env)
     with contextlib.closing(env):
         model = HDPO("MultiInputPolicy", env, seed=start.seed, device="cpu")
         cold_start(model.policy, start.settings.env_id, start.config, **start.env)
     with_tools, without = _played([model], start)[0]
-    weights = io.BytesIO()
-    torch.save(model.policy.state_dict(), weights)
-    store.write(f"starts/{start.key}.pt", weights.getvalue())
+    store.write(_weights(start), to_bytes(model.policy.state_dict()))
     store.write_json(f"starts/{start.key}.json", {"with_tools": asdict(with_tools), "without": asdict(without)})
 
 
@@ -124,10 +127,9 @@ class _Training:
         self._store.remove(_checkpoint(run))
 
     def _keep(self) -> None:
-        saved, file = io.BytesIO(), io.BytesIO()
+        saved = io.BytesIO()
         self.model.save(saved)
-        torch.save({"model": saved.getvalue(), "curve": self._curve}, file)
-        self._store.write(_checkpoint(self._run), file.getvalue())
+        self._store.write(_checkpoint(self._run), to_bytes({"model": saved.getvalue(), "curve": self._curve}))
 
 
 class _KeepGroups(BaseCallback):
@@ -153,14 +155,37 @@ def _begun(run: Run, store: Store, env: GroupVecEnv) -> tuple[HDPO, list[list[fl
         seed=run.seed,
         device="cpu",
     )
-    weights = torch.load(io.BytesIO(store.read(f"starts/{run.start.key}.pt")), weights_only=True)
-    model.policy.load_state_dict(weights)
+    name = _weights(run.start)
+    weights = from_bytes(store.read(name), str(store.folder / name))
+    with fitting(str(store.folder / name)):
+        model.policy.load_state_dict(weights)
     return model, []
 
 
 def _resumed(run: Run, store: Store, env: GroupVecEnv) -> tuple[HDPO, list[list[float]]]:
-    saved = torch.load(io.BytesIO(store.read(_checkpoint(run))), weights_only=True)
-    return HDPO.load(io.BytesIO(saved["model"]), env, device="cpu"), saved["curve"]
+    """The run as its checkpoint holds it. What the run is comes from the plan; the file gives weights and counts."""
+    name = str(store.folder / _checkpoint(run))
+    saved = from_bytes(store.read(_checkpoint(run)), name)
+    with _named(name), fitting("the checkpoint"):
+        own: dict[str, Any] = {
+            "reward_design": run.design,
+            "learning_rate": run.settings.learning_rate,
+            "seed": run.seed,
+        }
+        model = HDPO.load(io.BytesIO(saved["model"]), env, device="cpu", **own)
+        curve = [[float(number) for number in row] for row in saved["curve"]]
+        if len(curve) != model.batches_done or any(len(row) != len(CURVES) for row in curve):
+            raise CheckpointError(f"it has a curve of {len(curve)} points after {model.batches_done} batches")
+    return model, curve
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which checkpoint does not fit, and what to do."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}. Delete it to begin the run again") from error
 
 
 def _played(models: Sequence[HDPO], start: Start) -> list[tuple[Played, Played]]:
@@ -205,4 +230,8 @@ def _env_key(run: Run) -> str:
 
 
 def _checkpoint(run: Run) -> str:
-    return f"checkpoints/{run.key}.pt"
+    return f"checkpoints/{run.key}.safetensors"
+
+
+def _weights(start: Start) -> str:
+    return f"starts/{start.key}.safetensors"

@@ -23,6 +23,7 @@ from metis_agents.hdpo.diagnostics import BatchDiagnostics, UpdateDiagnostics
 from metis_agents.hdpo.distributed import Ranks
 from metis_agents.hdpo.loss import LossConfig, LossStats, channel_loss
 from metis_agents.hdpo.microbatch import micro_batches
+from metis_agents.states import check_optimizer_state, fitting
 from metis_gym import rewards
 from metis_gym.errors import ConfigError, NonFiniteError
 from metis_gym.rewards.contract import RewardDesign
@@ -161,7 +162,7 @@ class Trainer(Generic[Payload]):
         return BatchReport(index=self.batches_done - 1, batch=batch.diagnostics, updates=tuple(updates))
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on exactly, for `torch.save`."""
+        """Everything needed to go on exactly, for `metis_agents.states.write_state` or `torch.save`."""
         return {
             "batches_done": self.batches_done,
             "design": {"spec": rewards.spec_of(self.design), "state": self.design.state_dict()},
@@ -178,19 +179,22 @@ class Trainer(Generic[Payload]):
 
         Raises:
             ConfigError: The state is of a run with another reward design.
+            CheckpointError: It does not fit: weights or moments of other shapes, parts that are missing.
         """
-        saved, ours = state["design"]["spec"], rewards.spec_of(self.design)
-        if saved != ours:
-            raise ConfigError(f"Expect a state of a run with reward design {ours!r}, actually: {saved!r}")
-        self.batches_done = state["batches_done"]
-        self.design.load_state_dict(state["design"]["state"])
-        self.policy.load_state_dict(state["policy"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.collector.load_state_dict(state["collector"])
-        self._order.bit_generator.state = state["order"]
-        torch.set_rng_state(state["torch_rng"].cpu())
-        if state["cuda_rng"]:
-            torch.cuda.set_rng_state_all([generator.cpu() for generator in state["cuda_rng"]])
+        with fitting("the state"):
+            saved, ours = state["design"]["spec"], rewards.spec_of(self.design)
+            if saved != ours:
+                raise ConfigError(f"Expect a state of a run with reward design {ours!r}, actually: {saved!r}")
+            check_optimizer_state(self.optimizer, state["optimizer"])
+            self.policy.load_state_dict(state["policy"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.design.load_state_dict(state["design"]["state"])
+            self.collector.load_state_dict(state["collector"])
+            self._order.bit_generator.state = state["order"]
+            torch.set_rng_state(state["torch_rng"].cpu())
+            if state["cuda_rng"]:
+                torch.cuda.set_rng_state_all([generator.cpu() for generator in state["cuda_rng"]])
+            self.batches_done = int(state["batches_done"])
 
     def _minibatches(self, batch: ChannelBatch[Payload]) -> list[Positions]:
         """Cut the batch by task, in a new random order where there is more than one piece."""

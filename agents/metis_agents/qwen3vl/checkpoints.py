@@ -3,7 +3,7 @@
 ```
 checkpoints/000020/      20 batches done
 ├── manifest.json        format, files and their sizes; written last
-└── state.pt             everything that `Trainer.state_dict` holds
+└── state.safetensors    everything that `Trainer.state_dict` holds
 ```
 A checkpoint is written into a folder of another name, which is renamed when every byte is on disk. A run that is
 killed while writing, or that meets a full disk, leaves the last whole checkpoint as it was.
@@ -12,20 +12,18 @@ killed while writing, or that meets a full disk, leaves the last whole checkpoin
 import contextlib
 import json
 import os
-import pickle
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from metis_agents.states import read_state, write_state
 from metis_gym.errors import CheckpointError
 
 __all__ = ["Checkpoints"]
 
-FORMAT = 1
-_MANIFEST, _STATE, _PARTIAL = "manifest.json", "state.pt", ".part"
+FORMAT = 2
+_MANIFEST, _STATE, _PARTIAL = "manifest.json", "state.safetensors", ".part"
 
 
 class Checkpoints:
@@ -53,7 +51,7 @@ class Checkpoints:
             CheckpointError: It could not be written; the earlier ones are untouched.
         """
         with self.writing(number) as folder:
-            torch.save(dict(state), folder / _STATE)
+            write_state(dict(state), folder / _STATE)
         return self.folder / _name(number)
 
     @contextlib.contextmanager
@@ -82,11 +80,9 @@ class Checkpoints:
         Raises:
             CheckpointError: There is none, or it is damaged.
         """
-        folder = self.whole(number)
-        try:
-            state: dict[str, Any] = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-            raise CheckpointError(f"cannot read checkpoint {folder}: {error}") from error
+        state = read_state(self.whole(number) / _STATE)
+        if not isinstance(state, dict):
+            raise CheckpointError(f"{self.folder} holds no state of a trainer")
         return state
 
     def whole(self, number: int | None = None) -> Path:
@@ -100,15 +96,24 @@ class Checkpoints:
             wanted = "a checkpoint" if number is None else f"checkpoint {number}"
             raise CheckpointError(f"Expect {wanted} in {self.folder}, actually: {numbers or 'none'}")
         folder = self.folder / _name(numbers[-1] if number is None else number)
-        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT:
-            raise CheckpointError(f"{folder} is of format {manifest['format']}; this version reads {FORMAT}")
-        for name, size in manifest["files"].items():
+        for name, size in _files(folder).items():
             path = folder / name
             actual = path.stat().st_size if path.is_file() else None
             if actual != size:
                 raise CheckpointError(f"{path} is damaged: expect {size} bytes, actually: {actual}")
         return folder
+
+
+def _files(folder: Path) -> dict[str, int]:
+    """The files of a checkpoint and their sizes, as its manifest says."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        number, files = manifest["format"], {str(name): int(size) for name, size in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{folder / _MANIFEST} cannot be read: {type(error).__name__}: {error}") from error
+    if number != FORMAT:
+        raise CheckpointError(f"{folder} is of format {number!r:.80}; this version reads {FORMAT}")
+    return files
 
 
 def _seal(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from metis_agents.qwen3vl.optimizers import ROUNDINGS
 from metis_agents.qwen3vl.run import Training
 from metis_agents.qwen3vl.run_config import ColdStartConfig, RunConfig, defaults_for
 from metis_agents.qwen3vl.sharding import ShardedRanks
+from metis_gym.terminal import say
 
 __all__ = ["read_config", "train_command"]
 
@@ -32,7 +32,7 @@ def train_command(argv: Sequence[str]) -> int:
     if given.threads:
         torch.set_num_threads(given.threads)
     ranks = _ranks(config.parallel)
-    training = Training(config, resume=given.resume, ranks=ranks, say=_say)
+    training = Training(config, resume=given.resume, ranks=ranks, say=say)
     try:
         training.run()
     finally:
@@ -153,11 +153,6 @@ def _ranks(parallel: str) -> Ranks:
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     return ShardedRanks() if parallel == "fsdp" else Ranks()
-
-
-def _say(sentence: str) -> None:
-    sys.stdout.write(sentence + "\n")
-    sys.stdout.flush()
 
 
 def _parser() -> argparse.ArgumentParser:

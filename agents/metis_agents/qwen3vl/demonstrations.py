@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from metis_agents.qwen3vl.renderer import Renderer
 from metis_agents.qwen3vl.tokens import Tokens
 from metis_gym.backstage import Pin, backstage
-from metis_gym.errors import ConfigError, TaskDataError
-from metis_gym.filesets.pictures import decode
+from metis_gym.errors import ConfigError, RecordingError, TaskDataError
+from metis_gym.images import decode_file, path_below
 from metis_gym.recording import Run
 from metis_gym.records import Message, Necessity, Role, Task, ToolCall
 from metis_gym.rewards.parameters import check_parameters, number, whole
@@ -186,48 +186,59 @@ def recorded_conversations(
         RecordingError: There is no run, or it cannot be read.
     """
     keep = keep or (lambda info: bool(info["correct"] and info["scored"]))
-    said: list[Message] = []
-    for event in Run(folder).events():
-        observation = event.returned["observation"]
+    run, said = Run(folder), list[Message]()
+    for position, event in enumerate(run.events()):
+        observation, info = event.returned["observation"], event.returned["info"]
+        if (
+            not all(isinstance(observation.get(name), str) for name in ("system", "text"))
+            or "images" not in observation
+        ):
+            raise RecordingError(f"{run.place(position)}: it is of no environment with text")
         if event.kind == "reset":
             said = [Message(role=Role.SYSTEM, text=observation["system"])] if observation["system"] else []
         else:
             said.append(Message(role=Role.ASSISTANT, text=str(event.given["action"])))
             if event.returned["terminated"] or event.returned["truncated"]:
-                if keep(event.returned["info"]):
+                if not {"correct", "scored"} <= info.keys():
+                    raise RecordingError(f"{run.place(position)}: its info does not say whether the answer was right")
+                if keep(info):
                     yield said
                 continue
         said.append(Message(role=Role.USER, text=observation["text"], images=tuple(observation["images"])))
 
 
-def chat_conversations(path: Path) -> Iterator[Conversation]:
+def chat_conversations(path: Path, *, allow_outside: bool = False) -> Iterator[Conversation]:
     """The lines of a JSONL file: `{"messages": [{"role", "content"}, …], "images": [path, …]}`.
 
-    `content` holds one `<image>` for each picture, taken from `images` in order; paths are relative to the file.
+    `content` holds one `<image>` for each picture, taken from `images` in order; paths are relative to the file and
+    lead to files below its folder, unless `allow_outside`.
 
     Raises:
         TaskDataError: A line that cannot be used; the message names it.
     """
     if not path.exists():
         raise TaskDataError(f"there is no file {path}")
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             place = f"{path}, line {number}"
             try:
                 row = json.loads(line)
-                yield _messages(row, place, path.parent)
-            except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+                yield _messages(row, place, path.parent, allow_outside)
+            except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
                 raise TaskDataError(
                     f'{place}: expected {{"messages": [{{"role", "content"}}, …], "images": [path, …]}}, actually: '
                     f"{type(error).__name__}: {error}"
                 ) from error
 
 
-def _messages(row: Mapping[str, Any], place: str, folder: Path) -> Conversation:
-    pictures = [decode(folder / name, place) for name in row.get("images", ())]
+def _messages(row: Mapping[str, Any], place: str, folder: Path, allow_outside: bool) -> Conversation:
+    paths = [path_below(folder, name, allow_outside=allow_outside) for name in row.get("images", ())]
+    pictures = [decode_file(found, name=place) for found in paths]
     messages = []
     for said in row["messages"]:
         marks = said["content"].count("<image>")
+        if marks > len(pictures):
+            raise ConfigError(f"{marks - len(pictures)} more <image> than images")
         taken, pictures = pictures[:marks], pictures[marks:]
         messages.append(Message(role=Role(said["role"]), text=said["content"], images=tuple(taken)))
     if pictures:

@@ -142,8 +142,8 @@ def load_pretrained(config: ModelConfig) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoTokenizer, Qwen3VLForConditionalGeneration
 
     try:
-        declared = AutoConfig.from_pretrained(config.name)
-        tokenizer = AutoTokenizer.from_pretrained(config.name)
+        declared = AutoConfig.from_pretrained(config.name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(config.name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot load model {config.name!r}: {error}") from error
     if declared.model_type != "qwen3_vl":
@@ -156,7 +156,11 @@ def load_pretrained(config: ModelConfig) -> tuple[Any, Any]:
         with torch.device(config.torch_device), torch.random.fork_rng():
             torch.manual_seed(config.seed)
             return _new(Qwen3VLForConditionalGeneration, declared, dtype), tokenizer
-    return Qwen3VLForConditionalGeneration.from_pretrained(config.name, dtype=dtype), tokenizer
+    try:
+        model = Qwen3VLForConditionalGeneration.from_pretrained(config.name, dtype=dtype, use_safetensors=True)
+    except OSError as error:
+        raise ConfigError(f"cannot load the weights of {config.name!r} as safetensors: {error}") from error
+    return model, tokenizer
 
 
 def _new(kind: Any, declared: Any, dtype: torch.dtype) -> Any:

@@ -8,7 +8,6 @@ rank, which takes up the weights at the beginning of each batch: rollouts of dif
 import contextlib
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,12 +23,14 @@ from metis_agents.hdpo import Ranks, Rollout, Trainer
 from metis_agents.qwen3vl.checkpoints import Checkpoints
 from metis_agents.qwen3vl.policy import Qwen3VLPolicy
 from metis_agents.qwen3vl.scoring import Scorer
+from metis_agents.qwen3vl.shard_files import TensorsOnlyPlanner, TensorsOnlyReader
 from metis_agents.qwen3vl.tokens import Tokens
+from metis_agents.states import read_state, write_state
 from metis_gym.errors import CheckpointError
 
 __all__ = ["ShardedPolicy", "ShardedRanks", "read_sharded", "shard", "take_up_weights", "whole_copy", "write_sharded"]
 
-_SHARDS, _STATE = "shards", "state.pt"
+_SHARDS, _STATE = "shards", "state.safetensors"
 
 
 class ShardedRanks(Ranks):
@@ -107,7 +108,7 @@ def write_sharded(checkpoints: Checkpoints, trainer: Trainer[Tokens], scorer: Sc
         shared = next(path for path in ranks.gather(folder) if path is not None)
         save_shards(_sharded_state(trainer, scorer), checkpoint_id=str(shared / _SHARDS))
         if ranks.rank == 0:
-            torch.save(rest, shared / _STATE)
+            write_state(rest, shared / _STATE)
         ranks.gather(None)
     ranks.gather(None)
 
@@ -121,11 +122,11 @@ def read_sharded(checkpoints: Checkpoints, trainer: Trainer[Tokens], scorer: Sco
     folder = checkpoints.whole()
     sharded = _sharded_state(trainer, scorer)
     try:
-        load_shards(sharded, checkpoint_id=str(folder / _SHARDS))
+        load_shards(sharded, storage_reader=TensorsOnlyReader(folder / _SHARDS), planner=TensorsOnlyPlanner())
     except (CheckpointException, OSError, RuntimeError) as error:
         raise CheckpointError(f"cannot read checkpoint {folder}: {error}") from error
     set_optimizer_state_dict(scorer, trainer.optimizer, sharded["optimizer"])
-    rest = torch.load(Path(folder) / _STATE, map_location="cpu", weights_only=True)
+    rest = read_state(folder / _STATE)
     trainer.load_state_dict({**rest, "policy": {}, "optimizer": trainer.optimizer.state_dict()})
 
 

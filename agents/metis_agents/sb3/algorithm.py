@@ -3,36 +3,52 @@
 import io
 import math
 import pathlib
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
-import gymnasium as gym
 import numpy as np
+import torch
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
+from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 from metis_agents.hdpo import BatchReport, LossConfig, Rollout, Trainer, TrainerConfig
 from metis_agents.sb3.callbacks import TimestepsBar
-from metis_agents.sb3.group_env import GroupVecEnv
+from metis_agents.sb3.group_env import DEFAULT_GROUP_SIZE, DEFAULT_TASKS, Env, GroupVecEnv, as_group_env
 from metis_agents.sb3.policy import ToolUsePolicy
 from metis_agents.sb3.rollouts import GroupCollector, Played, PolicyAdapter
+from metis_agents.sb3.saving import (
+    ARGUMENTS,
+    COUNTERS,
+    File,
+    argument,
+    as_saved,
+    box_of_spaces,
+    counter,
+    episode_info,
+    is_pickled,
+    open_model,
+    spaces_of_box,
+    write_model,
+)
 from metis_agents.sb3.seats import Returned
+from metis_agents.states import check_optimizer_state, fitting
 from metis_gym import rewards
-from metis_gym.errors import ConfigError
+from metis_gym.errors import CheckpointError, ConfigError
 from metis_gym.metrics import means
 from metis_gym.rewards.contract import RewardDesign
+from metis_gym.terminal import say
 
 __all__ = ["HDPO"]
 
 Self = TypeVar("Self", bound="HDPO")
-Env = str | gym.Env[Any, Any] | VecEnv
 
-_TASKS, _GROUP_SIZE = 16, 16
 _LOGGED = ("accuracy", "tool_rate", "redundant_rate", "tool_recall", "tool_calls", "tool_cost")
 
 
@@ -105,7 +121,7 @@ class HDPO(BaseAlgorithm):
         )
         if isinstance(self.env, GroupVecEnv):
             tasks, group_size = self.env.tasks, self.env.group_size
-        self.tasks, self.group_size = tasks or _TASKS, group_size or _GROUP_SIZE
+        self.tasks, self.group_size = tasks or DEFAULT_TASKS, group_size or DEFAULT_GROUP_SIZE
         self.reward_design = rewards.make(reward_design)
         self.minibatches, self.epochs, self.max_grad_norm = minibatches, epochs, max_grad_norm
         self.loss = loss or LossConfig()
@@ -162,36 +178,101 @@ class HDPO(BaseAlgorithm):
     ) -> None:
         """Save everything that is needed to go on exactly, as it was before the batch that is being collected.
 
+        The file is a zip without pickled objects (`metis_agents.sb3.saving`). What is code, such as a schedule of the
+        learning rate or a class of one's own, is not in it and is given to `load` again.
+
         Args:
             path: A file, or where to write.
-            exclude: Attributes to leave out.
-            include: Attributes to save though they are left out by default.
+            exclude: Arguments to leave out; `load` has to be given them.
+            include: Nothing more can be saved; for stable-baselines3's signature.
+
+        Raises:
+            ConfigError: `include` names something else than arguments.
         """
-        state = self.trainer.state_dict()
-        self._resume = {key: value for key, value in state.items() if key not in ("policy", "optimizer", "collector")}
-        steps, self.num_timesteps = self.num_timesteps, self._boundary
-        try:
-            super().save(path, exclude, include)
-        finally:
-            self.num_timesteps, self._resume = steps, None
+        if include is not None and (unknown := set(include) - {*ARGUMENTS, *COUNTERS}):
+            raise ConfigError(f"HDPO saves numbers and weights, no further objects; actually asked for: {unknown}")
+        saved = {name: as_saved(name, self._argument(name)) for name in ARGUMENTS if name not in (exclude or ())}
+        content = {
+            "policy": self._policy_name,
+            "arguments": saved,
+            "observation_space": box_of_spaces(self.observation_space),
+            "action_space": box_of_spaces(self.action_space),
+            "counters": {**{name: getattr(self, name) for name in COUNTERS}, "num_timesteps": self._boundary},
+            "episodes": [dict(info) for info in self.ep_info_buffer or ()],
+            "trainer": self.trainer.state_dict(),
+        }
+        write_model(path, content)
 
     @classmethod
-    def load(  # type: ignore[override]
+    def load(
         cls: type[Self],
         path: str | pathlib.Path | io.BufferedIOBase,
         env: Env | None = None,
-        **options: Any,
+        device: torch.device | str = "auto",
+        custom_objects: Mapping[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,  # noqa: ARG003 — nothing of an episode is saved
+        *,
+        trust: bool = False,
+        **changes: Any,
     ) -> Self:
-        """Load what `save` wrote.
+        """Load what `save` wrote. Nothing in the file is run, whoever wrote it.
 
         Args:
             path: The file.
             env: The environment to go on in; None to predict only. It gets the saved numbers of tasks and members.
-            **options: As `BaseAlgorithm.load` takes them.
+            device: Where the model goes.
+            custom_objects: As `changes`, and `policy_class`; for stable-baselines3's signature.
+            print_system_info: Say which system wrote the file.
+            force_reset: For stable-baselines3's signature.
+            trust: Read a file of stable-baselines3's own form, such as HDPO's before 0.2: it holds pickled objects,
+                which *run any code* that is in them. Only for files that you know.
+            **changes: Arguments in place of those in the file. Where logs go (`tensorboard_log`) is never in it.
 
         Raises:
+            CheckpointError: The file is damaged, of another form, or lacks an argument that is code.
             ConfigError: The environment is one of other groups.
         """
+        if trust and is_pickled(path):
+            return cls._load_pickled(path, env, device=device, custom_objects=custom_objects, **changes)
+        content, system = open_model(path)
+        if print_system_info:
+            say(f"== SYSTEM THAT SAVED THE MODEL ==\n{system}")
+        given = {**(custom_objects or {}), **changes}
+        with fitting(f"the content of {path}" if isinstance(path, str | pathlib.Path) else "the content of the file"):
+            return cls._of(content, env, device, given)
+
+    @classmethod
+    def _of(
+        cls: type[Self], content: Mapping[str, Any], env: Env | None, device: Any, given: Mapping[str, Any]
+    ) -> Self:
+        """A model of what stood in a file, with some arguments in place of the file's."""
+        policy = given.get("policy_class", content["policy"])
+        if policy is None or (isinstance(policy, str) and policy not in cls.policy_aliases):
+            raise CheckpointError('its policy is a class of its own: give it again, custom_objects={"policy_class": …}')
+        saved = content["arguments"]
+        arguments = {name: given[name] if name in given else argument(name, saved.get(name)) for name in ARGUMENTS}
+        if env is not None:
+            env = as_group_env(env, arguments["tasks"], arguments["group_size"], arguments["seed"] or 0)
+            check_for_correct_spaces(env, *map(spaces_of_box, (content["observation_space"], content["action_space"])))
+        logs = given.get("tensorboard_log")
+        model = cls(policy, env, **arguments, tensorboard_log=logs, device=device, _init_setup_model=False)
+        if env is None:
+            model.observation_space = spaces_of_box(content["observation_space"])
+            model.action_space = spaces_of_box(content["action_space"])
+        model.__dict__.update({name: given[name] for name in given.keys() & model.__dict__.keys() - {*ARGUMENTS}})
+        model._setup_model()
+        model._take_up(content["trainer"])
+        for name in COUNTERS:
+            setattr(model, name, counter(content["counters"][name]))
+        model._boundary = model.num_timesteps
+        model.ep_info_buffer = deque(map(episode_info, content["episodes"]), maxlen=arguments["stats_window_size"])
+        model.ep_success_buffer = deque(maxlen=arguments["stats_window_size"])
+        return model
+
+    @classmethod
+    def _load_pickled(cls: type[Self], path: File, env: Env | None, **options: Any) -> Self:
+        """Load a file of stable-baselines3's own form. This unpickles, and so runs what the file says."""
         if env is not None:
             data, _, _ = load_from_zip_file(path, load_data=True, device="cpu")
             assert data is not None, "a saved model has data"
@@ -199,8 +280,30 @@ class HDPO(BaseAlgorithm):
             if isinstance(path, io.IOBase):
                 path.seek(0)
         model = super().load(path, env=cast("Any", env), **options)
-        model._take_up()
+        resume, model._resume = model._resume, None
+        model._take_up({**model.trainer.state_dict(), **(resume or {})})
         return model
+
+    def set_parameters(
+        self,
+        load_path_or_dict: str | Mapping[str, Any],
+        exact_match: bool = True,
+        device: torch.device | str = "auto",
+    ) -> None:
+        """Take weights and moments from a dictionary, or from a file that `save` wrote.
+
+        Raises:
+            CheckpointError: The file is damaged or of another form, or the weights do not fit.
+        """
+        if not isinstance(load_path_or_dict, Mapping):
+            content, _ = open_model(load_path_or_dict)
+            with fitting(f"the content of {load_path_or_dict}"):
+                state = content["trainer"]
+                load_path_or_dict = {"policy": state["policy"], "policy.optimizer": state["optimizer"]}
+        if "policy.optimizer" in load_path_or_dict:
+            check_optimizer_state(self.policy.optimizer, load_path_or_dict["policy.optimizer"])
+        with fitting("the policy"):
+            super().set_parameters(dict(load_path_or_dict), exact_match, device)
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -221,12 +324,18 @@ class HDPO(BaseAlgorithm):
         collector = GroupCollector(adapter, self.seed or 0)
         self.trainer = Trainer(adapter, collector, self.reward_design, config, optimizer=self.policy.optimizer)
 
-    def _take_up(self) -> None:
-        """Go on where `save` was called; weights and optimiser are loaded already."""
-        state = {**self.trainer.state_dict(), **(self._resume or {})}
-        state["collector"] = {"round": state["batches_done"]}
-        self.trainer.load_state_dict(state)
-        self._resume = None
+    def _take_up(self, state: Mapping[str, Any]) -> None:
+        """Go on where `save` was called."""
+        self.trainer.load_state_dict({**state, "collector": {"round": state["batches_done"]}})
+
+    def _argument(self, name: str) -> Any:
+        return getattr(self, {"stats_window_size": "_stats_window_size"}.get(name, name))
+
+    @property
+    def _policy_name(self) -> str | None:
+        """The alias of the policy's class; None for one of the user's own."""
+        names = [name for name, kind in self.policy_aliases.items() if kind is self.policy_class]
+        return names[0] if names else None
 
     def _collect(self, callback: BaseCallback) -> tuple[list[list[Rollout[Played]]], bool]:
         """Play one batch; and whether no callback said stop."""
@@ -287,22 +396,3 @@ class HDPO(BaseAlgorithm):
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer"], []
-
-
-def as_group_env(env: Env, tasks: int | None = None, group_size: int | None = None, seed: int = 0) -> GroupVecEnv:
-    """Make a group environment of what was given, or check that it is the one that is wanted.
-
-    Raises:
-        ConfigError: It is another vector environment, or one of other groups.
-    """
-    if not isinstance(env, VecEnv):
-        return GroupVecEnv(env, tasks=tasks or _TASKS, group_size=group_size or _GROUP_SIZE, seed=seed)
-    if not isinstance(env, GroupVecEnv):
-        raise ConfigError(
-            f"HDPO compares episodes of one task and needs to say who plays which: give it an id, an environment or a "
-            f"metis_agents.sb3.GroupVecEnv, actually: {type(env).__name__}"
-        )
-    for name, given, own in (("tasks", tasks, env.tasks), ("group_size", group_size, env.group_size)):
-        if given is not None and given != own:
-            raise ConfigError(f"Expect {name} ({given}) to be that of the environment ({own})")
-    return env

@@ -28,7 +28,11 @@ from metis_gym.errors import ConfigError
 from metis_gym.registration import register_all
 from metis_gym.tasksets import Taskset
 
-__all__ = ["GroupVecEnv"]
+__all__ = ["DEFAULT_GROUP_SIZE", "DEFAULT_TASKS", "Env", "GroupVecEnv", "as_group_env"]
+
+DEFAULT_TASKS, DEFAULT_GROUP_SIZE = 16, 16
+
+Env = str | gym.Env[Any, Any] | VecEnv
 
 Positions = NDArray[np.intp]
 
@@ -204,3 +208,22 @@ def _numeric_parts(env: gym.Env[Any, Any]) -> tuple[EnvSpec, Taskset]:
     if env.spec is None:
         raise ConfigError("Expect one of this package's environments, made by `gymnasium.make`: more are to be made")
     return env.spec, backstage(env).taskset
+
+
+def as_group_env(env: Env, tasks: int | None = None, group_size: int | None = None, seed: int = 0) -> GroupVecEnv:
+    """Make a group environment of what was given, or check that it is the one that is wanted.
+
+    Raises:
+        ConfigError: It is another vector environment, or one of other groups.
+    """
+    if not isinstance(env, VecEnv):
+        return GroupVecEnv(env, tasks=tasks or DEFAULT_TASKS, group_size=group_size or DEFAULT_GROUP_SIZE, seed=seed)
+    if not isinstance(env, GroupVecEnv):
+        raise ConfigError(
+            f"HDPO compares episodes of one task and needs to say who plays which: give it an id, an environment or a "
+            f"metis_agents.sb3.GroupVecEnv, actually: {type(env).__name__}"
+        )
+    for name, given, own in (("tasks", tasks, env.tasks), ("group_size", group_size, env.group_size)):
+        if given is not None and given != own:
+            raise ConfigError(f"Expect {name} ({given}) to be that of the environment ({own})")
+    return env

@@ -9,6 +9,7 @@ its own. So nothing but the deciding detail can depend on it, which is what make
 import functools
 import importlib.metadata
 import inspect
+import re
 import zlib
 from abc import abstractmethod
 from collections.abc import Callable
@@ -166,8 +167,9 @@ class Family(Taskset):
     ) -> None:
         self.split, self.view_size = split, view_size
         self.answers, self.choices = answers, choices
-        self.required_share, self.max_source = float(required_share), max_source
+        self.required_share, self.max_source = required_share, max_source
         self._check()
+        self.required_share = float(required_share)
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -268,6 +270,10 @@ class Family(Taskset):
     def _check(self) -> None:
         if not getattr(self, "name", ""):
             raise ConfigError(f"{path_of(type(self))} is not finished: it has no name, with which its task ids begin")
+        for name, kinds in (("choices", int), ("required_share", int | float), ("max_source", int), ("view_size", int)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise ConfigError(f"{name} must be a number, actually: {value!r:.80}")
         if self.answers not in _ANSWER_FORMATS:
             raise ConfigError(f"answers must be one of {', '.join(_ANSWER_FORMATS)}, actually: {self.answers!r}")
         if not 2 <= self.choices <= self.most_choices:
@@ -308,13 +314,15 @@ class Family(Taskset):
 
     def _read_id(self, task_id: str) -> "tuple[Family, int]":
         whole, *rest = split_outside_quotes(task_id, "@")
-        versions = "@".join(rest)
-        parts = split_outside_quotes(whole, "/")
-        if len(parts) != 4 or parts[1] not in SPLITS or not (parts[2].isdecimal() and parts[3].isdecimal()):
-            raise TaskIdError(f"cannot read task id {task_id!r}; expected family/split/view_size/seed@versions")
+        versions, parts = "@".join(rest), split_outside_quotes(whole, "/")
+        if len(parts) != 4 or parts[1] not in SPLITS or not all(map(_NUMBER.fullmatch, parts[2:])):
+            raise TaskIdError(f"cannot read task id {task_id!r:.200}; expected family/split/view_size/seed@versions")
         name, parameters = parse_spec(parts[0])
         if name != self.name:
-            raise TaskIdError(f"task id {task_id!r} is of family {name!r}, not {self.name!r}")
+            raise TaskIdError(f"task id {task_id!r:.200} is of family {name!r:.80}, not {self.name!r}")
+        known = _defaults(type(self))
+        if not parameters.keys() <= known.keys():
+            raise TaskIdError(f"task id {task_id!r:.200} has other options than {', '.join(known)}")
         if versions and versions != versions_fingerprint(self.generation):
             raise TaskIdError(
                 f"task {task_id!r} was made by other versions than those installed ({_versions(self.generation)}), "
@@ -338,6 +346,9 @@ class SearchFamily(Family):
 
     def _factors(self, smallest: int) -> list[int]:
         return super()._factors(smallest)[:1]
+
+
+_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 @functools.cache

@@ -9,10 +9,8 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from metis_gym.errors import MissingDependencyError
+from metis_gym.images import decode_file
 from metis_gym.records import PictureArray
 
 __all__ = ["PHOTOGRAPHS", "Photograph", "photograph"]
@@ -78,8 +76,7 @@ def photograph(name: str, split: str) -> PictureArray:
         MissingDependencyError: The package that ships it is not installed.
     """
     entry = next(entry for entry in PHOTOGRAPHS if entry.name == name)
-    with Image.open(_folder(entry.package) / entry.path) as image:
-        pixels = np.array(image.convert("RGB"), dtype=np.uint8)
+    pixels = decode_file(_folder(entry.package) / entry.path)
     border = int(pixels.shape[1] * _TRAIN_SHARE)
     part = pixels[:, :border] if split == "train" else pixels[:, border:]
     part.flags.writeable = False

@@ -18,6 +18,7 @@ from metis_gym.sandbox import sources
 from metis_gym.sandbox.backends import ZygoteBackend
 from metis_gym.sandbox.containers.wire import Frame, Kind, pack_frame, pack_result, read_frame
 from metis_gym.sandbox.contract import SandboxLimits
+from metis_gym.sandbox.images import SharedImages
 from metis_gym.sandbox.session import ZygoteSession
 
 __all__ = ["main"]
@@ -27,18 +28,19 @@ _MOST_DATA = 1 << 40
 """The host is trusted."""
 
 
-def main(texts: dict[str, str], tier: str, grace: float) -> NoReturn:
+def main(texts: dict[str, str], tier: str, grace: float, mounted: str) -> NoReturn:
     """Serve until the host closes standard input.
 
     Args:
         texts: Source text for the zygotes.
         tier: How sessions are isolated from each other and from this process.
         grace: See `ZygoteBackend`.
+        mounted: The folder of the sessions' file systems.
     """
     sources.provide(texts)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    backend = ZygoteBackend(tier, grace=grace)
+    backend = ZygoteBackend(tier, grace=grace, mounted=mounted)
     agent = _Agent(backend, sys.stdin.buffer, answers)
     try:
         backend.start()
@@ -60,6 +62,7 @@ class _Agent:
         self._answers = answers
         self._lock = threading.Lock()
         self._sessions: dict[int, ZygoteSession] = {}
+        self._images: dict[int, SharedImages] = {}
         self._threads = ThreadPoolExecutor(_THREADS)
 
     def serve(self) -> None:
@@ -70,7 +73,12 @@ class _Agent:
         """
         while True:
             frame = read_frame(self._read, lambda _: _MOST_DATA)
-            self._threads.submit(self._handle, frame)
+            if frame.kind == Kind.KEEP:
+                self._keep(frame)
+            elif frame.kind == Kind.DROP:
+                self._images.pop(json.loads(frame.text)["block"])
+            else:
+                self._threads.submit(self._handle, frame)
 
     def answer(self, frame: Frame) -> None:
         """Send a frame; whole frames only, whichever thread asks."""
@@ -106,19 +114,26 @@ class _Agent:
         result = session.run(bytes(frame.data).decode("utf-8", "surrogatepass"), told["timeout"])
         return Frame(frame.request, Kind.RESULT, data=pack_result(result, alive=session.alive))
 
+    def _keep(self, frame: Frame) -> None:
+        """Keep images for the sessions to come."""
+        told, left = json.loads(frame.text), memoryview(frame.data)
+        images = []
+        for width, height in told["images"]:
+            count = 3 * width * height
+            images.append(np.frombuffer(left[:count], np.uint8).reshape(height, width, 3))
+            left = left[count:]
+        self._images[told["block"]] = SharedImages(images)
+
     def _open(self, told: dict[str, object], data: bytes | bytearray) -> ZygoteSession:
         left = memoryview(data)
-        images, files = [], {}
-        for width, height in _pairs(told["images"]):
-            count = 3 * int(width) * int(height)
-            images.append(np.frombuffer(left[:count], np.uint8).reshape(int(height), int(width), 3))
-            left = left[count:]
+        files = {}
         for name, length in _pairs(told["files"]):
             files[str(name)] = bytes(left[: int(length)])
             left = left[int(length) :]
         limits = told["limits"]
         assert isinstance(limits, dict)  # as the host wrote it
         seed = int(str(told["seed"]))
+        images = self._images[int(str(told["block"]))] if told["block"] is not None else ()
         return self._backend.open(images=images, files=files, limits=SandboxLimits(**limits), seed=seed)
 
 

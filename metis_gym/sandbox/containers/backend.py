@@ -13,8 +13,9 @@ from metis_gym.sandbox.containers import engine
 from metis_gym.sandbox.containers.container import Container
 from metis_gym.sandbox.containers.wire import BrokenWireError, Kind, most_result_bytes, unpack_result
 from metis_gym.sandbox.contract import RunResult, SandboxLimits
+from metis_gym.sandbox.images import SharedImages
 from metis_gym.sandbox.inside.spec import LANDLOCK, UNSAFE
-from metis_gym.sandbox.parcel import check_files, check_images
+from metis_gym.sandbox.parcel import check_files
 
 __all__ = ["DockerBackend", "DockerSession", "docker"]
 
@@ -65,12 +66,13 @@ class DockerSession:
         if self._container.owner != os.getpid() or self._over == "it was closed":
             return
         self._over = "it was closed"
-        self._container.sessions -= 1
-        if not self._container.broken:
-            try:
+        try:
+            if not self._container.broken:
                 self._container.ask(Kind.CLOSE, {"session": self._number}, b"", seconds=_OPEN_SECONDS)
-            except SandboxError:
-                self._container.close()
+        except SandboxError:
+            self._container.close()
+        finally:
+            self._container.sessions -= 1
 
     def __del__(self) -> None:
         if hasattr(self, "_over"):
@@ -96,7 +98,7 @@ class DockerBackend:
     Args:
         image: Which image; see `metis-gym sandbox build`.
         containers: How many at most.
-        sessions: Per container at most.
+        sessions: Per container at most. Each has a file system of its own there.
         limits: What each container may use.
         runtime: An OCI runtime of the engine, such as `runsc` (gVisor). gVisor has no Landlock, so every session gets a
             container of its own then.
@@ -127,6 +129,7 @@ class DockerBackend:
             "runtime": runtime,
             "tier": UNSAFE if alone else LANDLOCK,
             "grace": grace,
+            "places": 1 if alone else sessions,
         }
         self._most_sessions = 1 if alone else sessions
         self._most_containers = containers
@@ -152,19 +155,24 @@ class DockerBackend:
         """Start a session. See `SandboxBackend.open`."""
         limits = limits or SandboxLimits()
         files = files or {}
-        sizes, lengths = check_images(images), check_files(files, limits.disk_bytes)
+        most = self._options["limits"].disk_bytes
+        if limits.disk_bytes > most:
+            raise ConfigError(
+                f"SandboxLimits.disk_bytes = {limits.disk_bytes} is more than ContainerLimits.disk_bytes = {most}; "
+                "give DockerBackend larger limits"
+            )
+        shared, lengths = SharedImages.of(images), check_files(files, limits.disk_bytes)
         number = next(self._numbers)
         container = self._choose()
         told: dict[str, object] = {
             "session": number,
             "seed": seed,
             "limits": vars(limits),
-            "images": sizes,
             "files": lengths,
         }
-        data = b"".join([*(image.tobytes() for image in images), *files.values()])
         try:
-            container.ask(Kind.OPEN, told, data, seconds=_OPEN_SECONDS)
+            told["block"] = container.keep(shared) if shared else None
+            container.ask(Kind.OPEN, told, b"".join(files.values()), seconds=_OPEN_SECONDS)
         except BaseException:
             container.sessions -= 1
             raise

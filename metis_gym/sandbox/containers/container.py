@@ -5,11 +5,14 @@ import json
 import os
 import socket
 import threading
+import weakref
+from collections import deque
 from typing import Any
 
 from metis_gym.errors import SandboxError, SandboxUnavailableError
 from metis_gym.sandbox.containers import engine
 from metis_gym.sandbox.containers.wire import BrokenWireError, Frame, Kind, pack_frame, read_frame
+from metis_gym.sandbox.images import SharedImages
 from metis_gym.sandbox.sources import boot_text, inside_sources, pack_program, project_sources
 
 __all__ = ["Container"]
@@ -39,6 +42,7 @@ class Container:
         runtime: Such as `runsc`; None for the engine's default.
         tier: How its sessions are isolated from each other.
         grace: Seconds between interruption and end.
+        places: How many sessions it may have at a time.
 
     Raises:
         SandboxUnavailableError: The engine or the image does not allow it.
@@ -46,7 +50,15 @@ class Container:
     """
 
     def __init__(
-        self, client: Any, *, image: str, limits: engine.ContainerLimits, runtime: str | None, tier: str, grace: float
+        self,
+        client: Any,
+        *,
+        image: str,
+        limits: engine.ContainerLimits,
+        runtime: str | None,
+        tier: str,
+        grace: float,
+        places: int,
     ) -> None:
         self.sessions = 0
         self.owner = os.getpid()
@@ -54,11 +66,16 @@ class Container:
         self._lock = threading.Lock()
         self._waiting: dict[int, _Waiting] = {0: _Waiting(0)}
         self._requests = 0
+        self._kept: weakref.WeakKeyDictionary[SharedImages, int] = weakref.WeakKeyDictionary()
+        self._unused: deque[int] = deque()
         self._log = bytearray()
         self.broken = ""
-        self._id = engine.create(client, image, [_PYTHON, "-I", "-B", "-c", boot_text()], limits, runtime)
+        self._id = engine.create(client, image, [_PYTHON, "-I", "-B", "-c", boot_text()], limits, runtime, places)
         try:
             self._start(tier, grace)
+        except OSError as error:
+            self.close()
+            raise SandboxError(f"the sandbox's container ended while starting: {error}") from error
         except BaseException:
             self.close()
             raise
@@ -86,6 +103,28 @@ class Container:
         if answer.kind == Kind.FAILED:
             raise SandboxError(f"the sandbox in the container answers: {answer.text}")
         return answer
+
+    def keep(self, images: SharedImages) -> int:
+        """Send images, unless they were sent before, and have them kept for sessions for as long as they are used here.
+
+        Returns:
+            The number by which requests name them.
+
+        Raises:
+            SandboxError: The container is gone.
+        """
+        with self._lock:
+            while self._unused:
+                self._send(Frame(0, Kind.DROP, json.dumps({"block": self._unused.popleft()})))
+            number = self._kept.get(images)
+            if number is None:
+                self._requests += 1
+                number = self._requests
+                told = {"block": number, "images": images.sizes}
+                self._send(Frame(0, Kind.KEEP, json.dumps(told), b"".join(image.tobytes() for image in images)))
+                self._kept[images] = number
+                weakref.finalize(images, self._unused.append, number).atexit = False
+            return number
 
     def close(self) -> None:
         """End the container. May be called twice."""
@@ -118,7 +157,7 @@ class Container:
         self._reader.start()
         texts = {**inside_sources(), "boot": boot_text()}
         entry = "metis_gym.sandbox.containers.agent:main"
-        self._socket.sendall(pack_program(project_sources(), entry, [texts, tier, grace]))
+        self._socket.sendall(pack_program(project_sources(), entry, [texts, tier, grace, engine.SESSIONS]))
         answer = self._await(self._waiting[0], _START_SECONDS)
         if answer.kind == Kind.UNAVAILABLE:
             raise SandboxUnavailableError(f"the sandbox 'docker': in its container, {answer.text}")

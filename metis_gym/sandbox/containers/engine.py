@@ -12,17 +12,21 @@ from typing import Any
 from metis_gym.errors import MissingDependencyError, SandboxUnavailableError
 from metis_gym.sandbox.containers.profile import seccomp_profile
 
-__all__ = ["IMAGE", "USER", "ContainerLimits", "connect", "create", "remove", "remove_leftovers"]
+__all__ = ["IMAGE", "SESSIONS", "USER", "ContainerLimits", "connect", "create", "remove", "remove_leftovers"]
 
 IMAGE = "metis-gym-sandbox:1"
 """What `metis-gym sandbox build` builds."""
 USER = "65533:65533"
+SESSIONS = "/sessions"
+"""Where the sessions' file systems are mounted in a container."""
 LABEL = "metis-gym.sandbox"
 _BUILD = "Build it with: metis-gym sandbox build"
 _INSTALL = "Start it (systemctl start docker), or name another with DOCKER_HOST"
 _PERMISSION = "Add the user to the group docker, or use a rootless engine"
 _ANSWER_SECONDS = 10.0
 _BYTES_PER_INODE = 16 << 10
+_LEAST_INODES = 1024
+_TEMPORARY_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +37,13 @@ class ContainerLimits:
         memory_bytes: Memory, without any swap on top.
         cpus: Processors; None for all.
         processes: Processes and threads.
-        disk_bytes: Its only writable folder, which is held in memory.
+        disk_bytes: What the file system of one session may hold; each session has one, held in memory.
     """
 
     memory_bytes: int = 8 << 30
     cpus: float | None = None
     processes: int = 2048
-    disk_bytes: int = 2 << 30
+    disk_bytes: int = 64 << 20
 
 
 def connect() -> Any:
@@ -62,8 +66,18 @@ def connect() -> Any:
     return client
 
 
-def create(client: Any, image: str, command: list[str], limits: ContainerLimits, runtime: str | None) -> str:
+def create(
+    client: Any, image: str, command: list[str], limits: ContainerLimits, runtime: str | None, sessions: int = 1
+) -> str:
     """Create a container, and return its id. It ends when its standard input is closed, and is removed then.
+
+    Args:
+        client: Of the engine.
+        image: The image.
+        command: What to run in it.
+        limits: What the container may use.
+        runtime: Such as `runsc`; None for the engine's default.
+        sessions: How many sessions it may have at a time.
 
     Raises:
         SandboxUnavailableError: The image is absent, or the engine refuses the flags.
@@ -72,7 +86,9 @@ def create(client: Any, image: str, command: list[str], limits: ContainerLimits,
 
     api = client.api
     try:
-        host = api.create_host_config(**_host_options(limits, runtime), log_config=docker.types.LogConfig(type="none"))
+        host = api.create_host_config(
+            **_host_options(limits, runtime, sessions), log_config=docker.types.LogConfig(type="none")
+        )
         made = api.create_container(
             image,
             command,
@@ -108,13 +124,12 @@ def remove_leftovers(client: Any) -> int:
     return len(gone)
 
 
-def _host_options(limits: ContainerLimits, runtime: str | None) -> dict[str, Any]:
-    inodes = limits.disk_bytes // _BYTES_PER_INODE
+def _host_options(limits: ContainerLimits, runtime: str | None, sessions: int) -> dict[str, Any]:
     options: dict[str, Any] = {
         "network_mode": "none",
         "ipc_mode": "none",
         "read_only": True,
-        "tmpfs": {"/tmp": f"rw,noexec,nosuid,nodev,size={limits.disk_bytes},nr_inodes={inodes},mode=1777"},
+        "tmpfs": _file_systems(limits.disk_bytes, sessions),
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true", f"seccomp={json.dumps(seccomp_profile())}"],
         "pids_limit": limits.processes,
@@ -127,6 +142,17 @@ def _host_options(limits: ContainerLimits, runtime: str | None) -> dict[str, Any
     if limits.cpus is not None:
         options["nano_cpus"] = int(limits.cpus * 1e9)
     return options
+
+
+def _file_systems(disk_bytes: int, sessions: int) -> dict[str, str]:
+    """One for each session, one for the zygote, and a small /tmp: the kernel bounds each by itself."""
+    user, _, group = USER.partition(":")
+    inodes = max(_LEAST_INODES, disk_bytes // _BYTES_PER_INODE)
+    flags = "rw,noexec,nosuid,nodev"
+    each = f"{flags},size={disk_bytes},nr_inodes={inodes},mode=0700,uid={user},gid={group}"
+    return {"/tmp": f"{flags},size={_TEMPORARY_BYTES},mode=1777"} | {
+        f"{SESSIONS}/{number:04d}": each for number in range(sessions + 1)
+    }
 
 
 def _identity() -> str:

@@ -16,7 +16,7 @@ faccessat2 fchmod fchmodat fchown fchownat fork getpgrp getrandom ioctl kill lan
 landlock_restrict_self lchown madvise memfd_create mincore mlock munlock pidfd_open pidfd_send_signal prctl prlimit64
 recvfrom recvmsg rt_sigqueueinfo sched_setaffinity sched_yield seccomp sendmsg sendto setfsgid setfsuid setgid setgroups
 setpgid setrlimit setsid setsockopt set_tid_address socketpair tgkill umask utime utimensat utimes vfork wait4 waitid
-fcntl fchmodat2 openat2 futex_waitv
+fcntl fchmodat2 openat2 futex_waitv fstatfs statfs sysinfo
 """
 
 

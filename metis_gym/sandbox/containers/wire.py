@@ -36,9 +36,9 @@ _MOST_TEXT = 1 << 20
 
 
 class Kind:
-    """Kinds of frames: requests below 10, answers from 10 on."""
+    """Kinds of frames: requests below 10, answers from 10 on. KEEP and DROP have none."""
 
-    OPEN, RUN, CLOSE = 1, 2, 3
+    OPEN, RUN, CLOSE, KEEP, DROP = 1, 2, 3, 4, 5
     STARTED, UNAVAILABLE, OPENED, RESULT, FAILED, CLOSED = 10, 11, 12, 13, 14, 15
 
 
@@ -89,7 +89,7 @@ def read_frame(read: Callable[[int], bytearray | bytes], most_data: Callable[[in
 def most_result_bytes(limits: SandboxLimits) -> int:
     """How large a packed result may be under these limits."""
     texts = 3 * (limits.output_bytes * 3 + _MESSAGE_BYTES)  # a byte that is no UTF-8 becomes a character of three
-    return _RESULT.size + texts + limits.images * (SIZE.size + 3 * limits.image_pixels)
+    return _RESULT.size + texts + limits.images * SIZE.size + 3 * limits.image_pixels
 
 
 def pack_result(result: RunResult, *, alive: bool) -> bytes:
@@ -115,7 +115,8 @@ def unpack_result(data: bytes | bytearray, limits: SandboxLimits) -> tuple[RunRe
     pixels = [3 * width * height for width, height in sizes]
     fits = len(data) == _RESULT.size + SIZE.size * count + sum(lengths) + sum(pixels)
     shown = all(0 < side <= LONGEST_SIDE for size in sizes for side in size)
-    if not fits or not shown or status >= len(_STATUSES) or count > limits.images:
+    is_within = count <= limits.images and sum(pixels) <= 3 * limits.image_pixels
+    if not fits or not shown or not is_within or status >= len(_STATUSES):
         raise BrokenWireError(f"a result with status {status}, texts of {lengths} bytes and pictures of {sizes}")
     parts = _split(memoryview(data)[_RESULT.size + SIZE.size * count :], [*lengths, *pixels])
     texts = [bytes(part).decode("utf-8", "replace") for part in parts[:3]]

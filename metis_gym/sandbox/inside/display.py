@@ -34,7 +34,7 @@ class Display:
     """The pictures of one run.
 
     Attributes:
-        limits: How many there may be, and of how many pixels.
+        limits: How many there may be, and of how many pixels together.
         sizes: Width and height of each.
         pixels: Their RGB bytes.
         over_limit: What was wrong with one that was dropped.
@@ -123,10 +123,16 @@ class Display:
             raise NotShown(f"Limit of {self.limits.images} pictures per run reached; the others were dropped.")
         if not 0 < width <= LONGEST_SIDE or not 0 < height <= LONGEST_SIDE:
             raise NotShown(f"A picture of {width}×{height} pixels cannot be shown: sides go from 1 to {LONGEST_SIDE}.")
-        if width * height > self.limits.image_pixels:
+        limit = self.limits.image_pixels
+        if width * height > limit:
             raise NotShown(
-                f"A picture of {width}×{height} pixels is over the limit of {self.limits.image_pixels} pixels; "
-                "crop or resize it."
+                f"A picture of {width}×{height} pixels is over the limit of {limit} pixels; crop or resize it."
+            )
+        shown = sum(one_width * one_height for one_width, one_height in self.sizes)
+        if shown + width * height > limit:
+            raise NotShown(
+                f"Limit of {limit} pixels for all images of one run together reached: an image of {width}×{height} "
+                f"pixels after {shown} pixels was dropped; crop or resize them, or show them in several runs."
             )
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "REPLY",
     "REQUEST",
     "SIZE",
+    "SUPPLIED",
     "ReplyHeader",
     "pack_reply_header",
     "pack_request",
@@ -42,6 +43,9 @@ LONGEST_SIDE = (1 << 16) - 1
 
 LISTENER_FOLLOWS = b"l"
 """Sent by a session before anything else, with a descriptor, when the host counts its threads."""
+
+SUPPLIED = b"s"
+"""Sent to a session that has images, once their memory is complete."""
 
 READY, OK, ERROR, INTERRUPTED, MEMORY, OUTPUT, FAILED = range(7)
 """Statuses. READY and FAILED answer the opening of a session; the rest answer a run."""

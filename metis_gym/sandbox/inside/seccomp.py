@@ -2,14 +2,17 @@
 
 Source: `man 2 seccomp`; the filter is classic BPF over `struct seccomp_data {nr, arch, instruction_pointer, args[6]}`.
 What is not listed answers EPERM; calls of another architecture (and x32) end the process. There is no way to make a
-process, a socket to anywhere, a mount, or to signal anybody but oneself.
+process, a socket to anywhere, a mount, or to signal anybody but oneself. Calls that tell something about the machine or
+about other processes answer for the caller only, or fail as they would on a kernel without them.
 
-Where only Landlock guards the file system, calls that it does not know (chmod, utime) pretend to succeed: they would
-reach files outside of the working folder, and honest code such as `shutil.copy` makes them.
+File locks pretend to succeed: sessions share the libraries' files, and would see each other's locks on them. Where only
+Landlock guards the file system, further calls that it does not know pretend to succeed (chmod, utime) or find nothing
+(readlink): they would reach files outside of the working folder, and honest code such as `shutil.copy` makes them.
 """
 
 import ctypes
 import errno
+import signal
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -26,34 +29,55 @@ _SET_MODE_FILTER, _NEW_LISTENER = 1, 1 << 3
 
 _PLAIN = """
 read write readv writev pread64 pwrite64 preadv pwritev lseek sendfile copy_file_range
-open openat creat close close_range dup dup2 dup3 pipe pipe2 flock
-stat fstat lstat newfstatat statx statfs fstatfs access faccessat faccessat2 readlink readlinkat
+creat close dup dup2 dup3 pipe pipe2
+stat fstat lstat newfstatat statx access faccessat faccessat2
 getdents getdents64 getcwd chdir fchdir umask
 mkdir mkdirat rmdir rename renameat renameat2 link linkat symlink symlinkat unlink unlinkat
-truncate ftruncate fallocate fadvise64 readahead fsync fdatasync msync
-getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
+truncate ftruncate fadvise64 readahead fsync fdatasync msync
 mmap munmap mremap mprotect madvise brk
 rt_sigaction rt_sigprocmask rt_sigreturn rt_sigtimedwait rt_sigsuspend sigaltstack
 pause alarm setitimer getitimer restart_syscall
-exit exit_group futex set_robust_list set_tid_address rseq membarrier
-sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min getcpu
-getpid getppid gettid getpgid getsid getuid geteuid getgid getegid getresuid getresgid getgroups getpriority capget
-getrlimit getrusage times sysinfo uname wait4 waitid
+exit exit_group set_robust_list set_tid_address rseq membarrier
+sched_yield sched_get_priority_max sched_get_priority_min getcpu
+getpid gettid getuid geteuid getgid getegid getresuid getresgid getgroups capget
+getrlimit getrusage times wait4 waitid
 time gettimeofday clock_gettime clock_getres clock_nanosleep nanosleep getrandom
 select pselect6 poll ppoll epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2
-recvfrom shutdown getsockname getpeername getsockopt
+recvfrom shutdown getsockname getpeername
 """
 _FILE_TIMES_AND_MODES = "chmod fchmod fchmodat utime utimes futimesat utimensat"
-_CHECKED = "clone fcntl ioctl kill prlimit64 sendto socketpair tgkill"
-_MISSING = "clone3 openat2 fchmodat2"
+_OF_ONES_OWN = "getpgid getsid sched_getparam sched_getscheduler"
+"""Ask about a process, the first argument."""
+_OF_OWN_FILES = "fallocate open openat readlink readlinkat uname"
+"""Permitted where the session sees nothing but its own; what they answer elsewhere is in `_elsewhere`."""
+_CHECKED = """
+clone close_range fcntl flock futex getppid getpriority getsockopt ioctl kill prlimit64 sched_getaffinity sendto
+socketpair tgkill
+"""
+_EXTENDED_ATTRIBUTES = "getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr"
+_MISSING = "clone3 openat2 fchmodat2 statfs fstatfs sysinfo"
+"""These answer as on a kernel without them. The last three tell what all others on the machine use up."""
 
-_THREAD_FLAGS = 0x00010000 | 0x00000800 | 0x00000100  # CLONE_THREAD, _SIGHAND, _VM
-# Every namespace, another parent, tracing, vfork.
-_CLONE_FORBIDDEN = 0x7E020000 | 0x0000E000 | 0x00800000
-_FCNTL_COMMANDS = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032, 36, 37, 38)  # no owner, no signal, no lease, no pipe size
+# CLONE_VM, _FS, _FILES, _SIGHAND, _THREAD, _SYSVSEM, _SETTLS, _PARENT_SETTID, _CHILD_CLEARTID: what pthreads ask for. A
+# thread without _FILES would have descriptors of its own, which nobody counts. musl adds CLONE_DETACHED, a flag without
+# any effect.
+_THREAD = 0x003D0F00
+_THREADS = (_THREAD, _THREAD | 0x00400000)
+_CLOSE_RANGE_FLAGS = (0, 4)  # _CLOEXEC, but not _UNSHARE: again descriptors of one's own
+# No owner, no signal, no lease, no pipe size. Asking for locks (F_GETLK, F_OFD_GETLK) finds none: no session has one.
+_FCNTL_COMMANDS = (0, 1, 2, 3, 4, 5, 36, 1030, 1032)
+_FCNTL_LOCKS = (6, 7, 37, 38)  # F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW
+_FUTEX_PRIVATE, _FUTEX_CLOCK = 128, 256
+_FUTEX_WAITS = (0, 9)  # FUTEX_WAIT, FUTEX_WAIT_BITSET
 _IOCTL_REQUESTS = (0x5401, 0x541B, 0x5421, 0x5451)  # TCGETS, FIONREAD, FIONBIO, FIOCLEX
+_SOL_SOCKET = 1
+# SO_TYPE, _ERROR, _SNDBUF, _RCVBUF, _ACCEPTCONN, _PROTOCOL, _DOMAIN: nothing about the peer, which is the host.
+_SOCKET_OPTIONS = (3, 4, 7, 8, 30, 38, 39)
+_O_TMPFILE = 0x00400000
 _AF_UNIX, _SOCK_STREAM = 1, 1
 _SOCK_FLAGS = 0o2000000 | 0o4000
+_ANY_PID = 0x5E55_1042
+"""Stands for the session's process id in a program that is not told it yet."""
 
 
 Code = list[bytes]
@@ -68,7 +92,12 @@ def _verdict(action: int) -> Code:
     return _instruction(_RETURN, action)
 
 
-_REFUSE = _verdict(_ERRNO | errno.EPERM)
+def _fail(error: int) -> Code:
+    return _verdict(_ERRNO | error)
+
+
+_REFUSE = _fail(errno.EPERM)
+_PRETEND = _fail(0)
 
 
 def _load_argument(index: int, *, high: bool = False) -> Code:
@@ -79,11 +108,19 @@ def _unless_equal(value: int, then: Code) -> Code:
     return _instruction(_EQUAL, value, len(then), 0) + then
 
 
-def _one_of(index: int, values: Iterable[int], *, keep: int = 0xFFFFFFFF) -> Code:
+def _one_of(index: int, values: Iterable[int], *, keep: int = 0xFFFFFFFF, otherwise: Code = _REFUSE) -> Code:
     """Permit when the low half of argument `index`, masked with `keep`, is one of `values`."""
     code = _load_argument(index) + _instruction(_AND, keep)
     for value in values:
         code += _instruction(_EQUAL, value, 0, 1) + _verdict(_ALLOW)
+    return code + otherwise
+
+
+def _require(index: int, values: Sequence[int]) -> Code:
+    """Refuse, and else go on, unless the low half of argument `index` is one of `values`."""
+    code = _load_argument(index)
+    for number, value in enumerate(values):
+        code += _instruction(_EQUAL, value, len(values) - number, 0)
     return code + _REFUSE
 
 
@@ -93,10 +130,38 @@ def _null(index: int) -> Code:
     return halves[0] + halves[1] + _verdict(_ALLOW)
 
 
-def _thread() -> Code:
-    """Permit a `clone` that makes a thread and nothing else."""
-    nothing_else = _load_argument(0) + _instruction(_AND, _CLONE_FORBIDDEN) + _unless_equal(0, _REFUSE)
-    return nothing_else + _one_of(0, (_THREAD_FLAGS,), keep=_THREAD_FLAGS)
+def _without_flag(index: int, flag: int) -> Code:
+    """Permit when argument `index` lacks a flag, which this file system does not know then."""
+    code = _load_argument(index) + _instruction(_AND, flag)
+    return code + _unless_equal(0, _fail(errno.ENOTSUP)) + _verdict(_ALLOW)
+
+
+def _itself(otherwise: Code = _REFUSE) -> Code:
+    """Permit when argument 0 is the session's process id, or 0, which means the caller."""
+    return _one_of(0, (0, _ANY_PID), otherwise=otherwise)
+
+
+def _signal_to_itself(index: int) -> Code:
+    """Permit a signal, argument `index`, to the session; but not SIGCONT, which would undo the host's SIGSTOP."""
+    going_on = _load_argument(index) + _instruction(_EQUAL, signal.SIGCONT, 0, 1) + _REFUSE
+    return going_on + _one_of(0, (_ANY_PID,))
+
+
+def _descriptor() -> Code:
+    """Commands to a descriptor. Locks pretend to succeed."""
+    locks = _load_argument(1)
+    for value in _FCNTL_LOCKS:
+        locks += _instruction(_EQUAL, value, 0, 1) + _PRETEND
+    return locks + _one_of(1, _FCNTL_COMMANDS)
+
+
+def _futex() -> Code:
+    """Permit what stays in the process: a shared futex in a library's file would wake another session.
+
+    Waiting is permitted, because that is how a thread is joined: the kernel wakes the waiter.
+    """
+    private = _load_argument(1) + _instruction(_AND, _FUTEX_PRIVATE) + _unless_equal(0, _verdict(_ALLOW))
+    return private + _one_of(1, _FUTEX_WAITS, keep=~_FUTEX_CLOCK)
 
 
 def _stream_pair() -> Code:
@@ -122,8 +187,9 @@ def _decide(blocks: Sequence[tuple[int, Code]]) -> Code:
 
 
 def session_calls() -> tuple[str, ...]:
-    """Names of all calls that a session may make in some form."""
-    return (*_PLAIN.split(), *_FILE_TIMES_AND_MODES.split(), *_CHECKED.split())
+    """Names of all calls that have an answer of their own in some tier."""
+    groups = (_PLAIN, _FILE_TIMES_AND_MODES, _OF_ONES_OWN, _OF_OWN_FILES, _CHECKED, _EXTENDED_ATTRIBUTES)
+    return tuple(name for group in groups for name in group.split())
 
 
 class Filter:
@@ -137,12 +203,12 @@ class Filter:
     def __init__(self, *, own_files: bool, machine: str = MACHINE) -> None:
         self._machine = machine
         self._numbers = numbers(machine)
-        self._blocks = self._by_number(own_files)
+        blocks = {self._numbers[name]: block for name, block in _blocks(own_files).items() if name in self._numbers}
+        self._program = b"".join(self._architecture() + _decide(_ranges(blocks)))
 
     def program(self, pid: int) -> bytes:
-        """The instructions, for a process that may signal `pid`, itself, only."""
-        to_itself = {self._numbers[name]: _one_of(0, (pid,)) for name in ("kill", "tgkill")}
-        return b"".join(self._architecture() + _decide(_ranges(self._blocks | to_itself)))
+        """The instructions, for a process that may signal and ask about `pid`, itself, only."""
+        return self._program.replace(struct.pack("<I", _ANY_PID), struct.pack("<I", pid))
 
     def _architecture(self) -> Code:
         code = _instruction(_LOAD, _OFFSET_ARCH) + _unless_equal(AUDIT_ARCH[self._machine], _verdict(_KILL))
@@ -151,20 +217,49 @@ class Filter:
             code += _instruction(_AT_LEAST, _X32, 0, 1) + _verdict(_KILL)
         return code
 
-    def _by_number(self, own_files: bool) -> dict[int, Code]:
-        pretended = _verdict(_ALLOW if own_files else _ERRNO)
-        named = {
-            **dict.fromkeys(_PLAIN.split(), _verdict(_ALLOW)),
-            **dict.fromkeys(_MISSING.split(), _verdict(_ERRNO | errno.ENOSYS)),
-            **dict.fromkeys(_FILE_TIMES_AND_MODES.split(), pretended),
-            "clone": _thread(),
-            "fcntl": _one_of(1, _FCNTL_COMMANDS),
-            "ioctl": _one_of(1, _IOCTL_REQUESTS),
-            "prlimit64": _null(2),
-            "sendto": _null(4),
-            "socketpair": _stream_pair(),
-        }
-        return {self._numbers[name]: block for name, block in named.items() if name in self._numbers}
+
+def _blocks(own_files: bool) -> dict[str, Code]:
+    """What is decided about each call."""
+    allow = _verdict(_ALLOW)
+    return {
+        **dict.fromkeys(_PLAIN.split(), allow),
+        **dict.fromkeys(_MISSING.split(), _fail(errno.ENOSYS)),
+        **dict.fromkeys(_FILE_TIMES_AND_MODES.split(), allow if own_files else _PRETEND),
+        **dict.fromkeys(_EXTENDED_ATTRIBUTES.split(), _fail(errno.ENOTSUP)),
+        **dict.fromkeys(_OF_ONES_OWN.split(), _itself()),
+        **(dict.fromkeys(_OF_OWN_FILES.split(), allow) if own_files else _elsewhere()),
+        "clone": _one_of(0, _THREADS),
+        "close_range": _one_of(2, _CLOSE_RANGE_FLAGS),
+        "fcntl": _descriptor(),
+        "flock": _PRETEND,
+        "futex": _futex(),
+        "getppid": _PRETEND,  # 0, as for the first process of a pid namespace
+        "getpriority": _require(0, (0,)) + _one_of(1, (0, _ANY_PID)),
+        "getsockopt": _require(1, (_SOL_SOCKET,)) + _one_of(2, _SOCKET_OPTIONS),
+        "ioctl": _one_of(1, _IOCTL_REQUESTS),
+        "kill": _signal_to_itself(1),
+        "prlimit64": _require(0, (0, _ANY_PID)) + _null(2),
+        "sched_getaffinity": _itself(otherwise=_fail(errno.ENOSYS)),  # of a thread: glibc does without then
+        "sendto": _null(4),
+        "socketpair": _stream_pair(),
+        "tgkill": _signal_to_itself(2),
+    }
+
+
+def _elsewhere() -> dict[str, Code]:
+    """What is decided about calls that would reach, beyond the session's folder, the whole machine.
+
+    Space is not reserved faster than it can be measured, nor held by files that never had a name; no link says where it
+    leads; the machine has no name.
+    """
+    return {
+        "fallocate": _fail(errno.ENOTSUP),
+        "open": _without_flag(1, _O_TMPFILE),
+        "openat": _without_flag(2, _O_TMPFILE),
+        "readlink": _fail(errno.EINVAL),
+        "readlinkat": _fail(errno.EINVAL),
+        "uname": _REFUSE,
+    }
 
 
 def _ranges(blocks: Mapping[int, Code]) -> list[tuple[int, Code]]:

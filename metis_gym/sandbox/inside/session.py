@@ -1,4 +1,4 @@
-"""The birth of a session: descriptors, walls, then its pictures and files, then the loop that runs code."""
+"""The birth of a session: descriptors, walls, then its images and files, then the loop that runs code."""
 
 import fcntl
 import mmap
@@ -6,21 +6,20 @@ import os
 import socket
 import traceback
 
-from PIL import Image
-
 from . import frames
+from .images import map_images
 from .spec import SessionSpec
 from .syscalls import call
 from .tiers import Tier
 from .warmup import seed_generators
-from .worker import Worker
+from .worker import Worker, receive_exactly
 
 __all__ = ["wait_and_run"]
 
-_CHANNEL, _PARCEL, _FIRST_OTHER = 3, 4, 5
+_CHANNEL, _PARCEL, _IMAGES = 3, 4, 5
 _OUT_OF_THE_WAY = 64
 _REQUEST_BYTES = 1 << 16
-_DESCRIPTORS = 4
+_DESCRIPTORS = 5
 
 _worker = Worker()
 
@@ -30,7 +29,8 @@ def wait_and_run(tier: Tier, link: socket.socket) -> None:
 
     Args:
         tier: How to isolate it.
-        link: Brings a `SessionSpec`, and with it channel, standard output, standard error and parcel.
+        link: Brings a `SessionSpec`, and with it channel, standard output, standard error, parcel and, where there are
+            images, their block.
     """
     tier.begin()
     data, fds, _, _ = socket.recv_fds(link, _REQUEST_BYTES, _DESCRIPTORS)
@@ -45,8 +45,9 @@ def _run_session(tier: Tier, session: SessionSpec, fds: list[int]) -> None:
     channel = socket.socket(fileno=_CHANNEL)
     try:
         tier.confine(session, channel)
-        call("close_range", _FIRST_OTHER, 0xFFFFFFFF, 0)
-        preloaded = _unpack(session)
+        call("close_range", _IMAGES + bool(session.images), 0xFFFFFFFF, 0)
+        _unpack(session)
+        preloaded = _preload(session, channel)
         seed_generators(session.seed)
     except BaseException:  # the boundary: the host is told what broke, whatever it was
         reason = traceback.format_exc().encode()
@@ -57,31 +58,36 @@ def _run_session(tier: Tier, session: SessionSpec, fds: list[int]) -> None:
 
 def _arrange(fds: list[int]) -> None:
     """Give the descriptors their fixed numbers. The others are closed once the walls are up, which needs some."""
-    channel, out, error, parcel = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for fd in fds)
+    channel, out, error, *supplies = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for fd in fds)
     nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-    for number, fd in enumerate((nothing, out, error, channel, parcel)):
+    for number, fd in enumerate((nothing, out, error, channel, *supplies)):
         os.dup2(fd, number, inheritable=False)
 
 
-def _unpack(session: SessionSpec) -> dict[str, object]:
-    """Write the files into the working folder and make the pictures.
-
-    Returns:
-        The variables `image_1`, `image_2`, ….
-    """
-    lengths = [3 * width * height for width, height in session.images]
-    total = sum(lengths) + sum(length for _, length in session.files)
-    pictures: dict[str, object] = {}
+def _unpack(session: SessionSpec) -> None:
+    """Write the files into the working folder."""
+    total = sum(length for _, length in session.files)
     if total:
         with mmap.mmap(_PARCEL, total, prot=mmap.PROT_READ) as parcel, memoryview(parcel) as content:
             start = 0
-            for count, (size, length) in enumerate(zip(session.images, lengths, strict=True), start=1):
-                with content[start : start + length] as pixels:
-                    pictures[f"image_{count}"] = Image.frombytes("RGB", size, pixels)
-                start += length
             for name, length in session.files:
                 with open(name, "wb") as file, content[start : start + length] as data:
                     file.write(data)
                 start += length
     os.close(_PARCEL)
-    return pictures
+
+
+def _preload(session: SessionSpec, channel: socket.socket) -> dict[str, object]:
+    """Map the images, which the host has been completing all the while.
+
+    The descriptor of their memory, which other sessions have as well, is not left to the code.
+
+    Returns:
+        The variables `image_1`, `image_2`, ….
+    """
+    if not session.images:
+        return {}
+    receive_exactly(channel, len(frames.SUPPLIED))
+    images = map_images(_IMAGES, session.images)
+    os.close(_IMAGES)
+    return {f"image_{number}": image for number, image in enumerate(images, start=1)}

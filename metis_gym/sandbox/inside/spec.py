@@ -3,9 +3,11 @@
 import json
 from dataclasses import asdict, dataclass, field
 
-__all__ = ["LANDLOCK", "NAMESPACE", "UNSAFE", "SessionLimits", "SessionSpec", "ZygoteSpec"]
+__all__ = ["LANDLOCK", "NAMESPACE", "STOP", "UNSAFE", "SessionLimits", "SessionSpec", "ZygoteSpec"]
 
 NAMESPACE, LANDLOCK, UNSAFE = "namespace", "landlock", "unsafe"
+STOP = b"stop"
+"""The host's last word to a zygote. When there is none, the host has died."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,7 @@ class ZygoteSpec:
         listable: Folders whose names may be listed, for Python's importer.
         devices: Device nodes.
         folder: Where the sessions' folders are made; empty for the namespace tier, which has file systems of its own.
+        own_folder: A folder for the zygote itself, in `folder` or `folder` itself; empty for the namespace tier.
         font_folder: A data folder whose `fonts` Pillow searches.
         first_user: The first of the user ids that sessions get; 0 keeps the host's.
         users: How many there are.
@@ -41,6 +44,7 @@ class ZygoteSpec:
     listable: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     folder: str = ""
+    own_folder: str = ""
     font_folder: str = ""
     first_user: int = 0
     users: int = 0
@@ -75,19 +79,21 @@ class SessionLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionSpec:
-    """One session. The parcel, a descriptor sent along, holds the bytes of the pictures, then of the files.
+    """One session. Descriptors are sent along: the parcel, which holds the bytes of the files, and a block of images.
 
     Attributes:
-        number: Which session of this zygote; names its folder and chooses its user.
+        number: Which session of this zygote; chooses its user.
+        folder: Where it is to make its folder; empty for the namespace tier.
         seed: For `random` and numpy.
         limits: What it may use.
-        images: Width and height of each picture; three bytes a pixel.
+        images: Width and height of each image of the block; without any, no block is sent.
         files: Name and length of each file.
     """
 
     number: int
     seed: int
     limits: SessionLimits
+    folder: str = ""
     images: tuple[tuple[int, int], ...] = ()
     files: tuple[tuple[str, int], ...] = ()
 
@@ -103,6 +109,7 @@ class SessionSpec:
             number=fields["number"],
             seed=fields["seed"],
             limits=SessionLimits(**fields["limits"]),
+            folder=fields["folder"],
             images=tuple((width, height) for width, height in fields["images"]),
             files=tuple((name, length) for name, length in fields["files"]),
         )

@@ -61,6 +61,8 @@ def numbers(machine: str) -> dict[str, int]:
 
 _NUMBERS = numbers(MACHINE) if MACHINE in PLATFORMS else {}
 _libc = ctypes.CDLL(None, use_errno=True) if MACHINE in PLATFORMS else None
+if _libc is not None:
+    _libc.syscall.restype = ctypes.c_long  # which holds an address, too
 
 
 def number(name: str) -> int:

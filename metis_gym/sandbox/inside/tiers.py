@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from . import landlock, namespaces, privileges, seccomp
+from . import landlock, namespaces, privileges, seccomp, substitutes
 from .frames import LISTENER_FOLLOWS
 from .landlock import close_places, open_places
 from .spec import LANDLOCK, NAMESPACE, SessionSpec, ZygoteSpec
@@ -42,7 +42,7 @@ class Tier(Protocol):
         """Put the walls up around the calling process, a new session, for good.
 
         Args:
-            session: Its limits, and the number that names its folder and its user.
+            session: Its limits, its folder, and the number that chooses its user.
             channel: To the host, which is sent a descriptor if it has to count threads.
         """
         ...
@@ -87,7 +87,7 @@ class _Common:
 
     def own_folders(self, session: SessionSpec, user: int | None) -> str:
         """Make the session's working and temporary folders on the host's disk, and enter the former."""
-        base = f"{self.spec.folder}/{session.number}"
+        base = session.folder
         os.mkdir(base, 0o700)
         owned = user if user is not None and self.file_user() is None else -1
         for folder in (base + "/work", base + "/tmp", base):
@@ -132,6 +132,7 @@ class LandlockTier(_Common):
             raise OSError(f"Landlock's version is {version}, and {landlock.LEAST_ABI} is needed (Linux 6.2 or newer)")
         self._filter = seccomp.Filter(own_files=False)
         spec = self.spec
+        substitutes.install(spec.links)
         self._devices = open_places(spec.devices)
         self._shared = landlock.Ruleset().permit(landlock.DEVICE, self._devices)
         # Of /proc, which is permitted here, every session is left nothing but its own map of memory.
@@ -174,7 +175,7 @@ class NamespaceTier(_Common):
         namespaces.unshare_for_zygote()
         namespaces.Root(self.spec).enter(step)
         step("naming the sandbox")
-        socket.sethostname("sandbox")
+        socket.sethostname(substitutes.HOST_NAME)
 
     def prepare(self, step: Step) -> None:
         super().prepare(step)

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import types
+from _signal import pthread_sigmask  # type: ignore[import-not-found]  # `signal` makes 60 enum members of its answer
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -38,6 +39,30 @@ def receive_exactly(channel: socket.socket, length: int) -> bytes:
         parts.append(part)
         length -= len(part)
     return b"".join(parts)
+
+
+class _Signals:
+    """Holds signals back between two cells, when the session stands still.
+
+    They are handled when the next cell begins: an alarm's handler that raises would else break the conversation with
+    the host. What it raises has nobody to be told to. Other threads of the code's may take a signal all the same.
+    """
+
+    def __init__(self) -> None:
+        self._mask: set[int] = set()
+        self._all = tuple(map(int, signal.valid_signals()))
+
+    def hold(self) -> None:
+        """Hold them from now on."""
+        with contextlib.suppress(BaseException):  # the boundary: handlers of the code's own may be called a last time
+            self._mask = pthread_sigmask(signal.SIG_BLOCK, ())
+        with contextlib.suppress(BaseException):
+            pthread_sigmask(signal.SIG_BLOCK, self._all)
+
+    def release(self) -> None:
+        """Handle what came meanwhile, as far as the code wanted to hear of it."""
+        with contextlib.suppress(BaseException):  # the boundary again
+            pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
 
 class _NoInput(io.TextIOBase):
@@ -94,6 +119,7 @@ class Worker:
     def __init__(self) -> None:
         self._display = Display()
         self._interrupt = _Interrupt()
+        self._signals = _Signals()
         self._cells = 0
         self._main = types.ModuleType("__main__")
         self._main.__dict__["__builtins__"] = builtins
@@ -106,11 +132,12 @@ class Worker:
         Args:
             channel: Where requests come from and replies go to.
             limits: The session's limits.
-            preloaded: Variables that the first cell finds.
+            preloaded: Variables that the first cell finds. They are taken out, so that code can free what it deletes.
         """
         self._channel = channel
         self._limits = self._display.limits = limits
         self._main.__dict__.update(preloaded)
+        preloaded.clear()
         sys.modules["__main__"] = self._main
         self._send(bytes(frames.NONCE_BYTES), _Outcome(frames.READY))
         while True:
@@ -123,7 +150,9 @@ class Worker:
             self._answer(nonce, code.decode("utf-8", "surrogatepass"))
 
     def _answer(self, nonce: bytes, code: str) -> None:
+        self._signals.release()
         outcome = self._run(code)
+        self._signals.hold()
         _write_error(outcome.message)
         self._send(nonce, outcome)
 

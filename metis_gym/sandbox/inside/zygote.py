@@ -17,12 +17,13 @@ from typing import NoReturn
 from . import tiers
 from .namespaces import PRIVATE, TEMPORARY, WORK
 from .privileges import die_with_parent
-from .spec import ZygoteSpec
+from .spec import STOP, ZygoteSpec
+from .trees import remove_tree
 from .warmup import warm_up
 
 __all__ = ["main"]
 
-_MOST_DESCRIPTORS = 4
+_MOST_DESCRIPTORS = 5
 _REQUEST_BYTES = 1 << 16
 _REMEMBERED_ENDS = 1024
 _LOW_DESCRIPTORS = 8
@@ -62,7 +63,9 @@ def main(control_fd: int, host_fd: int, text: str) -> NoReturn:
         _report(control, {"failed": steps.current, "error": f"{error}", "errno": getattr(error, "errno", None)})
         os._exit(1)
     _report(control, {"ready": True})
-    _Zygote(control, host_fd, tier).serve()
+    zygote = _Zygote(control, host_fd, tier)
+    if zygote.serve():
+        zygote.clear_up(spec.folder)
     os._exit(0)
 
 
@@ -87,7 +90,7 @@ def _environment(spec: ZygoteSpec) -> dict[str, str]:
         "HOME": WORK,
         "LANG": "C.UTF-8",
         "MPLBACKEND": "agg",
-        "MPLCONFIGDIR": spec.folder or PRIVATE,
+        "MPLCONFIGDIR": spec.own_folder or PRIVATE,
         "PYTHONHASHSEED": "0",
         "TMPDIR": TEMPORARY,
         "TZ": "UTC",
@@ -125,41 +128,53 @@ class _Zygote:
         for fd in (control.fileno(), host_fd):
             self._poll.register(fd, select.POLLIN)
 
-    def serve(self) -> None:
-        """Answer the host until it is gone."""
+    def serve(self) -> bool:
+        """Answer the host until it says that it is done, or dies. Returns whether it died."""
+        self._prepare_spare()
         while True:
-            self._prepare_spare()
             ready = [fd for fd, _ in self._poll.poll()]
             if self._host_fd in ready:
-                return
+                return True
             for fd in ready:
                 if fd in self._children:
                     self._reap(fd)
-            if self._control.fileno() in ready and not self._answer():
-                return
+                elif self._spare and fd == self._spare.pidfd:
+                    self._give_up(self._spare)  # the next one is forked when it is asked for
+            if self._control.fileno() in ready:
+                data, fds, _, _ = socket.recv_fds(self._control, _REQUEST_BYTES, _MOST_DESCRIPTORS)
+                if not data or data == STOP:
+                    return not data
+                self._answer(data, fds)
+                self._prepare_spare()
 
-    def _answer(self) -> bool:
-        data, fds, _, _ = socket.recv_fds(self._control, _REQUEST_BYTES, _MOST_DESCRIPTORS)
-        if not data:
-            return False
+    def clear_up(self, folder: str) -> None:
+        """After the host's death: end all sessions, and remove their folders, which nobody else does now.
+
+        Args:
+            folder: Where they are; empty when they have file systems of their own.
+        """
+        for _, pid in self._children.values():
+            os.kill(pid, signal.SIGKILL)
+        for _, pid in self._children.values():
+            os.waitpid(pid, 0)
+        if folder:
+            remove_tree(folder)
+
+    def _answer(self, data: bytes, fds: list[int]) -> None:
         request = json.loads(data)
         if "end_of" in request:
             _report(self._control, self._end_of(request["end_of"]))
-            return True
+            return
         try:
             self._open(request["number"], data, fds)
         finally:
             for fd in fds:
                 os.close(fd)
-        return True
 
     def _open(self, number: int, data: bytes, fds: list[int]) -> None:
         """Give a request to the spare child, and the host a handle that stays valid whatever becomes of the pid."""
         try:
-            spare = self._spare or self._fork_spare()
-            self._spare = None
-            with spare.link:
-                socket.send_fds(spare.link, [data], fds)
+            spare = self._hand_over(data, fds)
         except OSError as error:
             _report(self._control, {"error": f"{error}", "errno": error.errno})
             return
@@ -167,11 +182,41 @@ class _Zygote:
         self._poll.register(spare.pidfd, select.POLLIN)
         socket.send_fds(self._control, [json.dumps({"pid": spare.pid}).encode()], [spare.pidfd])
 
+    def _hand_over(self, data: bytes, fds: list[int]) -> _Spare:
+        """Tell a spare child what it is to be: another one when the first was killed while it waited."""
+        if self._spare:
+            try:
+                socket.send_fds(self._spare.link, [data], fds)
+                return self._take_spare()
+            except OSError:
+                self._give_up(self._spare)
+        self._spare = self._fork_spare()
+        socket.send_fds(self._spare.link, [data], fds)
+        return self._take_spare()
+
+    def _take_spare(self) -> _Spare:
+        spare = self._spare
+        assert spare is not None  # the caller has just talked to it
+        self._spare = None
+        spare.link.close()
+        return spare
+
+    def _give_up(self, spare: _Spare) -> None:
+        """End a spare child that is of no use, or has ended already."""
+        self._spare = None
+        with contextlib.suppress(KeyError):
+            self._poll.unregister(spare.pidfd)
+        spare.link.close()
+        os.kill(spare.pid, signal.SIGKILL)
+        os.waitpid(spare.pid, 0)
+        os.close(spare.pidfd)
+
     def _prepare_spare(self) -> None:
         """Fork ahead, while nobody waits. When it fails, the next request tries again and reports it."""
         if self._spare is None:
             with contextlib.suppress(OSError):
                 self._spare = self._fork_spare()
+                self._poll.register(self._spare.pidfd, select.POLLIN)
 
     def _fork_spare(self) -> _Spare:
         self._tier.before_fork()

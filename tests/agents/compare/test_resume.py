@@ -1,20 +1,25 @@
 """A comparison that is stopped, or cannot write, loses no finished run and ends with the same numbers."""
 
+import io
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
-import time
+from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
 
 import pytest
+import torch
 
 from metis_agents.compare import Plan, Store, compare
+from metis_agents.compare import pool as pool_module
 from metis_agents.compare import training as training_module
 from metis_agents.compare.pool import run_all
 from metis_agents.compare.training import make_start, train
-from metis_gym.errors import ConfigError, InfrastructureError, StorageError
+from metis_agents.states import to_bytes
+from metis_gym.errors import CheckpointError, ConfigError, InfrastructureError, StorageError
 
 ROOT = Path(__file__).parents[3]
 
@@ -55,7 +60,7 @@ def test_a_finished_run_is_never_run_again(finished, small_plan, monkeypatch):
 
 
 def test_nothing_but_results_and_starts_is_left(finished):
-    assert [path.suffix for path in sorted(finished.glob("starts/*"))] == [".json", ".pt"]
+    assert [path.suffix for path in sorted(finished.glob("starts/*"))] == [".json", ".safetensors"]
     assert len(list(finished.glob("runs/*"))) == 2
     assert list(finished.glob("checkpoints/*")) == []
     assert list(finished.rglob(".*")) == []
@@ -90,26 +95,43 @@ def test_a_killed_comparison_goes_on_and_leaves_no_process(finished, small_plan,
     script = tmp_path / "go.py"
     script.write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [ROOT, ROOT / "envs", ROOT / "agents"]))}
+    (tmp_path / "pausing.py").write_text(PAUSING)
+    environment["PYTHONPATH"] += os.pathsep + str(tmp_path)
     process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], env=environment, stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("checkpoints/*.pt")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    # A worker says so and waits for ever; where all of them ended instead, there is nothing more to be read.
+    assert process.stdout.readline() == b"a checkpoint is written\n"
     process.send_signal(signal.SIGKILL)
+    # Workers share the output: its end is read when the last of them is gone.
     process.communicate()
-    while any(str(tmp_path) in line for line in command_lines()):
-        assert time.monotonic() < deadline, "workers end when their parent is gone"
-        time.sleep(0.05)
+    assert list(tmp_path.glob("checkpoints/*"))
     run_all(small_plan.runs, Store(tmp_path), progress=False)
     assert runs_in(tmp_path) == runs_in(finished)
 
 
+PAUSING = """
+import sys, threading
+from metis_agents.compare.store import Store
+
+write = Store.write
+
+def write_and_wait(self, name, content):
+    path = write(self, name, content)
+    if name.startswith("checkpoints/"):
+        sys.stdout.write("a checkpoint is written\\n")
+        sys.stdout.flush()
+        threading.Event().wait()
+    return path
+
+Store.write = write_and_wait
+"""
+
 SCRIPT = """
-import sys
+import importlib.util, sys
 from metis_agents.compare import Plan, Settings, Store
 from metis_agents.compare.pool import run_all
 from metis_agents.sb3 import CloningConfig
+
+MODULES = ["pausing"] if importlib.util.find_spec("pausing") else []
 
 if __name__ == "__main__":
     settings = Settings(
@@ -117,16 +139,8 @@ if __name__ == "__main__":
         checkpoint_every=1, start=CloningConfig(tasks=64, epochs=3),
     )
     run_all(Plan(designs=("accuracy", "hdpo"), seeds=(0,), settings=settings).runs, Store(sys.argv[1]), processes=2,
-        progress=False)
+        modules=MODULES, progress=False)
 """
-
-
-def command_lines():
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            yield path.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
 
 
 @pytest.mark.slow
@@ -204,3 +218,47 @@ def test_a_worker_that_dies_is_named(small_plan, finished, tmp_path, monkeypatch
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(InfrastructureError, match="Finished runs are kept"):
         compare(small_plan, tmp_path, processes=2, modules=["deadly"], progress=False)
+
+
+class Unhurried(ProcessPoolExecutor):
+    """Gives out a job when the one before it is over, as a machine without time to spare may."""
+
+    last = None
+
+    def submit(self, *args):
+        if self.last is not None:
+            wait([self.last])
+        self.last = super().submit(*args)
+        return self.last
+
+
+def test_a_worker_that_dies_before_all_jobs_are_given_out_is_named(small_plan, finished, tmp_path, monkeypatch):
+    give_starts(finished, tmp_path)
+    (tmp_path / "deadly_at_once.py").write_text("import os\nos._exit(9)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(pool_module, "ProcessPoolExecutor", Unhurried)
+    with pytest.raises(InfrastructureError, match="Finished runs are kept"):
+        compare(small_plan, tmp_path, processes=2, modules=["deadly_at_once"], progress=False)
+
+
+class Trap:
+    """Runs when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return (open, (self.marker, "w"))
+
+
+@pytest.mark.parametrize("part", ["starts", "checkpoints"])
+def test_a_folder_that_somebody_else_made_runs_nothing(part, small_plan, finished, tmp_path):
+    store, run = give_starts(finished, tmp_path / "store"), small_plan.runs[0]
+    key = run.start.key if part == "starts" else run.key
+    saved = io.BytesIO()
+    torch.save(Trap(tmp_path / "ran"), saved)
+    for content in (pickle.dumps(Trap(tmp_path / "ran")), saved.getvalue(), b"", to_bytes({"model": b"", "curve": 3})):
+        store.write(f"{part}/{key}.safetensors", content)
+        with pytest.raises(CheckpointError, match=part):
+            train([run], store, lambda: None)
+    assert not (tmp_path / "ran").exists()

@@ -1,5 +1,6 @@
 """Checkpoints are whole or not there; journals go on where the checkpoint was."""
 
+import io
 import json
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_a_run_killed_while_writing_leaves_nothing_that_is_read(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.write(1, state(1))
     (tmp_path / "000002.part").mkdir()
-    (tmp_path / "000002.part" / "state.pt").write_bytes(b"half")
+    (tmp_path / "000002.part" / "state.safetensors").write_bytes(b"half")
     assert checkpoints.read()["batches_done"] == 1
     checkpoints.write(2, state(2))
     assert checkpoints.numbers() == [1, 2]
@@ -69,7 +70,7 @@ def test_a_run_killed_while_writing_leaves_nothing_that_is_read(tmp_path):
 @pytest.mark.parametrize("damage", ["shorter", "gone", "other bytes"])
 def test_a_damaged_file_is_named(tmp_path, damage):
     checkpoints = Checkpoints(tmp_path)
-    path = checkpoints.write(1, state(1)) / "state.pt"
+    path = checkpoints.write(1, state(1)) / "state.safetensors"
     if damage == "gone":
         path.unlink()
     elif damage == "shorter":
@@ -92,8 +93,24 @@ def test_no_checkpoint_is_an_error_that_says_so(tmp_path):
 def test_a_checkpoint_holds_no_code(tmp_path):
     """Nothing in a file that somebody hands on can run when it is read."""
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.write(1, {"surprise": print})
-    with pytest.raises(CheckpointError, match="cannot read checkpoint"):
+    with pytest.raises(CheckpointError, match="surprise cannot be saved"):
+        checkpoints.write(1, {"surprise": print})
+    assert checkpoints.numbers() == []
+    path = checkpoints.write(1, {"number": 1}) / "state.safetensors"
+    saved = io.BytesIO()
+    torch.save({"surprise": print}, saved)
+    path.write_bytes(saved.getvalue()[: path.stat().st_size].ljust(path.stat().st_size, b"\0"))
+    with pytest.raises(CheckpointError, match="cannot read"):
+        checkpoints.read()
+
+
+@pytest.mark.parametrize(
+    "manifest", ["", "[" * 100_000, "[]", "{}", '{"format": 2, "files": 3}', '{"format": [], "files": {}}']
+)
+def test_a_damaged_manifest_is_named(tmp_path, manifest):
+    checkpoints = Checkpoints(tmp_path)
+    (checkpoints.write(1, state(1)) / "manifest.json").write_text(manifest)
+    with pytest.raises(CheckpointError, match="000001"):
         checkpoints.read()
 
 

@@ -3,6 +3,7 @@
 import functools
 import json
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -21,7 +22,7 @@ from metis_agents.qwen3vl.demonstrations import (
     scripted_texts,
 )
 from metis_agents.qwen3vl.imitation import ImitationConfig, imitate
-from metis_gym.errors import ConfigError, NonFiniteError, TaskDataError
+from metis_gym.errors import ConfigError, NonFiniteError, RecordingError, TaskDataError
 from metis_gym.records import Message, Necessity, Role
 from metis_gym.wrappers import Recorder
 
@@ -155,7 +156,11 @@ def test_chat_files_are_read_with_their_pictures(tmp_path):
         ("{", "line 1: expected .* actually: JSONDecodeError"),
         ('{"images": []}', "line 1: expected .* actually: KeyError"),
         ('{"messages": [{"role": "nobody", "content": ""}]}', "line 1: expected .* 'nobody' is not a valid Role"),
-        ('{"messages": [], "images": ["gone.png"]}', "there is no picture"),
+        ('{"messages": [], "images": ["gone.png"]}', "there is no image"),
+        ('{"messages": [], "images": ["../gone.png"]}', "leads out of"),
+        ("[" * 100_000, "line 1: expected .* actually: RecursionError"),
+        ("[]", "line 1: expected .* actually: AttributeError"),
+        ('{"messages": [{"role": "user", "content": "<image>"}]}', "1 more <image> than images"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path, line, message):
@@ -167,3 +172,11 @@ def test_a_broken_line_is_named(tmp_path, line, message):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(TaskDataError, match="there is no file"):
         list(chat_conversations(tmp_path / "gone.jsonl"))
+
+
+def test_a_recording_without_conversations_is_named(tmp_path):
+    env = Recorder(gym.make("MetisVQA-Discrete-v0"), tmp_path / "run")
+    env.reset(seed=0)
+    env.close()
+    with pytest.raises(RecordingError, match=r"events\.jsonl, line 1.*no environment with text"):
+        list(recorded_conversations(tmp_path / "run"))

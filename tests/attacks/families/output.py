@@ -36,6 +36,11 @@ add(
     "from PIL import Image\nImage.new('RGB', (2000, 2000))",
     judge=must_say("over the limit of 1000000 pixels"),
 )
+add(
+    "large_images_together",
+    "from PIL import Image\nfor _ in range(3):\n    Image.new('RGB', (900, 900)).show()",
+    judge=must_say("Limit of 1000000 pixels for all images of one run together reached"),
+)
 add("long_picture", "import numpy as np\nnp.zeros((1, 500000), np.uint8)", judge=must_be("output_limit"))
 add(
     "huge_figure",

@@ -34,6 +34,11 @@ add(
     judge=must_be("killed"),
 )
 add(
+    "large_images_together",
+    _REPLY + "os.write(3, reply(nonce(), pictures=2)[:27] + 2 * struct.pack('<II', 900, 900))",
+    judge=must_be("killed"),
+)
+add(
     "empty_picture",
     _REPLY + "os.write(3, reply(nonce(), pictures=1)[:27] + struct.pack('<II', 0, 5))",
     judge=must_be("killed"),

@@ -107,6 +107,48 @@ for place, folders, names in os.walk('/'):
 """,
 )
 add(
+    "images_of_a_sibling",
+    """
+rows = ctypes.c_void_p.from_address(dict(image_1.im.unsafe_ptrs)['image'])
+address = ctypes.c_void_p.from_address(rows.value).value
+page = address & -4096
+for advice in (4, 8, 9, 20, 21, 24, 25, 100, 101):  # DONTNEED, FREE, REMOVE, COLD, PAGEOUT, POPULATE_WRITE, COLLAPSE, …
+    libc.madvise(ctypes.c_void_p(page), ctypes.c_size_t(4096), advice)
+ctypes.memset(address, 66, 9 * 8 * 4)
+image_1.paste('red', (0, 0, 9, 8))
+libc.msync(ctypes.c_void_p(page), ctypes.c_size_t(4096), 4)
+libc.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(4096), 7)
+libc.mremap.restype = ctypes.c_void_p
+copied = libc.mremap(ctypes.c_void_p(page), ctypes.c_size_t(0), ctypes.c_size_t(4096), 1)
+if copied not in (None, 2**64 - 1):
+    ctypes.memset(copied, 67, 9 * 8 * 4)
+if image_1.tobytes()[:3] == bytes([200] * 3):
+    print('the session cannot write to its own image')
+""",
+    """
+def change(fd):
+    for what, function, *arguments in (
+        ('write', os.pwrite, fd, b'B' * 288, 0), ('shrink', os.ftruncate, fd, 0), ('grow', os.ftruncate, fd, 1 << 20),
+        ('allocate', os.posix_fallocate, fd, 0, 1 << 20),
+    ):
+        attempt(f'{what} descriptor {fd}', function, *arguments)
+for fd in range(4, 1024):  # after the standard streams and the channel
+    try:
+        if os.fstat(fd).st_size >= 288 and 'memfd' in os.readlink(f'/proc/self/fd/{fd}'):
+            change(fd)
+    except OSError:
+        pass
+import glob
+for path in glob.glob('/proc/self/map_files/*') + glob.glob('/proc/self/fd/*'):
+    try:
+        if 'memfd' in os.readlink(path):
+            with open(path, 'r+b') as file:
+                change(file.fileno())
+    except OSError:
+        pass
+""",
+)
+add(
     "shared_folders",
     """
 for place in ('/dev/shm', '/var/tmp', '/run', '/run/lock', '/run/shm', '/dev/mqueue'):

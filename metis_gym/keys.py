@@ -1,8 +1,8 @@
 """Keys to services: given explicitly, shown nowhere."""
 
-import logging
+import json
 import os
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 
 from metis_gym.errors import ConfigError
 
@@ -20,7 +20,7 @@ class ApiKey:
         env: The name of the environment variable that holds it.
 
     Raises:
-        ConfigError: Neither or both are given, or the variable is not set.
+        ConfigError: Neither or both are given, the variable is not set, or the key cannot stand in a header.
     """
 
     def __init__(self, service: str, *, value: str | None, env: str | None) -> None:
@@ -33,7 +33,9 @@ class ApiKey:
             value = os.environ.get(str(env), "")
             if not value:
                 raise ConfigError(f"{service}: the environment variable {env!r}, named by api_key_env, is not set")
-        self._value = str(value)
+        self._value = str(value).strip()
+        if not (self._value and self._value.isascii() and self._value.isprintable()):
+            raise ConfigError(f"{service}: a key is one line of printable ASCII characters; this one is not")
 
     def __repr__(self) -> str:
         return f"ApiKey({_HIDDEN})"
@@ -46,16 +48,7 @@ class ApiKey:
         return self._value
 
     def hide_in(self, text: str) -> str:
-        """The text without the key, in plain form or as it stands in an address."""
-        for form in (self._value, quote_plus(self._value)):
+        """The text without the key, in plain form or as it stands in an address or in JSON."""
+        for form in (self._value, quote_plus(self._value), quote(self._value, safe=""), json.dumps(self._value)[1:-1]):
             text = text.replace(form, _HIDDEN)
         return text
-
-    def hide_in_logs(self) -> None:
-        """Keep the key out of what urllib3 logs of addresses, for services that want it there."""
-        logging.getLogger("urllib3.connectionpool").addFilter(self._hide_in_record)
-
-    def _hide_in_record(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(self.hide_in(part) if isinstance(part, str) else part for part in record.args)
-        return True

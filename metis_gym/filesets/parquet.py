@@ -1,0 +1,142 @@
+"""Tasks in a parquet file: verl's schema, or plain columns."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metis_gym.errors import MissingDependencyError, TaskDataError
+from metis_gym.filesets.rows import ImageFolder, RawTask, as_text, column_names, field, raw_task
+from metis_gym.filesets.source import existing, file_fingerprint
+
+__all__ = ["MAX_GROUP_BYTES", "ParquetRows"]
+
+MAX_GROUP_BYTES = 1 << 32
+"""Largest row group that is read, as its file states its size in memory: 4 GiB."""
+
+_VERL = ("prompt", "images", "reward_model", "ability", "extra_info")
+_PLAIN = ("question", "answer", "image", "images", "options", "candidates", "ability", "necessity")
+_ROWS_PER_BYTE = 8  # of rows that hold a question each; a file that says more was made to keep its reader busy
+
+
+class ParquetRows:
+    """The rows of a parquet file. One row group is held in memory at a time, without the columns that are not used.
+
+    Args:
+        path: The file.
+        images: Where image files lie; None for the file's own folder.
+
+    Raises:
+        TaskDataError: It is not there, is no parquet file, or has other columns.
+        MissingDependencyError: pyarrow is not installed.
+    """
+
+    def __init__(self, path: Path, images: ImageFolder | None = None) -> None:
+        try:
+            from pyarrow import parquet
+        except ImportError as error:
+            raise MissingDependencyError.of("pyarrow", "data", "Reading a parquet file") from error
+        self.path = existing(path)
+        self._images = images or ImageFolder(path.parent)
+        try:
+            self._file = parquet.ParquetFile(path)
+            columns = list(self._file.schema_arrow.names)
+            metadata = self._file.metadata
+            groups = [metadata.row_group(group) for group in range(self._file.num_row_groups)]
+            sizes, self._bytes = [group.num_rows for group in groups], [group.total_byte_size for group in groups]
+        except Exception as error:  # the boundary of pyarrow: what damaged files make it raise is no closed set
+            raise TaskDataError(f"{path} is no parquet file: {type(error).__name__}: {error!s:.300}") from None
+        self._is_verl = {"prompt", "reward_model"} <= set(columns)
+        self._columns = _used(columns, self._is_verl, path)
+        if any(size < 0 for size in sizes) or sum(sizes) > _ROWS_PER_BYTE * path.stat().st_size:
+            raise TaskDataError(f"{path} is no parquet file: it says that it has {sum(sizes):,} rows")
+        self._ends = np.cumsum(sizes, dtype=np.int64)
+        self._held: tuple[int, Any] = (-1, None)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def read(self, row: int) -> RawTask:
+        """Read a row."""
+        group = int(np.searchsorted(self._ends, row, side="right"))
+        place = f"row {row} of {self.path.name}"
+        columns = self._row(group, row - (int(self._ends[group - 1]) if group else 0), place)
+        return _verl_task(columns, self._images, place) if self._is_verl else raw_task(columns, self._images, place)
+
+    def fingerprint(self) -> str:
+        """Of the file."""
+        return file_fingerprint(self.path)
+
+    def _row(self, group: int, index: int, place: str) -> dict[str, Any]:
+        held, table = self._held
+        if held != group:
+            table = self._group(group)
+            self._held = (group, table)
+        if isinstance(table, str):
+            raise TaskDataError(f"{place} cannot be read: row group {group}: {table}")
+        if index >= table.num_rows:
+            raise TaskDataError(f"{place} cannot be read: row group {group} has {table.num_rows:,} rows only")
+        return {name: _value(table, name, index, place) for name in table.column_names}
+
+    def _group(self, group: int) -> Any:
+        """A row group, or what is wrong with it."""
+        if not 0 <= self._bytes[group] <= MAX_GROUP_BYTES:
+            return f"it has {self._bytes[group]:,} bytes; at most {MAX_GROUP_BYTES:,} are read"
+        try:
+            return self._file.read_row_group(group, columns=self._columns)
+        except Exception as error:  # the boundary of pyarrow
+            return f"{type(error).__name__}: {error!s:.300}"
+
+
+def _used(columns: list[str], is_verl: bool, path: Path) -> list[str]:
+    """The columns that tasks are made of.
+
+    Raises:
+        TaskDataError: They are not there, or one is there twice.
+    """
+    if not is_verl and not {"question", "answer"} <= set(columns):
+        raise TaskDataError(
+            f"{path} has the columns {column_names(columns)}; expected prompt, images and reward_model, "
+            "or question, answer and image or images"
+        )
+    used = [name for name in columns if name in (_VERL if is_verl else _PLAIN)]
+    if len(set(used)) < len(used):
+        raise TaskDataError(f"{path} has a column twice: {column_names(used)}")
+    return used
+
+
+def _value(table: Any, name: str, index: int, place: str) -> Any:
+    try:
+        return table.column(name)[index].as_py()
+    except Exception as error:  # the boundary of pyarrow: bytes that are no text, dates that are no dates
+        raise TaskDataError(f"{place}: {name!r} cannot be read: {type(error).__name__}: {error!s:.200}") from None
+
+
+def _verl_task(row: Mapping[str, Any], folder: ImageFolder, place: str) -> RawTask:
+    """A row in the schema of verl-style trainers, as Metis's training data has it (arXiv 2604.08545)."""
+    graded = field(row, "reward_model", dict, place)
+    extra = row.get("extra_info")
+    if extra is not None and not isinstance(extra, Mapping):
+        field(row, "extra_info", dict, place)
+    extra = extra or {}
+    columns = {
+        "question": extra.get("question") or _user_turn(row, place),
+        "answer": field(graded, "ground_truth", object, f"{place}, 'reward_model'"),
+        "images": row.get("images") or [],
+        "candidates": graded.get("candidate_answers"),
+        "ability": row.get("ability"),
+    }
+    task = raw_task(columns, folder, place)
+    key = extra.get("index")
+    return task if key is None else replace(task, search_key=as_text(key, f"{place}, 'extra_info': 'index'"))
+
+
+def _user_turn(row: Mapping[str, Any], place: str) -> str:
+    """The last user turn of the prompt, without the space around the marks that stand for images."""
+    turns = [turn for turn in field(row, "prompt", list, place) if isinstance(turn, Mapping)]
+    said = [turn.get("content") for turn in turns if turn.get("role") == "user"]
+    if not said or not isinstance(said[-1], str):
+        raise TaskDataError(f"{place}: 'prompt' has no user turn with text")
+    return str(said[-1]).replace("<image>", "").strip()

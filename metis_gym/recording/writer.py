@@ -1,0 +1,80 @@
+"""Writes a run: every event is on disk when it was written, nothing written is ever changed."""
+
+import json
+import os
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from metis_gym.errors import RecordingError
+from metis_gym.pictures import fingerprint, to_png
+from metis_gym.recording.encoding import encoded
+from metis_gym.recording.events import Event, as_dict
+from metis_gym.recording.files import EVENTS, FORMAT, HEADER, IMAGES, MAX_IMAGE_PIXELS, MAX_LINE_BYTES, saying
+from metis_gym.records import PictureArray
+
+__all__ = ["RunWriter"]
+
+
+class RunWriter:
+    """Writes a run. Every event is on disk when `write` returns; nothing written is ever changed.
+
+    Args:
+        folder: Made if it is not there.
+        spec: The environment's spec.
+
+    Raises:
+        RecordingError: The folder cannot be written, or holds a run already.
+    """
+
+    def __init__(self, folder: str | Path, spec: EnvSpec) -> None:
+        self.folder = folder = Path(folder)
+        self._known: set[str] = set()
+        if (folder / HEADER).exists():
+            raise RecordingError(f"{folder} holds a run already; choose another folder or remove it")
+        with saying(f"cannot record into {folder}"):
+            (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+            header = {"format": FORMAT, "versions": _versions(), "spec": json.loads(spec.to_json())}
+            _write_atomically(folder / HEADER, json.dumps(header, indent=2).encode())
+            self._stream = (folder / EVENTS).open("a", encoding="utf-8")
+
+    def write(self, event: Event) -> None:
+        """Append an event.
+
+        Raises:
+            RecordingError: The disk is full, the folder is gone, or the event is larger than what a reader takes.
+        """
+        with saying(f"cannot record into {self.folder}"):
+            line = json.dumps(encoded(as_dict(event), self._stored))
+            if len(line) >= MAX_LINE_BYTES:
+                raise RecordingError(f"an event of {len(line):,} bytes; at most {MAX_LINE_BYTES:,} are read back")
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Close the file. May be called twice."""
+        self._stream.close()
+
+    def _stored(self, image: PictureArray) -> str:
+        height, width = image.shape[:2]
+        if height * width > MAX_IMAGE_PIXELS:
+            raise RecordingError(f"an image of {width} x {height} pixels; at most {MAX_IMAGE_PIXELS:,} are read back")
+        name = fingerprint(image)
+        if name not in self._known:
+            _write_atomically(self.folder / IMAGES / f"{name}.png", to_png(image))
+            self._known.add(name)
+        return name
+
+
+def _versions() -> dict[str, str]:
+    from metis_gym import __version__
+
+    return {"metis-gym": __version__, "gymnasium": gym.__version__, "numpy": np.__version__}
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial.write_bytes(data)
+    partial.replace(path)
