@@ -1,6 +1,7 @@
 """The `metis-gym` command: finds the sub-command by name and imports only that."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ COMMANDS = {
     "eval": ("metis_agents.commands:eval_command", "let an agent play episodes and print the table"),
     "gallery": ("metis_envs.gallery:gallery_command", "draw what the families look like"),
     "index": ("metis_gym.search.commands:main", "build an index for text or image search, or search one"),
+    "list": ("metis_gym.listing:list_command", "which names there are, built in and from installed packages"),
     "map": ("metis_agents.compare.command:map_command", "where each reward design works: weight × noise × guesses"),
     "train": ("metis_agents.qwen3vl.command:train_command", "train a Qwen3-VL by a reward design"),
     "replay": ("metis_gym.replaying:replay_command", "play a recorded run again and report differences"),
@@ -34,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         say(f"metis-gym {__version__}")
         return 0
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # so that module:Thing finds modules beside the user, behind installed ones
     name, *rest = words
     if name not in COMMANDS:
         say(f"metis-gym: unknown command {name!r}. {nearest(name, tuple(COMMANDS))}", stream=sys.stderr)

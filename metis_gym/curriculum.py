@@ -70,6 +70,10 @@ class PassRateCurriculum(Taskset):
         """Let the taskset make the task."""
         return self.taskset.build(task_id)
 
+    def load(self, task_id: str) -> Task:
+        """Let the taskset load the task."""
+        return self.taskset.load(task_id)
+
     def report(self, outcome: Outcome) -> None:
         """Learn how an episode ended; unscored ones and tasks outside the pool do not count."""
         recent = self._recent.get(outcome.task_id)

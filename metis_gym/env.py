@@ -16,8 +16,9 @@ from metis_gym import rewards
 from metis_gym.actions import action_text
 from metis_gym.curriculum import PassRateCurriculum
 from metis_gym.dialects import DIALECTS, Limits
+from metis_gym.dialects.base import returned
 from metis_gym.errors import ConfigError, InfrastructureError
-from metis_gym.grading import CascadeGrader, Grade, GraderNoise, GradingStep, Visit
+from metis_gym.grading import GRADERS, Grade, GraderNoise, GradingStep, Visit, checked_grade
 from metis_gym.records import (
     INVALID_CALLS,
     Episode,
@@ -28,11 +29,12 @@ from metis_gym.records import (
     ToolStatus,
     Turn,
 )
-from metis_gym.registries import nearest
+from metis_gym.registries import nearest, parse_spec
 from metis_gym.rendering import conversation_picture, conversation_text
 from metis_gym.spaces import Picture, Pictures, Unicode
-from metis_gym.tasksets import TasksetSpec, make_taskset
-from metis_gym.tools import TOOLS, Tool, ToolSettings
+from metis_gym.tasksets import Taskset, TasksetSpec, draw_task, make_taskset
+from metis_gym.tools import TOOLS, ToolSettings
+from metis_gym.tools.base import wanted_settings
 from metis_gym.tools.toolbox import Toolbox
 from metis_gym.turns import MAX_ACTION_CHARS, TurnTaker, encodable, estimated_tokens
 
@@ -79,17 +81,21 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     infrastructure failed (`info["scored"]` is then False, and the episode belongs in no statistic).
 
     ## Arguments
+    Whatever is chosen by name is named by one grammar, `"name:key=value,key=value"`; a name is a built-in one, one that
+    an installed package announces, or `"my_pkg.module:Thing"`. `metis-gym list` prints the names of each kind.
+
     * `taskset`: `"charts"`, `"patches:choices=2"`, `"signs+sums"`, or a mapping from such to weights.
     * `tools`: names of tools, None for those that the taskset's tasks are made for; `prices`: price of a call by tool
-      name, and of `"invalid"` calls (all 1 by default).
+      name, and of `"invalid"` calls (the tool's own, which is 1, by default).
     * `dialect`: "metis", "qwen", "plain"; `reward`: a reward design such as `"hdpo"` or `"coupled:alpha=0.1"`.
+    * `grader`: what compares answers, "cascade".
     * `max_turns`: turns that may call tools; `calls_per_turn`: calls that run in one turn.
     * `view_size`: longest side of the views, pixels; `split`: "train" or "test".
     * `answers`: "choice", "open" or "mixed"; `choices`: options of a choice; `required_share`: share of tasks that need
       a tool, in the families that have both kinds; `max_source`: longest side of source pictures, pixels. None leaves
       each to the family.
     * `curriculum`: play a pool of so many tasks, and replace those that are always or never solved; 0 for fresh tasks.
-    * `sandbox`: where the `python` tool runs; `show_prices`: tell the model the prices.
+    * `sandbox`: where the `python` tool runs (`"docker:runtime=runsc"`); `show_prices`: tell the model the prices.
     * `text_engine`, `image_engine`: what `text_search` and `image_search` ask, such as `"fts5:path=/data/my.sqlite"`
       or `"serper:api_key_env=SERPER_API_KEY"`; by default local indexes, built at their first use.
     * `grader_noise`: share of verdicts flipped, never in the test split; `noise_key`: the run's, such as its seed.
@@ -125,6 +131,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         image_engine: str = "dhash",
         prices: Mapping[str, float] | None = None,
         show_prices: bool = False,
+        grader: str = "cascade",
         grader_noise: float = 0.0,
         noise_key: int = 0,
         render_mode: str | None = None,
@@ -142,9 +149,9 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
             raise ConfigError(f"unknown render_mode {render_mode!r}; valid: ansi, rgb_array")
         self.render_mode = render_mode
         limits = Limits(max_turns=max_turns, calls_per_turn=calls_per_turn)
-        self.dialect = DIALECTS.create(dialect)
+        self.dialect = DIALECTS.make(dialect)
         self.design = rewards.make(reward)
-        self.grader = CascadeGrader()
+        self.grader = GRADERS.make(grader)
         self.noise, self._visit = GraderNoise(grader_noise, noise_key, split), Visit()
         options = {
             "answers": answers,
@@ -171,9 +178,10 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
             }
         )
         self.action_space = Unicode(MAX_ACTION_CHARS)
-        self._system = self.dialect.system(self.toolbox.specs(show_prices=show_prices), limits)
+        system = self.dialect.system(self.toolbox.specs(show_prices=show_prices), limits)
+        self._system = returned(system, str, self.dialect, "system")
         self.turn_taker = TurnTaker(self.dialect, self.toolbox, limits)
-        self._no_components = dict.fromkeys(self.design.components(_BLANK_OUTCOME), 0.0)
+        self._no_components = dict.fromkeys(rewards.checked_components(self.design, _BLANK_OUTCOME), 0.0)
         self._episode: Episode | None = None
         self._end = _RUNNING
         self.failure: InfrastructureError | None = None
@@ -224,16 +232,16 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
                 `"episode"` (0 by default) pin what grader noise makes of its verdict.
 
         Raises:
-            ConfigError: An option that there is not, or one that cannot be right.
+            ConfigError: An option that does not exist or cannot be right, or the taskset cannot build what it drew.
             TaskIdError: The task id cannot be read, or was made by other versions.
         """
         super().reset(seed=seed)
         self._visit = Visit.of(options)
-        task_id = (options or {}).get("task_id") or self.taskset.draw(self.np_random)
-        task = self.taskset.load(task_id)
-        self.toolbox.open(task, seed=zlib.crc32(task_id.encode()))
-        views = tuple(image.view for image in task.images)
-        prompt = Message(role=Role.USER, text=encodable(self.dialect.prompt(task)), images=views)
+        task_id = (options or {}).get("task_id")
+        task = self.taskset.load(task_id) if task_id else draw_task(self.taskset, self.np_random)
+        self.toolbox.open(task, seed=zlib.crc32((task_id or task.task_id).encode()))
+        text = encodable(returned(self.dialect.prompt(task), str, self.dialect, "prompt"))
+        prompt = Message(role=Role.USER, text=text, images=tuple(image.view for image in task.images))
         self._episode = Episode(task=task, system=self._system, prompt=prompt)
         self._end = _RUNNING
         self.failure = None
@@ -256,8 +264,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
             self.toolbox.close()
             self.taskset.report(self.outcome)
         observation = self._observe(turn.observation or _NO_MESSAGE, "")
-        reward = self.design.reward(self.outcome) if is_over and self._end.scored else 0.0
-        return observation, float(reward), self._end.terminated, self._end.truncated, self._info()
+        reward = rewards.checked_reward(self.design, self.outcome) if is_over and self._end.scored else 0.0
+        return observation, reward, self._end.terminated, self._end.truncated, self._info()
 
     def render(self) -> Any:
         """The conversation so far: text for "ansi", a picture of shape (height, width, 3) for "rgb_array"."""
@@ -271,6 +279,18 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         """End the tools' sessions. May be called twice."""
         self.toolbox.close()
 
+    def use_taskset(self, taskset: Taskset) -> None:
+        """Draw tasks from another taskset from the next episode on."""
+        self.taskset = taskset
+
+    def use_noise_key(self, key: int) -> None:
+        """Give grader noise another key."""
+        self.noise = dataclasses.replace(self.noise, key=key)
+
+    def encode_action(self, action: Mapping[str, Any]) -> Any:
+        """A scripted agent's call or answer as an action: here such actions are taken as they are."""
+        return action
+
     def use_toolbox(self, toolbox: Toolbox) -> None:
         """Let other tools answer from the next episode on: recorded results, a fake."""
         self.toolbox.close()
@@ -280,13 +300,14 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], settings: ToolSettings) -> Toolbox:
         if isinstance(tools, str):
             raise ConfigError(f"tools must be a sequence of names, such as ({tools!r},); actually the text {tools!r}")
-        self._check_prices(prices, tools)
-        made: list[Tool] = []
-        for name in tools:
-            wanted = getattr(TOOLS.get(name), "settings", ())
-            taken = {key: value for key, value in settings.items() if key in wanted}
-            made.append(TOOLS.create(name, price=prices.get(name, 1.0), **taken))
-        return Toolbox(made, invalid_price=prices.get(INVALID_CALLS, 1.0))
+        names = [parse_spec(spec)[0] for spec in tools]
+        made = [
+            TOOLS.make(spec, **wanted_settings(TOOLS.get(name), settings))
+            for spec, name in zip(tools, names, strict=True)
+        ]
+        own = {name: tool.name for name, tool in zip(names, made, strict=True)}
+        self._check_prices(prices, tuple(dict.fromkeys([*own.values(), *own])))
+        return Toolbox(made, prices={own.get(name, name): price for name, price in prices.items()})
 
     def _check_prices(self, prices: Mapping[str, float], tools: Sequence[str]) -> None:
         for name in prices:
@@ -311,7 +332,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         return _End(
             terminated=turn.answer is not None,
             truncated=turn.answer is None,
-            grade=self.grader.grade(turn.answer, self.episode.task),
+            grade=checked_grade(self.grader.grade(turn.answer, self.episode.task), self.grader),
             format_score=self.dialect.format_score(texts),
         )
 
@@ -322,8 +343,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     def _info(self) -> dict[str, Any]:
         outcome = self.outcome
         is_rewarded = self._end is not _RUNNING and self._end.scored
-        components = self.design.components(outcome) if is_rewarded else self._no_components
-        return outcome.to_info() | {f"reward_components/{name}": float(score) for name, score in components.items()}
+        components = rewards.checked_components(self.design, outcome) if is_rewarded else self._no_components
+        return outcome.to_info() | {f"reward_components/{name}": score for name, score in components.items()}
 
 
 _NO_GRADE = Grade(0.0, GradingStep.NO_ANSWER)

@@ -18,7 +18,7 @@ from metis_gym.actions import plain_action, shown
 from metis_gym.env import ToolUseEnv
 from metis_gym.errors import ConfigError, InvalidActionError
 from metis_gym.grading.choice import LETTERS
-from metis_gym.records import INVALID_CALLS, Box, Message, PictureArray, Task, TaskImage
+from metis_gym.records import Box, Message, PictureArray, Task, TaskImage
 from metis_gym.tools import Tool, ToolSettings
 from metis_gym.tools.crop import CropTool
 from metis_gym.tools.text_search import TextSearchTool
@@ -164,12 +164,11 @@ class NumericToolUseEnv(ToolUseEnv):
 
     def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], settings: ToolSettings) -> Toolbox:
         has_search = TextSearchTool.name in tools
-        self._check_prices(prices, (CropTool.name, TextSearchTool.name) if has_search else (CropTool.name,))
-        made: list[Tool] = [CropTool(price=prices.get(CropTool.name, 1.0))]
+        made: list[Tool] = [CropTool()]
         if has_search:
-            price = prices.get(TextSearchTool.name, 1.0)
-            made.append(TextSearchTool(price=price, text_engine=settings["text_engine"]))
-        return Toolbox(made, invalid_price=prices.get(INVALID_CALLS, 1.0))
+            made.append(TextSearchTool(text_engine=settings["text_engine"]))
+        self._check_prices(prices, tuple(tool.name for tool in made))
+        return Toolbox(made, prices=prices)
 
     @property
     def _search_action(self) -> int:

@@ -17,14 +17,38 @@ import numpy as np
 
 from metis_gym.errors import ConfigError, TaskIdError
 from metis_gym.records import Outcome, Task
-from metis_gym.registries import Registry, parse_spec
+from metis_gym.registries import Registry, path_of
+from metis_gym.specs import parse_spec, split_outside_quotes
 
-__all__ = ["SPLITS", "TASKSETS", "TaskCache", "Taskset", "TasksetSpec", "WeightedTaskset", "load_task", "make_taskset"]
+__all__ = [
+    "SPLITS",
+    "TASKSETS",
+    "TaskCache",
+    "Taskset",
+    "TasksetSpec",
+    "WeightedTaskset",
+    "draw_task",
+    "load_task",
+    "make_taskset",
+]
 
 TasksetSpec: TypeAlias = str | Sequence[str] | Mapping[str, float]
 
 SPLITS = ("train", "test")
 """The splits; they share no seed, no part of a photograph and no fact."""
+
+
+def _problems(made: Any) -> list[str]:
+    """What a finished taskset lacks."""
+    if not isinstance(made, Taskset):
+        return [f"it must be a metis_gym.tasksets.Taskset, actually: {type(made).__name__}"]
+    families = made.families
+    if isinstance(families, str) or not families or not all(isinstance(name, str) and name for name in families):
+        return [f"families must be names, as they stand at the beginning of task ids, actually: {families!r}"]
+    if isinstance(made.tools, str):
+        return [f"tools must be a sequence of names such as ({made.tools!r},), actually the text {made.tools!r}"]
+    return []
+
 
 TASKSETS: "Registry[Taskset]" = Registry(
     "taskset",
@@ -48,6 +72,8 @@ TASKSETS: "Registry[Taskset]" = Registry(
         "spotting": "metis_envs.families.spotting:Spotting",
         "sums": "metis_envs.families.sums:Sums",
     },
+    group="tasksets",
+    problems=_problems,
 )
 """Tasksets by name; add one with `@TASKSETS.register("name")`. An entry takes `split`, `view_size` and its options."""
 
@@ -55,7 +81,8 @@ TASKSETS: "Registry[Taskset]" = Registry(
 FILE_TASKSETS = ("folder", "hub", "jsonl", "parquet")
 """Tasksets that take a path: `"parquet:train.parquet"`, `"jsonl:tasks.jsonl,on_error=skip"`."""
 
-_PARAMETERS = re.compile(r"(,([a-z_]+=[^,/]*|image_root=[^,]*))+$")
+_TRAILING = re.compile(r"""(,\s*(image_root=[^,"']*|[a-z_]+=("(\\.|[^"\\])*"|'(\\.|[^'\\])*'|[^,/"']*)))+\Z""")
+_SPELLED_OUT = re.compile(r"""\s*(path\s*=|["'])""")
 
 
 class Taskset(ABC):
@@ -84,6 +111,10 @@ class Taskset(ABC):
     def knows(self, task_id: str) -> bool:
         """Is this id one of this taskset's, as far as its beginning tells?"""
         return task_id.partition("/")[0].partition(":")[0] in self.families
+
+    def doubt(self, task_id: str) -> str:  # noqa: ARG002 — most tasksets can prove nothing
+        """What speaks against the necessity that a task states, where that can be proven; empty if nothing does."""
+        return ""
 
     def load(self, task_id: str) -> Task:
         """`build`, cached."""
@@ -133,6 +164,15 @@ class WeightedTaskset(Taskset):
                 return part.build(task_id)
         raise TaskIdError(f"task id {task_id!r} is of none of the families of this taskset: {', '.join(self.families)}")
 
+    def load(self, task_id: str) -> Task:
+        """Let the part that knows the family load the task."""
+        part = next((part for part in self.parts if part.knows(task_id)), None)
+        return self.build(task_id) if part is None else part.load(task_id)
+
+    def doubt(self, task_id: str) -> str:
+        """What the part that knows the family has to say against the necessity that a task states."""
+        return next((part.doubt(task_id) for part in self.parts if part.knows(task_id)), "")
+
 
 def _united(sets: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     """Each tool once, in the order of first mention.
@@ -173,25 +213,57 @@ def _read_part(part: str) -> tuple[str, dict[str, Any]]:
 
     >>> _read_part("parquet:data/a,b.parquet,on_error=skip")
     ('parquet', {'on_error': 'skip', 'path': 'data/a,b.parquet'})
+    >>> _read_part('parquet:"a,b=c.parquet",on_error=skip')
+    ('parquet', {'path': 'a,b=c.parquet', 'on_error': 'skip'})
     """
     name, _, rest = part.partition(":")
     if name.strip() not in FILE_TASKSETS:
         return parse_spec(part)
-    found = _PARAMETERS.search(rest)
+    if _is_spelled_out(rest):
+        return parse_spec(f"{name}:{rest}" if rest.strip().startswith("path") else f"{name}:path={rest}")
+    found = _TRAILING.search(rest)
     path, parameters = (rest, "") if found is None else (rest[: found.start()], found.group(0)[1:])
     if not path:
         raise ConfigError(f"cannot read {part!r}: expected {name}:PATH or {name}:PATH,key=value")
     return name.strip(), {**parse_spec(f"{name}:{parameters}")[1], "path": path}
 
 
+def _is_spelled_out(rest: str) -> bool:
+    """Is the path in quotes or a parameter, so that its end is known?"""
+    return _SPELLED_OUT.match(rest) is not None
+
+
 def _weights(spec: TasksetSpec) -> dict[str, float]:
     if isinstance(spec, str):
-        spec = [spec] if spec.partition(":")[0].strip() in FILE_TASKSETS else spec.split("+")
+        name, _, rest = spec.partition(":")
+        is_one_path = name.strip() in FILE_TASKSETS and not _is_spelled_out(rest)
+        spec = [spec] if is_one_path else split_outside_quotes(spec, "+")
     if isinstance(spec, Mapping):
         return {str(part): float(weight) for part, weight in spec.items()}
     if isinstance(spec, Sequence) and all(isinstance(part, str) for part in spec):
         return dict.fromkeys(spec, 1.0)
     raise ConfigError(f"a taskset is a name, several names, or a mapping from names to weights; actually: {spec!r}")
+
+
+def draw_task(taskset: Taskset, rng: np.random.Generator) -> Task:
+    """Draw a task.
+
+    Raises:
+        ConfigError: The taskset cannot build what it drew, or builds something else.
+    """
+    task_id = taskset.draw(rng)
+    where = f"the taskset {path_of(type(taskset))} is not finished"
+    if not isinstance(task_id, str) or not task_id:
+        raise ConfigError(f"{where}: draw() must return a task id, a text, actually: {task_id!r:.80}")
+    try:
+        task = taskset.load(task_id)
+    except TaskIdError as error:
+        raise ConfigError(
+            f"{where}: it drew the task id {task_id!r}, which its build() does not take: {error}"
+        ) from error
+    if task.task_id != task_id:
+        raise ConfigError(f"{where}: of the task id {task_id!r} it builds a task with the id {task.task_id!r}")
+    return task
 
 
 def load_task(task_id: str) -> Task:
@@ -200,10 +272,17 @@ def load_task(task_id: str) -> Task:
     Raises:
         TaskIdError: The id cannot be read, or was made by other versions.
     """
-    name, parameters = parse_spec(task_id.partition("/")[0])
-    if name not in TASKSETS.names():
-        raise TaskIdError(f"task id {task_id!r} names no known taskset; known: {', '.join(TASKSETS.names())}")
+    name, parameters = parse_spec(split_outside_quotes(task_id, "/")[0])
+    if name not in TASKSETS:
+        raise TaskIdError(
+            f"task id {task_id!r} names no known taskset; known: {', '.join(TASKSETS.names())}. A package makes its "
+            f"own known in the entry-point group {TASKSETS.group!r}"
+        )
     return TASKSETS.create(name, split="train", view_size=448, **parameters).load(task_id)
+
+
+_Key: TypeAlias = tuple[type[Taskset], int, str]
+"""Two tasksets of different classes may draw the same id, and a file has one id for views of any size."""
 
 
 class TaskCache:
@@ -215,19 +294,25 @@ class TaskCache:
 
     def __init__(self, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
-        self._tasks: OrderedDict[str, Task] = OrderedDict()
+        self._tasks: OrderedDict[_Key, Task] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
     def get(self, taskset: Taskset, task_id: str) -> Task:
         """The task of this id, built now if it is not kept."""
+        key = (type(taskset), getattr(taskset, "view_size", 0), task_id)
         with self._lock:
-            if task_id in self._tasks:
-                self._tasks.move_to_end(task_id)
-                return self._tasks[task_id]
+            if key in self._tasks:
+                self._tasks.move_to_end(key)
+                return self._tasks[key]
         task = taskset.build(task_id)
+        if not isinstance(task, Task):
+            raise ConfigError(
+                f"the taskset {path_of(type(taskset))} is not finished: build() must return a metis_gym.records.Task, "
+                f"actually: {type(task).__name__} {task!r:.80}"
+            )
         with self._lock:
-            self._keep(task_id, task)
+            self._keep(key, task)
         return task
 
     def clear(self) -> None:
@@ -236,10 +321,10 @@ class TaskCache:
             self._tasks.clear()
             self._bytes = 0
 
-    def _keep(self, task_id: str, task: Task) -> None:
-        if task_id in self._tasks:
+    def _keep(self, key: _Key, task: Task) -> None:
+        if key in self._tasks:
             return
-        self._tasks[task_id] = task
+        self._tasks[key] = task
         self._bytes += _picture_bytes(task)
         while self._bytes > self.capacity_bytes and len(self._tasks) > 1:
             _, dropped = self._tasks.popitem(last=False)

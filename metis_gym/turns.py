@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
-from metis_gym.dialects import Dialect, Limits
+from metis_gym.dialects import Dialect, Limits, ParsedTurn
+from metis_gym.dialects.base import returned
 from metis_gym.records import Message, Role, ToolCall, ToolResult, Turn
 from metis_gym.tools.toolbox import Toolbox
 
@@ -49,7 +50,7 @@ class TurnTaker:
         if len(text) > MAX_ACTION_CHARS:
             notes = [_TOO_LONG.format(length=len(text), limit=MAX_ACTION_CHARS)]
             return Turn(text=text[:MAX_ACTION_CHARS], observation=self._user_turn(number, [], notes))
-        parsed = self.dialect.parse(text)
+        parsed = returned(self.dialect.parse(text), ParsedTurn, self.dialect, "parse")
         if parsed.answer is not None:
             return Turn(text=text, answer=parsed.answer)
         for position, call in enumerate(parsed.calls):
@@ -75,7 +76,8 @@ class TurnTaker:
             notes = [*notes, _OUT_OF_TURNS]
         shown = [_shortened(result, MAX_OBSERVATION_CHARS // len(results)) for result in results]
         images = tuple(image for result in results for image in result.images)
-        return Message(role=Role.USER, text=encodable(self.dialect.observation(shown, notes)), images=images)
+        text = returned(self.dialect.observation(shown, notes), str, self.dialect, "observation")
+        return Message(role=Role.USER, text=encodable(text), images=images)
 
 
 def encodable(text: str) -> str:

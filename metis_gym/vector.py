@@ -54,20 +54,33 @@ def make_vec(
         raise ConfigError(f"unknown autoreset {autoreset!r}; valid: {', '.join(_AUTORESETS)}")
     if num_envs < 1:
         raise ConfigError(f"num_envs must be at least 1, actually: {num_envs}")
-    make_one = functools.partial(_make_one, env_id, tuple(wrappers), make_kwargs)
+    from metis_gym.registries import in_process_names  # here, so that importing the package stays light
+
+    make_one = functools.partial(_make_one, env_id, tuple(wrappers), make_kwargs, in_process_names())
     makers = [make_one] * num_envs
     if mode == "sync":
         return SyncVectorEnv(makers, autoreset_mode=_AUTORESETS[autoreset])
-    return AsyncVectorEnv(makers, shared_memory=False, context=context, autoreset_mode=_AUTORESETS[autoreset])
+    try:
+        return AsyncVectorEnv(makers, shared_memory=False, context=context, autoreset_mode=_AUTORESETS[autoreset])
+    except (EOFError, ConnectionError) as error:
+        raise ConfigError(
+            "a worker process ended while it made its environment; what it says on stderr tells why. Names that a "
+            "decorator registered in a script or a notebook may not reach it: use 'module:Thing' for them"
+        ) from error
 
 
 def _make_one(
-    env_id: str, wrappers: Sequence[Callable[[Any], Any]], make_kwargs: Mapping[str, Any]
+    env_id: str,
+    wrappers: Sequence[Callable[[Any], Any]],
+    make_kwargs: Mapping[str, Any],
+    names: Sequence[tuple[str, str, str]],
 ) -> gym.Env[Any, Any]:
-    """Runs in the worker, where a spawned process has not registered the ids yet."""
+    """Runs in the worker, where a spawned process has registered neither the ids nor the user's names yet."""
     from metis_gym.registration import register_all
+    from metis_gym.registries import adopt
 
     register_all()
+    adopt(names)
     env = gym.make(env_id, disable_env_checker=True, **make_kwargs)
     for wrap in wrappers:
         env = wrap(env)

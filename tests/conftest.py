@@ -9,7 +9,7 @@ from metis_gym.rewards import catalogue
 
 @pytest.fixture(autouse=True)
 def own_designs_stay_in_their_test(monkeypatch):
-    monkeypatch.setattr(catalogue._DESIGNS, "_entries", dict(catalogue._DESIGNS._entries))
+    monkeypatch.setattr(catalogue.DESIGNS, "_entries", dict(catalogue.DESIGNS._entries))
 
 
 @pytest.fixture(scope="session")

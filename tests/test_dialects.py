@@ -10,6 +10,7 @@ from metis_gym.dialects import DIALECTS, Limits
 from metis_gym.dialects.base import ToolSpec, find_blocks, remove_blocks, without_image_marks
 from metis_gym.dialects.plain import final_answer
 from metis_gym.records import ToolCall, ToolResult, ToolStatus
+from metis_gym.testing import check_dialect
 
 NAMES = DIALECTS.names()
 WITH_TOOLS = ("metis", "qwen")
@@ -18,6 +19,11 @@ SPEC = ToolSpec(
 )
 PLAIN_LETTERS = st.characters(exclude_characters="<>", exclude_categories=("Cs", "Z", "C"))
 LIMITS = Limits(max_turns=3, calls_per_turn=2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_keeps_the_contract(name):
+    check_dialect(name, calls_tools=name in WITH_TOOLS)
 
 
 @pytest.mark.parametrize("name", WITH_TOOLS)

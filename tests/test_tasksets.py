@@ -1,10 +1,12 @@
 """Tasksets: specs, weights, the cache, tasksets of one's own."""
 
+import dataclasses
 import threading
 
 import numpy as np
 import pytest
 
+from metis_gym.curriculum import PassRateCurriculum
 from metis_gym.errors import ConfigError, TaskIdError
 from metis_gym.records import GoldAnswer, Task, TaskImage
 from metis_gym.tasksets import TASKSETS, TaskCache, Taskset, WeightedTaskset, load_task, make_taskset
@@ -61,6 +63,33 @@ def test_the_cache_forgets_the_least_recently_used():
 def test_a_task_larger_than_the_cache_is_kept_alone():
     kind, cache = Plain(side=100), TaskCache(capacity_bytes=10)
     assert cache.get(kind, "a") is cache.get(kind, "a")
+
+
+def test_tasksets_of_different_classes_may_draw_the_same_id():
+    class Other(Plain):
+        def build(self, task_id):
+            return dataclasses.replace(super().build(task_id), question="Another?")
+
+    for make in (
+        lambda kind: kind,
+        lambda kind: WeightedTaskset([(kind, 1.0)]),
+        lambda kind: PassRateCurriculum(kind, pool=2),
+    ):
+        assert make(Plain(side=2)).load("plain/same").question == "?"
+        assert make(Other(side=2)).load("plain/same").question == "Another?"
+
+
+def test_views_of_another_size_are_another_task(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (640, 640)).save(tmp_path / "a.png")
+    path = tmp_path / "tasks.jsonl"
+    path.write_text('{"question": "?", "answer": "1", "image": "a.png"}\n')
+    sides = []
+    for view_size in (64, 320):
+        taskset = make_taskset(f"jsonl:{path}", split="train", view_size=view_size)
+        sides.append(taskset.load(taskset.task_id(0)).images[0].view.shape[0])
+    assert sides == [64, 320]
 
 
 def test_the_cache_is_safe_for_threads():

@@ -1,28 +1,97 @@
-"""What an agent is, for evaluation: it sees what the environment returns and acts."""
+"""What an agent is: it sees what the environment returns, and acts.
 
-from typing import Any, Protocol
+There are two kinds. An `Agent` plays one episode at a time, and is all that most people need to write. A `BatchAgent`
+plays many at once, because its policy is faster so. `metis_agents.play.play` takes either.
+"""
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import gymnasium as gym
 import numpy as np
 
-from metis_gym.records import Task
+from metis_gym.backstage import Pin, visible_info
+from metis_gym.records import Outcome
 
-__all__ = ["Agent"]
+__all__ = ["Agent", "BatchAgent", "MakeEnv", "RolloutRequest", "visible_info"]
+
+MakeEnv: TypeAlias = Callable[[], gym.Env[Any, Any]]
 
 
 class Agent(Protocol):
-    """Acts in one environment at a time. Must be picklable, to be evaluated in several processes."""
+    """Acts in one environment at a time. Must be picklable, to be played in several processes.
+
+    Attributes:
+        name: Names its rows in tables.
+    """
 
     name: str
 
-    def reset(self, task: Task, rng: np.random.Generator) -> None:
+    def reset(self, rng: np.random.Generator) -> None:
         """Start an episode.
 
         Args:
-            task: The whole task, answer included. Only scripted baselines look at it; an honest agent must not.
             rng: Everything random that the agent does comes from here.
         """
         ...
 
     def act(self, observation: Any, info: dict[str, Any]) -> Any:
-        """Choose an action for what `reset` or `step` returned: text, a tool call, or `{"answer": text}`."""
+        """Choose an action for what `reset` or `step` returned.
+
+        Args:
+            observation: As the environment returned it.
+            info: What an agent may know: the counts and costs of its calls so far, but neither scores nor whether a
+                tool is needed (`visible_info`).
+
+        Returns:
+            An action of the environment's action space; text environments also take a tool call
+            `{"name", "arguments"}`, a list of such, or `{"answer": text}`.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutRequest:
+    """An episode to be played.
+
+    Attributes:
+        task_id: The task.
+        member: Which episode of the task's group.
+        episode: Tells apart the times that a task comes up: grader noise is keyed by it.
+        seed: Everything random in the episode comes from here.
+    """
+
+    task_id: str
+    member: int = 0
+    episode: int = 0
+    seed: int = 0
+
+    @property
+    def pin(self) -> Pin:
+        """What of it the environment is told."""
+        return Pin(self.task_id, self.member, self.episode)
+
+
+@runtime_checkable
+class BatchAgent(Protocol):
+    """Plays many episodes at a time, in this process.
+
+    Attributes:
+        name: Names its rows in tables.
+    """
+
+    name: str
+
+    def play(self, make_env: MakeEnv, requests: Sequence[RolloutRequest]) -> Iterator[tuple[int, Outcome]]:
+        """Play episodes.
+
+        Args:
+            make_env: Makes an environment; called as often as episodes are played at a time. Whoever calls it closes
+                what it made.
+            requests: The episodes. What is drawn in one depends on its own seed only, not on what else is in the batch.
+
+        Yields:
+            The place of a request and its outcome, as soon as the episode is over, in any order.
+        """
         ...

@@ -3,43 +3,56 @@
 import argparse
 import os
 from collections.abc import Sequence
+from typing import Any
 
-from metis_agents.evaluate import compare_table, evaluate, needs_table
-from metis_agents.scripted import SCRIPTED, scripted_agent
+from metis_agents.agent import Agent, BatchAgent
+from metis_agents.agents import AGENTS, make_agent
+from metis_agents.evaluate import Report, compare_table, evaluate, needs_table
 from metis_gym.terminal import say
 
 __all__ = ["eval_command"]
 
+_ENV = "MetisVQA-v0"
+
 
 def eval_command(argv: Sequence[str]) -> int:
     """Evaluate agents and print the tables."""
-    parser = argparse.ArgumentParser(
-        prog="metis-gym eval", description="Let agents play episodes of the test split and print what they did."
-    )
-    parser.add_argument(
-        "--agent", nargs="+", default=["oracle"], help=f"one or more of: {', '.join(SCRIPTED)} (default: oracle)"
-    )
-    parser.add_argument("--env", default="MetisVQA-v0", help="environment id (default: %(default)s)")
-    parser.add_argument("--taskset", help='"signs", "charts:answers=choice", "signs+sums" (default: the id\'s own)')
-    parser.add_argument("--split", default="test", help="train or test (default: %(default)s)")
-    parser.add_argument("--episodes", type=int, default=100, help="how many (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same tasks (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    given = parser.parse_args(argv)
-    kwargs = {"split": given.split} | ({"taskset": given.taskset} if given.taskset else {})
-    reports = [
-        evaluate(
-            scripted_agent(name),
-            given.env,
-            given.episodes,
-            given.seed,
-            workers=given.workers,
-            progress=not given.quiet,
-            **kwargs,
-        )
-        for name in given.agent
-    ]
+    given = _parser().parse_args(argv)
+    reports = [_report(make_agent(spec), given) for spec in given.agent]
     several = [compare_table(reports), needs_table(reports)]
     say("\n\n".join(several) if len(reports) > 1 else str(reports[0]))
     return 0
+
+
+def _report(agent: Agent | BatchAgent, given: argparse.Namespace) -> Report:
+    kwargs: dict[str, Any] = {**getattr(agent, "env_kwargs", {}), "split": given.split}
+    if given.taskset:
+        kwargs["taskset"] = given.taskset
+    env_id = given.env or getattr(agent, "env_id", None) or _ENV
+    return evaluate(
+        agent, env_id, given.episodes, given.seed, workers=given.workers, progress=not given.quiet, **kwargs
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="metis-gym eval", description="Let agents play episodes of the test split and print what they did."
+    )
+    add = parser.add_argument
+    add(
+        "--agent",
+        nargs="+",
+        default=["oracle"],
+        metavar="AGENT",
+        help=f"one or more of: {', '.join(AGENTS.names())}, with parameters as in 'qwen3vl:model=runs/tiny'; "
+        "'module:Class'; the folder of a finished run of `metis-gym train`; a policy.zip of metis_agents.sb3.HDPO "
+        "(default: oracle)",
+    )
+    add("--env", help=f"environment id (default: the one that the agent was trained in, else {_ENV})")
+    add("--taskset", help='"signs", "charts:answers=choice", "signs+sums" (default: the agent\'s, else the id\'s own)')
+    add("--split", default="test", help="train or test (default: %(default)s)")
+    add("--episodes", type=int, default=100, help="how many (default: %(default)s)")
+    add("--seed", type=int, default=0, help="same seed, same tasks (default: %(default)s)")
+    add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
+    add("--quiet", action="store_true", help="no progress bar")
+    return parser

@@ -1,26 +1,18 @@
 """Evaluation: an agent plays episodes, the outcomes become a report."""
 
-import contextlib
-import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium as gym
-import numpy as np
-
-from metis_agents.agent import Agent
+from metis_agents.agent import Agent, BatchAgent
+from metis_agents.play import play
 from metis_agents.progress import progress_bar
 from metis_gym.errors import ConfigError
 from metis_gym.metrics import Estimate, by_family, summarise
-from metis_gym.numeric import NumericToolUseEnv
 from metis_gym.records import Necessity, Outcome
-from metis_gym.registration import register_all
 
 __all__ = ["Report", "compare_table", "evaluate", "markdown_table", "needs_table"]
 
-_CHUNK = 8
 _SHOWN = ("accuracy", "accuracy_none", "accuracy_required", "redundant_rate", "tool_recall", "tool_calls", "unscored")
 
 
@@ -87,7 +79,7 @@ def _aligned(cells: Sequence[Sequence[str]]) -> str:
 
 
 def evaluate(
-    agent: Agent,
+    agent: Agent | BatchAgent,
     env_id: str,
     episodes: int,
     seed: int,
@@ -96,12 +88,12 @@ def evaluate(
     progress: bool = True,
     **make_kwargs: Any,
 ) -> Report:
-    """Let an agent play episodes.
+    """Let an agent play episodes, and summarise them.
 
     Args:
         agent: The agent.
         env_id: One of this package's ids.
-        episodes: How many.
+        episodes: How many, each on a task of its own.
         seed: The same seed gives the same tasks and the same report, whatever the number of workers.
         workers: Processes. With more than one, the calling script needs the usual `if __name__ == "__main__":`.
         progress: Show a progress bar on stderr.
@@ -112,51 +104,8 @@ def evaluate(
     """
     if episodes < 1 or workers < 1:
         raise ConfigError(f"episodes and workers must be at least 1, actually: {episodes}, {workers}")
-    kwargs = {"split": "test", **make_kwargs}
-    chunks = [range(start, min(start + _CHUNK, episodes)) for start in range(0, episodes, _CHUNK)]
-    played: dict[int, Outcome] = {}
     with progress_bar(f"{agent.name} on {env_id}", episodes, shown=progress) as advance:
-        for part in _play_all(agent, env_id, kwargs, seed, chunks, workers):
-            played.update(part)
-            advance(len(part))
-    outcomes = tuple(played[number] for number in range(episodes))
+        outcomes = play(agent, env_id, tasks=episodes, seed=seed, workers=workers, advance=advance, **make_kwargs)
     return Report(
         agent=agent.name, env_id=env_id, outcomes=outcomes, metrics=summarise(outcomes), families=by_family(outcomes)
     )
-
-
-def _play_all(
-    agent: Agent, env_id: str, kwargs: Mapping[str, Any], seed: int, chunks: Sequence[range], workers: int
-) -> Iterator[dict[int, Outcome]]:
-    if workers == 1:
-        for chunk in chunks:
-            yield _play_chunk(agent, env_id, kwargs, seed, chunk)
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(_play_chunk, agent, env_id, kwargs, seed, chunk) for chunk in chunks]
-        for done in as_completed(running):
-            yield done.result()
-
-
-def _play_chunk(
-    agent: Agent, env_id: str, kwargs: Mapping[str, Any], seed: int, numbers: Sequence[int]
-) -> dict[int, Outcome]:
-    register_all()
-    with contextlib.closing(gym.make(env_id, **kwargs)) as env:
-        return {number: _play_episode(agent, env, seed, number) for number in numbers}
-
-
-def _play_episode(agent: Agent, env: gym.Env[Any, Any], seed: int, number: int) -> Outcome:
-    """Episode `number` of `seed`: its task and the agent's randomness depend on these two only."""
-    streams = np.random.SeedSequence([seed, number]).spawn(2)
-    observation, info = env.reset(seed=int(streams[0].generate_state(1)[0]))
-    inner: Any = env.unwrapped
-    agent.reset(inner.episode.task, np.random.default_rng(streams[1]))
-    is_over = False
-    while not is_over:
-        action = agent.act(observation, info)
-        if isinstance(inner, NumericToolUseEnv) and isinstance(action, Mapping):
-            action = inner.encode_action(action)
-        observation, _, terminated, truncated, info = env.step(action)
-        is_over = bool(terminated or truncated)
-    return Outcome.from_info(info)

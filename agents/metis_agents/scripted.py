@@ -13,24 +13,40 @@ from typing import Any
 
 import numpy as np
 
-from metis_gym.errors import UnknownNameError
 from metis_gym.records import Necessity, Task, ToolCall
-from metis_gym.registries import nearest
 
-__all__ = ["SCRIPTED", "AlwaysToolAgent", "NeverToolAgent", "OracleAgent", "RandomAgent", "scripted_agent"]
+__all__ = [
+    "SCRIPTED",
+    "AlwaysToolAgent",
+    "NeverToolAgent",
+    "OracleAgent",
+    "RandomAgent",
+    "ScriptedAgent",
+]
 
 Action = Mapping[str, Any]
 
 
-class _ScriptedAgent:
-    """Plays a list of calls, then answers."""
+class ScriptedAgent:
+    """Plays a list of calls, then answers. The only kind of agent that is told the task: `brief` follows `reset`.
+
+    A subclass has a `name`, and overrides `_plan` (the calls) and `_choose` (the answer).
+    """
 
     name = ""
 
-    def reset(self, task: Task, rng: np.random.Generator) -> None:
-        """Plan the episode."""
-        self._calls = list(self._plan(task, rng))
-        self._answer = self._choose(task, rng)
+    def reset(self, rng: np.random.Generator) -> None:
+        """Start an episode."""
+        self._rng = rng
+
+    def brief(self, task: Task) -> None:
+        """Plan the episode.
+
+        Args:
+            task: The whole task, gold answer included.
+        """
+        self._calls = list(self._plan(task, self._rng))
+        self._answer = self._choose(task, self._rng)
 
     def act(self, observation: Any, info: dict[str, Any]) -> Action:  # noqa: ARG002
         """The next call, or the answer."""
@@ -39,6 +55,15 @@ class _ScriptedAgent:
             return {"name": call.name, "arguments": dict(call.arguments)}
         return {"answer": self._answer}
 
+    def script(self, task: Task, rng: np.random.Generator) -> list[Action]:
+        """All that it does in one episode of a task."""
+        self.reset(rng)
+        self.brief(task)
+        actions = [self.act(None, {})]
+        while "answer" not in actions[-1]:
+            actions.append(self.act(None, {}))
+        return actions
+
     def _plan(self, task: Task, rng: np.random.Generator) -> tuple[ToolCall, ...]:  # noqa: ARG002
         return ()
 
@@ -46,7 +71,7 @@ class _ScriptedAgent:
         return task.gold.value
 
 
-class OracleAgent(_ScriptedAgent):
+class OracleAgent(ScriptedAgent):
     """The task's own shortest solution."""
 
     name = "oracle"
@@ -55,7 +80,7 @@ class OracleAgent(_ScriptedAgent):
         return task.solution
 
 
-class AlwaysToolAgent(_ScriptedAgent):
+class AlwaysToolAgent(ScriptedAgent):
     """One tool call on every task, then the right answer."""
 
     name = "always-tool"
@@ -64,7 +89,7 @@ class AlwaysToolAgent(_ScriptedAgent):
         return task.solution[:1] or (_look_at(task),)
 
 
-class NeverToolAgent(_ScriptedAgent):
+class NeverToolAgent(ScriptedAgent):
     """Never calls a tool: right where the view suffices, a guess among all possible answers elsewhere."""
 
     name = "never-tool"
@@ -73,7 +98,7 @@ class NeverToolAgent(_ScriptedAgent):
         return task.gold.value if task.necessity is Necessity.NONE else _guess(task, rng)
 
 
-class RandomAgent(_ScriptedAgent):
+class RandomAgent(ScriptedAgent):
     """Up to two random crops, then a guess.
 
     Args:
@@ -94,17 +119,6 @@ class RandomAgent(_ScriptedAgent):
 
 SCRIPTED = {agent.name: agent for agent in (OracleAgent, AlwaysToolAgent, NeverToolAgent, RandomAgent)}
 """The scripted agents by name."""
-
-
-def scripted_agent(name: str) -> _ScriptedAgent:
-    """Make a scripted agent.
-
-    Raises:
-        UnknownNameError: There is none of that name.
-    """
-    if name not in SCRIPTED:
-        raise UnknownNameError(f"unknown agent {name!r}. {nearest(name, tuple(SCRIPTED))}")
-    return SCRIPTED[name]()
 
 
 def _guess(task: Task, rng: np.random.Generator) -> str:

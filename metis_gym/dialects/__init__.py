@@ -1,6 +1,6 @@
 """What models write and read: one dialect for each system of the field."""
 
-from metis_gym.dialects.base import Dialect, Limits, ParsedTurn, ToolSpec
+from metis_gym.dialects.base import Dialect, Limits, ParsedTurn, ToolSpec, dialect_problems
 from metis_gym.registries import Registry
 
 __all__ = ["DIALECTS", "Dialect", "Limits", "ParsedTurn", "ToolSpec"]
@@ -12,5 +12,7 @@ DIALECTS: Registry[Dialect] = Registry(
         "plain": "metis_gym.dialects.plain:PlainDialect",
         "qwen": "metis_gym.dialects.qwen:QwenDialect",
     },
+    group="dialects",
+    problems=dialect_problems,
 )
 """Dialects by name; add one with `@DIALECTS.register("name")`."""

@@ -10,9 +10,11 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from metis_gym.errors import ConfigError
 from metis_gym.records import Task, ToolCall, ToolResult
+from metis_gym.registries import lacking, path_of
 
 __all__ = [
     "IMAGE_MARK",
@@ -22,15 +24,19 @@ __all__ = [
     "TextBlock",
     "ToolSpec",
     "call_json",
+    "dialect_problems",
     "find_blocks",
     "is_balanced",
     "read_call",
     "remove_blocks",
+    "returned",
     "without_image_marks",
 ]
 
 IMAGE_MARK = "<image>"
 _TAG = re.compile(r"<(?=/?(?:tool_call|answer|reason|think)>)")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +133,30 @@ class Dialect(ABC):
         if task.options:
             lines.append("Answer with the letter of the right option.")
         return "\n".join(lines)
+
+
+def dialect_problems(made: Any) -> list[str]:
+    """What a finished dialect lacks."""
+    methods = ("system", "prompt", "parse", "observation", "write_calls", "write_answer", "format_score")
+    problems = lacking(made, methods, ("name", "stop"))
+    stop = getattr(made, "stop", ())
+    if not isinstance(stop, tuple) or not all(isinstance(text, str) and text for text in stop):
+        problems.append(f"stop must be a tuple of texts such as ('</answer>',), actually: {stop!r}")
+    return problems
+
+
+def returned(value: T, kind: type[T], dialect: Dialect, method: str) -> T:
+    """What a method of a dialect returned.
+
+    Raises:
+        ConfigError: It is not of the kind that the method must return.
+    """
+    if not isinstance(value, kind):
+        raise ConfigError(
+            f"the dialect {dialect.name!r} ({path_of(type(dialect))}) is not finished: {method}() must return "
+            f"{kind.__name__}, actually: {type(value).__name__} {value!r:.80}"
+        )
+    return value
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,16 @@ Axes: N is the number of episodes of a batch, all groups end to end. The table o
 `python -m metis_gym.rewards.table docs/rewards.md` writes it. Nothing here knows an environment, a model or a token.
 """
 
-from metis_gym.rewards.catalogue import available, from_spec, make, register, spec_of
+from metis_gym.rewards.catalogue import (
+    DESIGNS,
+    available,
+    checked_components,
+    checked_reward,
+    from_spec,
+    make,
+    register,
+    spec_of,
+)
 from metis_gym.rewards.contract import Channel, Groups, RewardDesign
 from metis_gym.rewards.design import (
     Card,
@@ -28,6 +37,7 @@ from metis_gym.rewards.parameters import choice, flag, number, whole
 from metis_gym.rewards.statistics import Scale
 
 __all__ = [
+    "DESIGNS",
     "ESTIMATORS",
     "Card",
     "Channel",
@@ -40,6 +50,8 @@ __all__ = [
     "SingleReward",
     "accuracy_score",
     "available",
+    "checked_components",
+    "checked_reward",
     "choice",
     "efficiency_score",
     "flag",

@@ -1,20 +1,33 @@
 """Reward designs by name: make one, list them, add one's own."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
+
 from metis_gym.errors import ConfigError
-from metis_gym.registries import Registry, format_spec, nearest, parse_spec
+from metis_gym.records import Outcome
+from metis_gym.registries import Registry, format_spec, nearest, parse_spec, path_of
 from metis_gym.rewards.contract import RewardDesign
 from metis_gym.rewards.estimators import ESTIMATORS
 from metis_gym.rewards.parameters import changed_parameters
 
-__all__ = ["available", "from_spec", "make", "register", "spec_of"]
+__all__ = [
+    "DESIGNS",
+    "available",
+    "checked_components",
+    "checked_reward",
+    "from_spec",
+    "make",
+    "register",
+    "spec_of",
+]
 
 Factory = TypeVar("Factory", bound=Callable[..., RewardDesign])
 
 _HERE = "metis_gym.rewards"
-_DESIGNS: Registry[RewardDesign] = Registry(
+DESIGNS: Registry[RewardDesign] = Registry(
     "reward design",
     {
         "accuracy": f"{_HERE}.outcome:Accuracy",
@@ -40,7 +53,9 @@ _DESIGNS: Registry[RewardDesign] = Registry(
         "sa_mrpo": f"{_HERE}.decoupled:SaMrpo",
         "slimsearcher": f"{_HERE}.gated:SlimSearcher",
     },
+    group="rewards",
 )
+"""Reward designs by name; add one with `@rewards.register("name")`."""
 _METHODS = ("reward", "components", "channels", "state_dict", "load_state_dict")
 
 
@@ -61,17 +76,17 @@ def make(design: str | RewardDesign, **parameters: Any) -> RewardDesign:
     if not isinstance(design, str):
         if parameters:
             raise ConfigError(f"Expect no parameters beside a finished design, actually: {sorted(parameters)}")
-        return _checked(design, type(design).__name__)
+        return _checked(_named(design, path_of(type(design))), type(design).__name__)
     name, from_text = parse_spec(design)
     twice = sorted(from_text.keys() & parameters.keys())
     if twice:
         raise ConfigError(f"Expect every parameter once, actually twice, in {design!r} and beside it: {twice}")
-    if name not in available() and name in ESTIMATORS.names():
+    if name not in DESIGNS and name in ESTIMATORS:
         raise ConfigError(
             f"{name!r} is an advantage estimator, not a reward design; name it as a parameter: "
             f"'accuracy:estimator={name}'. {nearest(name, available())}"
         )
-    return _checked(_DESIGNS.create(name, **from_text, **parameters), name)
+    return _checked(_named(DESIGNS.create(name, **from_text, **parameters), name), name)
 
 
 def from_spec(spec: str) -> RewardDesign:
@@ -89,12 +104,14 @@ def spec_of(design: RewardDesign) -> str:
     >>> spec_of(make("hdpo", w_tool=0.3, ddof=1))
     'hdpo:w_tool=0.3'
     """
-    return format_spec(design.name, changed_parameters(design))
+    factory = DESIGNS.get(design.name) if design.name in DESIGNS else None
+    is_named = factory is not None and (not isinstance(factory, type) or isinstance(design, factory))
+    return format_spec(design.name if is_named else path_of(type(design)), changed_parameters(design))
 
 
 def available() -> tuple[str, ...]:
     """The names of all designs, sorted, one's own included."""
-    return _DESIGNS.names()
+    return DESIGNS.names()
 
 
 def register(name: str) -> Callable[[Factory], Factory]:
@@ -107,12 +124,55 @@ def register(name: str) -> Callable[[Factory], Factory]:
     """
 
     def add(factory: Factory) -> Factory:
-        _DESIGNS.register(name)(factory)
+        DESIGNS.register(name)(factory)
         if isinstance(factory, type) and not getattr(factory, "name", ""):
             factory.name = name  # type: ignore[attr-defined]
         return factory
 
     return add
+
+
+def checked_components(design: RewardDesign, outcome: Outcome) -> dict[str, float]:
+    """The components of an outcome.
+
+    Raises:
+        ConfigError: They are not a mapping from at least one name to finite numbers.
+    """
+    found: Any = design.components(outcome)
+    if isinstance(found, Mapping) and found and all(isinstance(name, str) for name in found):
+        components = {name: float(value) for name, value in found.items() if _is_finite(value)}
+        if len(components) == len(found):
+            return components
+    raise ConfigError(
+        f"the reward design {design.name!r} is not finished: components() must return a mapping from names to finite "
+        f'numbers such as {{"accuracy": 1.0}}, actually: {found!r:.200}'
+    )
+
+
+def checked_reward(design: RewardDesign, outcome: Outcome) -> float:
+    """The scalar reward of an outcome.
+
+    Raises:
+        ConfigError: It is not a finite number.
+    """
+    reward: Any = design.reward(outcome)
+    if not _is_finite(reward):
+        raise ConfigError(
+            f"the reward design {design.name!r} is not finished: reward() must return a finite number, "
+            f"actually: {reward!r:.200}"
+        )
+    return float(reward)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and math.isfinite(value)
+
+
+def _named(design: Any, name: str) -> Any:
+    """A design whose class has no name of its own is called what it was asked for by."""
+    if getattr(design, "name", None) == "":
+        object.__setattr__(design, "name", name)  # also where the design is a frozen dataclass
+    return design
 
 
 def _checked(design: Any, name: str) -> RewardDesign:

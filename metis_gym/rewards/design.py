@@ -148,6 +148,10 @@ class SingleReward(Design):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if type(self).score is SingleReward.score and type(self).scores is SingleReward.scores:
+            raise ConfigError(
+                f"the reward design {type(self).__name__} is not finished: it defines neither score nor scores"
+            )
         ESTIMATORS.get(self.estimator)
 
     def score(self, outcome: Outcome) -> float:

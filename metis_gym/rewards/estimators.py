@@ -82,6 +82,7 @@ def reinforce_pp(scores_N: Floats, members_N: Bools, _batch: Batch, scale: Scale
 ESTIMATORS: Registry[Floats] = Registry(
     "advantage estimator",
     {name: f"{__name__}:{name}" for name in ("grpo", "dr_grpo", "rloo", "opo", "reinforce_pp")},
+    group="estimators",
 )
 """The estimators by name; `ESTIMATORS.register("mine")` adds one's own."""
 

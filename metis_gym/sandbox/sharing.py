@@ -6,16 +6,16 @@ import threading
 from collections.abc import Callable
 
 from metis_gym.errors import SandboxUnavailableError
-from metis_gym.registries import Registry
+from metis_gym.registries import Registry, format_spec, lacking, parse_spec
 from metis_gym.sandbox.advice import three_ways_on
 from metis_gym.sandbox.contract import SandboxBackend
 
-__all__ = ["AUTO_ORDER", "close_all", "make", "names", "register"]
+__all__ = ["AUTO_ORDER", "SANDBOXES", "close_all", "make", "names", "register"]
 
 AUTO_ORDER = ("namespace", "landlock")
 """What `auto` tries, strongest first. Nothing weaker is ever chosen."""
 
-_registry: Registry[SandboxBackend] = Registry(
+SANDBOXES: Registry[SandboxBackend] = Registry(
     "sandbox",
     {
         "auto": "metis_gym.sandbox.sharing:auto",
@@ -24,27 +24,34 @@ _registry: Registry[SandboxBackend] = Registry(
         "docker": "metis_gym.sandbox.containers.backend:docker",
         "unsafe": "metis_gym.sandbox.backends:unsafe",
     },
+    group="sandboxes",
+    problems=lambda made: lacking(made, ("open", "close"), ("name",)),
 )
+"""Sandboxes by name; add one with `@SANDBOXES.register("name")`."""
 _shared: dict[str, SandboxBackend] = {}
 _lock = threading.RLock()
 
 
-def make(name: str = "auto") -> SandboxBackend:
-    """The backend of that name, started. The same object is returned to every caller in this process.
+def make(spec: str = "auto") -> SandboxBackend:
+    """The backend that a spec names, started. The same object is returned to every caller in this process.
 
     A forked or spawned process gets backends of its own. All are closed at exit.
 
     Args:
-        name: `auto`, `namespace`, `landlock`, `unsafe`, or one that was registered.
+        spec: `auto`, `namespace`, `landlock`, `unsafe`, `docker:runtime=runsc`, one that was registered or announced,
+            or `my_pkg.module:Backend`.
 
     Raises:
         SandboxUnavailableError: This machine cannot isolate in that way. Nothing was run.
         UnknownNameError: No such backend.
+        ConfigError: A parameter that the backend does not take.
     """
+    name, parameters = parse_spec(spec)
+    key = format_spec(name, parameters)
     with _lock:
-        if name not in _shared:
-            _shared[name] = _registry.create(name)
-        return _shared[name]
+        if key not in _shared:
+            _shared[key] = SANDBOXES.create(name, **parameters)
+        return _shared[key]
 
 
 def auto() -> SandboxBackend:
@@ -64,12 +71,12 @@ def auto() -> SandboxBackend:
 
 def register(name: str) -> Callable[[Callable[..., SandboxBackend]], Callable[..., SandboxBackend]]:
     """Add a backend of your own, as a decorator of the class or function that builds it."""
-    return _registry.register(name)
+    return SANDBOXES.register(name)
 
 
 def names() -> tuple[str, ...]:
     """All names that `make` knows."""
-    return _registry.names()
+    return SANDBOXES.names()
 
 
 def close_all() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from metis_gym.records import Passage, TitledPicture
-from metis_gym.registries import Registry
+from metis_gym.registries import Registry, lacking
 from metis_gym.search.picture_index import FORMAT as PICTURE_FORMAT
 from metis_gym.search.picture_index import write_picture_index
 from metis_gym.search.places import Notify, build_once, log_note
@@ -40,11 +40,19 @@ class Collection(Protocol):
         """All pictures, in order."""
 
 
-CORPORA: Registry[Corpus] = Registry("corpus", {"default": "metis_envs.world.corpus:DefaultCorpus"})
+CORPORA: Registry[Corpus] = Registry(
+    "corpus",
+    {"default": "metis_envs.world.corpus:DefaultCorpus"},
+    group="corpora",
+    problems=lambda made: lacking(made, ("passages",), ("version",)),
+)
 """Corpora by name."""
 
 COLLECTIONS: Registry[Collection] = Registry(
-    "picture collection", {"default": "metis_envs.world.collection:DefaultCollection"}
+    "picture collection",
+    {"default": "metis_envs.world.collection:DefaultCollection"},
+    group="collections",
+    problems=lambda made: lacking(made, ("pictures",), ("version",)),
 )
 """Picture collections by name."""
 
@@ -62,7 +70,7 @@ def corpus_file(name: str, folder: Path, notify: Notify = log_note) -> Path:
         SearchIndexError: It cannot be built.
     """
     corpus = CORPORA.create(name)
-    path = folder / f"text-{TEXT_FORMAT}-{name}-{corpus.version}.sqlite"
+    path = folder / f"text-{TEXT_FORMAT}-{_in_a_file_name(name)}-{corpus.version}.sqlite"
 
     def build(part: Path) -> None:
         notify(f"building the text corpus {name!r} in {path}; this happens once and takes some seconds")
@@ -85,10 +93,15 @@ def collection_file(name: str, folder: Path, notify: Notify = log_note) -> Path:
         SearchIndexError: It cannot be built.
     """
     collection = COLLECTIONS.create(name)
-    path = folder / f"pictures-{PICTURE_FORMAT}-{name}-{collection.version}.sqlite"
+    path = folder / f"pictures-{PICTURE_FORMAT}-{_in_a_file_name(name)}-{collection.version}.sqlite"
 
     def build(part: Path) -> None:
         notify(f"building the picture collection {name!r} in {path}; this happens once and takes some seconds")
         write_picture_index(collection.pictures(), part)
 
     return build_once(path, build)
+
+
+def _in_a_file_name(name: str) -> str:
+    """A registered name as it is; `module:Thing` without the colon, which not every file system takes."""
+    return name.replace(":", "-")

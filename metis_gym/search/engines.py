@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from metis_gym.errors import ConfigError
-from metis_gym.registries import Registry, parse_spec
+from metis_gym.registries import Registry, lacking, parse_spec
 from metis_gym.search.cache import CachedImageEngine, CachedTextEngine, DiskCache
 from metis_gym.search.contract import ImageEngine, TextEngine
 from metis_gym.search.places import cache_folder
 
-__all__ = ["IMAGE_ENGINES", "TEXT_ENGINES", "make_image_engine", "make_text_engine"]
+__all__ = ["IMAGE_ENGINES", "TEXT_ENGINES", "engine_problems", "make_image_engine", "make_text_engine"]
 
 TEXT_ENGINES: Registry[TextEngine] = Registry(
     "text engine",
@@ -27,6 +27,8 @@ TEXT_ENGINES: Registry[TextEngine] = Registry(
         "serpapi": "metis_gym.search.serpapi:SerpApiEngine",
         "serper": "metis_gym.search.serper:SerperEngine",
     },
+    group="search_engines",
+    problems=lambda made: engine_problems(made, "scores", "a text engine; an image engine goes into image_engine="),
 )
 """Text engines by name; add one with `@TEXT_ENGINES.register("name")`."""
 
@@ -37,8 +39,19 @@ IMAGE_ENGINES: Registry[ImageEngine] = Registry(
         "prepared": "metis_gym.search.prepared:PreparedEngine",
         "serpapi_lens": "metis_gym.search.serpapi_lens:SerpApiLensEngine",
     },
+    group="search_engines",
+    problems=lambda made: engine_problems(made, "distances", "an image engine; a text engine goes into text_engine="),
 )
 """Image engines by name; add one with `@IMAGE_ENGINES.register("name")`."""
+
+
+def engine_problems(made: Any, measure: str, what: str) -> list[str]:
+    """What a finished engine lacks. Text and image engines share a group; what they measure tells them apart."""
+    problems = lacking(made, ("fingerprint", "search"), ("name", "parameters", "is_live"))
+    if not hasattr(made, measure):
+        problems.append(f"it has no {measure}(), which makes {what}")
+    return problems
+
 
 _NO_SPEC = "the {kind} engine is named by a spec such as 'name:key=value', actually: {given}"
 

@@ -1,12 +1,13 @@
 """The tools of one environment: looks calls up, checks them, runs them in order, knows their prices."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from metis_gym.dialects.base import ToolSpec
 from metis_gym.errors import ConfigError
 from metis_gym.records import INVALID_CALLS, Task, ToolCall, ToolResult, ToolStatus
-from metis_gym.registries import nearest
-from metis_gym.tools.base import Tool, ToolSession, check_arguments
+from metis_gym.registries import nearest, path_of
+from metis_gym.tools.base import Tool, ToolSession, check_arguments, result_problem
 
 __all__ = ["Toolbox"]
 
@@ -19,14 +20,18 @@ class Toolbox:
     Args:
         tools: The tools, each with its price.
         invalid_price: What a malformed call or a call of an unknown tool costs.
+        prices: Tool → price of a call, where it is not the tool's own.
 
     Raises:
-        ConfigError: Two tools answer to one name.
+        ConfigError: Two tools answer to one name, or a price is not valid.
     """
 
-    def __init__(self, tools: Sequence[Tool], *, invalid_price: float = 1.0) -> None:
+    def __init__(
+        self, tools: Sequence[Tool], *, invalid_price: float = 1.0, prices: Mapping[str, float] | None = None
+    ) -> None:
         self.tools = {tool.name: tool for tool in tools}
-        self.prices = {name: tool.price for name, tool in self.tools.items()} | {INVALID_CALLS: float(invalid_price)}
+        own = {name: tool.price for name, tool in self.tools.items()} | {INVALID_CALLS: invalid_price}
+        self.prices = {name: _price(name, price) for name, price in (own | dict(prices or {})).items()}
         self._by_name: dict[str, Tool] = {}
         for tool in tools:
             for name in (tool.name, *tool.aliases):
@@ -42,7 +47,7 @@ class Toolbox:
                 name=tool.name,
                 description=tool.description,
                 schema=tool.schema,
-                price=tool.price if show_prices else None,
+                price=self.prices[tool.name] if show_prices else None,
             )
             for tool in self.tools.values()
         )
@@ -50,7 +55,7 @@ class Toolbox:
     def open(self, task: Task, *, seed: int) -> None:
         """Start an episode: a fresh session for each tool."""
         self.close()
-        self._sessions = {name: tool.open(task, seed=seed) for name, tool in self.tools.items()}
+        self._sessions = {name: _session(tool, task, seed) for name, tool in self.tools.items()}
 
     def close(self) -> None:
         """End all sessions. May be called twice."""
@@ -63,6 +68,7 @@ class Toolbox:
 
         Raises:
             InfrastructureError: The tool broke.
+            ConfigError: The tool returned something else than a result.
         """
         tool = self._by_name.get(call.name)
         if tool is None and not call.problem:
@@ -72,7 +78,13 @@ class Toolbox:
             return _invalid(call, call.problem)
         arguments = tool.normalise(call.arguments)
         problem = check_arguments(tool.schema, arguments)
-        return self._sessions[tool.name].call(arguments) if not problem else _invalid(call, problem)
+        if problem:
+            return _invalid(call, problem)
+        result = self._sessions[tool.name].call(arguments)
+        wrong = result_problem(tool.name, result)
+        if wrong:
+            raise ConfigError(f"the tool {tool.name!r} ({path_of(type(tool))}) is not finished: {wrong}")
+        return result
 
     def refuse(self, call: ToolCall, reason: str) -> ToolResult:
         """The result of a call that a limit forbids."""
@@ -93,6 +105,22 @@ class Toolbox:
     def cost(self, counts: Mapping[str, int]) -> float:
         """The sum of the prices of these calls."""
         return float(sum(self.prices[name] * count for name, count in counts.items()))
+
+
+def _price(name: str, price: float) -> float:
+    if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
+        raise ConfigError(f"the price of a {name!r} call must be a number of 0 or more, actually: {price!r}")
+    return float(price)
+
+
+def _session(tool: Tool, task: Task, seed: int) -> ToolSession:
+    session = tool.open(task, seed=seed)
+    if not callable(getattr(session, "call", None)) or not callable(getattr(session, "close", None)):
+        raise ConfigError(
+            f"the tool {tool.name!r} ({path_of(type(tool))}) is not finished: open() must return a ToolSession, "
+            f"actually: {session!r:.80}"
+        )
+    return session
 
 
 def _invalid(call: ToolCall, problem: str) -> ToolResult:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from metis_agents.agents import make_agent
 from metis_agents.evaluate import compare_table, evaluate, needs_table
 from metis_agents.scripted import (
     SCRIPTED,
@@ -10,7 +11,6 @@ from metis_agents.scripted import (
     NeverToolAgent,
     OracleAgent,
     RandomAgent,
-    scripted_agent,
 )
 from metis_gym.cli import main
 from metis_gym.errors import ConfigError, UnknownNameError
@@ -110,7 +110,7 @@ def test_the_table_of_needs_names_the_tools_that_were_called():
 
 def test_unknown_agents_are_named():
     with pytest.raises(UnknownNameError, match="Did you mean 'oracle'"):
-        scripted_agent("oracel")
+        make_agent("oracel")
 
 
 def test_the_command(capsys):
@@ -131,6 +131,17 @@ def test_the_command(capsys):
     assert "| signs " in out
     assert main(["eval", "--agent", "nobody", "--quiet"]) == 2
     assert "unknown agent 'nobody'" in capsys.readouterr().err
+
+
+def test_the_command_takes_a_saved_policy(tmp_path, capsys):
+    from metis_agents.sb3 import HDPO
+
+    HDPO("MultiInputPolicy", NUMERIC, tasks=1, group_size=2, seed=0, device="cpu").save(tmp_path / "mine.zip")
+    arguments = ["--taskset", "patches", "--episodes", "5", "--quiet"]
+    assert main(["eval", "--agent", str(tmp_path / "mine.zip"), *arguments]) == 0
+    assert "mine on MetisVQA-Discrete-v0, 5 episodes" in capsys.readouterr().out
+    assert main(["eval", "--agent", str(tmp_path / "yours.zip"), *arguments]) == 2
+    assert "there is no file" in capsys.readouterr().err
 
 
 def test_a_progress_bar_is_shown_on_stderr(capfd):

@@ -1,10 +1,12 @@
 """Families: what is drawn, splits, variety, the same picture on another day."""
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from metis_envs.families.names import name_split, place_name
 from metis_envs.families.sums import expression_split
 from metis_envs.mixture import WEIGHTS
 from metis_envs.scenes.photographs import PHOTOGRAPHS, photograph
+from metis_gym.errors import ConfigError, TaskIdError
 from metis_gym.pictures import fingerprint
 from metis_gym.records import AnswerKind, Necessity
 from metis_gym.registration import FAMILY_IDS
@@ -22,6 +25,7 @@ from metis_gym.tasksets import make_taskset
 
 FAMILIES = tuple(FAMILY_IDS.values())
 GOLDEN = Path(__file__).parent / "golden_pictures.json"
+PINNED_SEEDS = (1, 2, 3)
 
 
 def family(name, **options):
@@ -33,6 +37,10 @@ def family(name, **options):
 def digest(name, seed):
     task = family(name).load(family(name).task_id(seed))
     return fingerprint(task.images[0].source), fingerprint(task.images[0].view), task.question, task.gold.value
+
+
+def digests(name):
+    return [list(digest(name, seed)) for seed in PINNED_SEEDS]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -103,11 +111,62 @@ def test_pictures_are_the_same_in_another_process(name):
     assert tuple(json.loads(done.stdout)) == digest(name, 4)
 
 
-def test_pictures_are_the_same_as_on_the_day_they_were_pinned():
+@pytest.mark.parametrize("name", FAMILIES)
+def test_images_are_the_same_as_on_the_day_they_were_pinned(name):
     golden = json.loads(GOLDEN.read_text())
-    if golden["versions"] != versions_fingerprint():
-        pytest.skip("the pinned pictures were drawn by other versions than those installed")
-    assert {name: list(digest(name, 1)) for name in FAMILIES} == golden["digests"]
+    if golden["versions"] != versions_fingerprint(1):
+        pytest.skip("the pinned images were drawn by other versions than those installed")
+    pinned, generation = golden["families"][name], family(name).generation
+    assert pinned["generation"] == generation, "run python tests/envs/pin_pictures.py"
+    assert digests(name) == pinned["digests"], f"{name} draws differently: raise its generation, {generation} now"
+
+
+def test_generations_are_each_familys_own(monkeypatch):
+    other, before = family("sums").task_id(1), family("signs").task_id(1)
+    monkeypatch.setattr(type(family("signs")), "generation", 2)
+    after = family("signs").task_id(1)
+    assert before.partition("@")[0] == after.partition("@")[0]
+    assert before != after
+    with pytest.raises(TaskIdError, match="made by other versions"):
+        family("signs").build(before)
+    assert family("signs").build(after).task_id == after
+    assert family("sums").build(other).task_id == other
+
+
+def test_the_first_generation_keeps_the_ids_that_were_recorded_before_families_had_one():
+    # The rule of the first release: the checksum of "generation 1" and the versions of all that draws.
+    packages = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn")
+    installed = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages)
+    recorded = f"{zlib.crc32(f'generation 1, {installed}'.encode()):08x}"
+    assert family("sums").generation == 1
+    assert family("sums").task_id(5).endswith(f"@{recorded}")
+
+
+class Shaded(type(make_taskset("patches", split="train", view_size=448))):
+    """A family with parameters of its own."""
+
+    name = "shaded"
+
+    def __init__(self, *, shade=0.5, title="plain", **others):
+        super().__init__(**others)
+        self.shade, self.title = shade, title
+
+
+@pytest.mark.parametrize("title", ["a/b", "a@b", 'a "b", c=d', "1", "é"])
+def test_a_familys_own_parameters_travel_in_its_ids(title):
+    kind = Shaded(title=title, choices=3)
+    rebuilt, seed = Shaded(split="test", view_size=64)._read_id(kind.task_id(7))
+    assert (rebuilt.title, rebuilt.shade, rebuilt.choices, rebuilt.split, seed) == (title, 0.5, 3, "train", 7)
+    assert rebuilt.task_id(7) == kind.task_id(7)
+
+
+def test_a_family_that_forgets_its_parameter_is_told():
+    class Forgetful(Shaded):
+        def __init__(self, *, most=3, **others):
+            super().__init__(**others)
+
+    with pytest.raises(ConfigError, match=r"does not keep it as self\.most"):
+        Forgetful().task_id(1)
 
 
 def test_users_matplotlib_settings_do_not_matter():

@@ -15,7 +15,7 @@ RIGHT = Outcome(task_id="t", answer_score=1.0, format_score=1.0, tool_calls=2)
 
 @pytest.fixture(autouse=True)
 def _clean_catalogue(monkeypatch):
-    monkeypatch.setattr(catalogue._DESIGNS, "_entries", dict(catalogue._DESIGNS._entries))
+    monkeypatch.setattr(catalogue.DESIGNS, "_entries", dict(catalogue.DESIGNS._entries))
 
 
 DESIGNS = """

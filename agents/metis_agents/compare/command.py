@@ -90,7 +90,7 @@ def _compare_parser() -> argparse.ArgumentParser:
     parser.add_argument("--required-share", type=float, default=0.5, help="share of tasks that need a tool")
     parser.add_argument("--cold-start", choices=tuple(_STARTS), default="always", help=_about_starts())
     parser.add_argument("--env-arg", nargs="*", default=[], metavar="NAME=VALUE", help="for the environment")
-    parser.add_argument("--modules", nargs="*", default=[], help="modules that register designs of one's own")
+    parser.add_argument("--modules", nargs="*", default=[], help="deprecated: name designs module:Thing instead")
     _common(parser, Path("out/compare"))
     return parser
 

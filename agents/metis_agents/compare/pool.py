@@ -22,6 +22,7 @@ from metis_agents.compare.store import Store
 from metis_agents.compare.training import has_start, make_start, train
 from metis_agents.progress import progress_bar
 from metis_gym.errors import ConfigError, InfrastructureError
+from metis_gym.registries import adopt, in_process_names
 
 __all__ = ["run_all"]
 
@@ -96,7 +97,7 @@ def _one_after_the_other(jobs: Sequence[Job], advance: Callable[[int], None]) ->
 def _in_processes(jobs: Sequence[Job], processes: int, modules: Sequence[str], advance: Callable[[int], None]) -> None:
     context = multiprocessing.get_context("spawn")
     done = context.Value("q", 0)
-    with ProcessPoolExecutor(processes, context, _prepare, (done, tuple(modules))) as pool:
+    with ProcessPoolExecutor(processes, context, _prepare, (done, tuple(modules), in_process_names())) as pool:
         try:
             # A worker may end before the last job is given out: submitting fails as waiting does.
             _follow([pool.submit(_counted, job) for job in jobs], done, advance)
@@ -125,7 +126,7 @@ def _follow(futures: Sequence[Future[None]], done: Any, advance: Callable[[int],
 _done: Any = None
 
 
-def _prepare(done: Any, modules: Sequence[str]) -> None:
+def _prepare(done: Any, modules: Sequence[str], names: Sequence[tuple[str, str, str]]) -> None:
     """What every process does first."""
     global _done
     _done = done
@@ -133,6 +134,7 @@ def _prepare(done: Any, modules: Sequence[str]) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    adopt(names)
     for module in modules:
         importlib.import_module(module)
 

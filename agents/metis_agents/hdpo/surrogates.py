@@ -180,6 +180,7 @@ SURROGATES: Registry[Surrogate] = Registry(
         "ppo_clip": f"{__name__}:PpoClip",
         "sapo": f"{__name__}:Sapo",
     },
+    group="surrogates",
 )
 """The surrogates by name; `SURROGATES.register("mine")` adds one's own."""
 

@@ -25,6 +25,7 @@ from metis_agents.qwen3vl.models import Equipment, equip
 from metis_agents.qwen3vl.renderer import Renderer
 from metis_agents.qwen3vl.run_config import ColdStartConfig, RunConfig
 from metis_agents.qwen3vl.sharding import shard, take_up_weights, whole_copy
+from metis_gym.backstage import backstage
 
 __all__ = ["ColdStart"]
 
@@ -93,7 +94,7 @@ class ColdStart:
         env: Any = self.make_env()
         seed = episode_seed(self.run.seed, self.ranks.rank)
         count = -(-self.config.pictures // self.ranks.size)
-        examples = grounding_examples(env.unwrapped.taskset, renderer, count=count, seed=seed)
+        examples = grounding_examples(backstage(env).taskset, renderer, count=count, seed=seed)
         units: Units = [(one,) for one in examples]
         env.close()
         return units

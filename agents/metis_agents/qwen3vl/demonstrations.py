@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from metis_agents.qwen3vl.renderer import Renderer
 from metis_agents.qwen3vl.tokens import Tokens
+from metis_gym.backstage import Pin, backstage
 from metis_gym.errors import ConfigError, RecordingError, TaskDataError
 from metis_gym.images import decode_file, path_below
 from metis_gym.recording import Run
@@ -118,9 +119,9 @@ def scripted_pairs(
         workers: Threads.
     """
     envs = [make_env() for _ in range(workers)]
-    taskset: Any = envs[0].unwrapped
+    taskset = backstage(envs[0]).taskset
     rng = np.random.default_rng(seed)
-    task_ids = [taskset.taskset.draw(rng) for _ in range(count)]
+    task_ids = [taskset.draw(rng) for _ in range(count)]
     with ThreadPoolExecutor(workers, thread_name_prefix="demonstration") as threads:
 
         def play(worker: int, number: int) -> tuple[Example, Example]:
@@ -160,14 +161,14 @@ def grounding_examples(taskset: Taskset, renderer: Renderer, *, count: int, seed
 def scripted_texts(make_env: Callable[[], _Env], habits: Habits, *, count: int, seed: int) -> list[str]:
     """What is said in such demonstrations, without running tools: what a tokenizer should write with few tokens."""
     env = make_env()
-    inner: Any = env.unwrapped
+    inside = backstage(env)
     texts = []
     for place in range(count):
         observation, _ = env.reset(seed=seed + place)
-        task: Task = inner.episode.task
+        task = inside.episode.task
         calls = [ToolCall(**call) for call in _calls(task, habits.look)]
         texts += [observation["system"], observation["text"]]
-        texts += [inner.dialect.write_calls(calls), inner.dialect.write_answer(_answer(task, None))]
+        texts += [inside.dialect.write_calls(calls), inside.dialect.write_answer(_answer(task, None))]
     env.close()
     return texts
 
@@ -248,20 +249,17 @@ def _messages(row: Mapping[str, Any], place: str, folder: Path, allow_outside: b
 def _both_ways(
     env: _Env, task_id: str, habits: Habits, rng: np.random.Generator
 ) -> tuple[Task, Conversation, Conversation]:
-    inner: Any = env.unwrapped
-    task: Task = inner.taskset.load(task_id)
+    task = backstage(env).taskset.load(task_id)
     one = _played(env, task, [*_calls(task, habits.look), {"answer": _answer(task, None)}])
     is_hidden = task.necessity is Necessity.REQUIRED
     return task, one, _played(env, task, [{"answer": _answer(task, rng if is_hidden else None)}])
 
 
 def _played(env: _Env, task: Task, actions: Sequence[Mapping[str, Any]]) -> Conversation:
-    inner: Any = env.unwrapped
-    env.reset(options={"task_id": task.task_id})
+    env.reset(options=Pin(task.task_id).options)
     for action in actions:
         env.step(dict(action))
-    messages: Conversation = inner.episode.messages
-    return messages
+    return backstage(env).episode.messages
 
 
 def _calls(task: Task, longest: int) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from metis_agents.agent import RolloutRequest
 from metis_agents.hdpo import Rollout
 from metis_agents.qwen3vl.engine import SampledTurn, TurnRequest
 from metis_agents.qwen3vl.renderer import Renderer
@@ -44,22 +45,14 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """An episode to be played.
+class Job(RolloutRequest):
+    """An episode to be played. Those of one task that stand beside each other share the encoding of its prompt.
 
     Attributes:
-        task_id: The task. Jobs of one task that stand beside each other share the encoding of its prompt.
-        member: Which episode of the task's group.
-        episode: Tells apart the times that a task comes up: grader noise is keyed by it.
-        seed: Everything random in the episode comes from here.
         is_greedy: Take the likeliest tokens.
         watch: Wraps the environment for this episode, to record it; None plays in the plain one.
     """
 
-    task_id: str
-    member: int = 0
-    episode: int = 0
-    seed: int = 0
     is_greedy: bool = False
     watch: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None
 
@@ -107,8 +100,7 @@ class LiveEpisode:
         Returns:
             The prompt; None where the model cannot take it, and the episode is over.
         """
-        options = {"task_id": self.job.task_id, "member": self.job.member, "episode": self.job.episode}
-        observation, self.info = self.env.reset(options=options)
+        observation, self.info = self.env.reset(options=self.job.pin.options)
         if prompt is None:
             try:
                 prompt = renderer.prompt(observation["system"], observation["text"], observation["images"])

@@ -8,7 +8,7 @@ episode unscored, and is counted; an episode whose own writing exceeds the respo
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -20,8 +20,9 @@ from metis_agents.qwen3vl.episodes import Budget, Job, LiveEpisode
 from metis_agents.qwen3vl.renderer import Renderer
 from metis_agents.qwen3vl.tokens import Tokens
 from metis_agents.qwen3vl.tool_sharing import ResultCache, SharingToolbox
-from metis_gym.env import ToolUseEnv
+from metis_gym.backstage import Backstage, backstage
 from metis_gym.errors import ConfigError
+from metis_gym.spaces import Unicode
 
 __all__ = ["Player"]
 
@@ -61,11 +62,10 @@ class Player:
         self.counts: Counter[str] = Counter()
         self._make_env = make_env
         self._idle: list[gym.Env[Any, Any]] = [make_env()]
-        inner = self._idle[0].unwrapped
-        if not isinstance(inner, ToolUseEnv):
-            raise ConfigError(f"Expect a text environment of this package, such as MetisVQA-v0, actually: {inner}")
-        self.taskset = inner.taskset
-        self._equip(inner)
+        if not isinstance(self._idle[0].action_space, Unicode):
+            raise ConfigError(f"Expect an environment whose actions are text, such as MetisVQA-v0: {self._idle[0]}")
+        self.taskset = backstage(self._idle[0]).taskset
+        self._equip(backstage(self._idle[0]))
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="environment")
         self._playing: dict[int, LiveEpisode] = {}
         self._acting: dict[Future[None], LiveEpisode] = {}
@@ -78,19 +78,25 @@ class Player:
         Raises:
             SandboxUnavailableError: Code is to run, and this machine cannot isolate it.
         """
+        done = dict(self.rollouts(jobs))
+        return [done[index] for index in range(len(jobs))]
+
+    def rollouts(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Rollout[Tokens]]]:
+        """Play episodes; the place of a job and its rollout, as soon as the episode is over."""
         waiting = deque(_groups(jobs, self.engine.capacity))
         loaded = {name: self._threads.submit(self.taskset.load, name) for name in {job.task_id for job in jobs}}
-        done: dict[int, Rollout[Tokens]] = {}
+        left = len(jobs)
         try:
-            while len(done) < len(jobs):
+            while left:
                 over = []
                 while waiting and len(self._playing) + len(waiting[0]) <= self.engine.capacity:
                     loaded[waiting[0][0][1].task_id].result()
                     over += self._begin(waiting.popleft())
-                done |= {live.index: self._finish(live) for live in over or self._advance()}
+                for live in over or self._advance():
+                    left -= 1
+                    yield live.index, self._finish(live)
         finally:
             self._give_up()
-        return [done[index] for index in range(len(jobs))]
 
     def close(self) -> None:
         """End the threads and the environments."""
@@ -144,7 +150,7 @@ class Player:
         if live.env is not live.base:
             live.env.close()
         self._idle.append(live.base)
-        failure = getattr(live.base.unwrapped, "failure", None)
+        failure = backstage(live.base).failure
         if live.overran:
             self.counts[live.overran] += 1
         elif failure is not None:
@@ -161,13 +167,13 @@ class Player:
     def _new_env(self) -> gym.Env[Any, Any]:
         """Another environment, on the same taskset, so that tasks are drawn and kept once."""
         env = self._make_env()
-        self._equip(env.unwrapped)
+        self._equip(backstage(env))
         return env
 
-    def _equip(self, inner: Any) -> None:
-        inner.taskset = self.taskset
+    def _equip(self, inside: Backstage) -> None:
+        inside.use_taskset(self.taskset)
         if self._results is not None:
-            inner.use_toolbox(SharingToolbox(inner.toolbox, self._results))
+            inside.use_toolbox(SharingToolbox(inside.toolbox, self._results))
 
 
 def _groups(jobs: Sequence[Job], most: int) -> list[list[tuple[int, Job]]]:

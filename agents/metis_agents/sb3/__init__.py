@@ -19,6 +19,7 @@ except ImportError as error:
 
     raise MissingDependencyError.of("stable_baselines3", extra="agents", purpose="metis_agents.sb3") from error
 
+from metis_agents.sb3.agent import PolicyAgent
 from metis_agents.sb3.algorithm import HDPO
 from metis_agents.sb3.callbacks import StopAfterBatches
 from metis_agents.sb3.cloning import CloningConfig, cold_start
@@ -31,6 +32,7 @@ __all__ = [
     "CloningConfig",
     "GroupVecEnv",
     "NumericExtractor",
+    "PolicyAgent",
     "StopAfterBatches",
     "ToolUsePolicy",
     "cold_start",

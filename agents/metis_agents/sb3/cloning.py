@@ -27,7 +27,8 @@ from torch import Tensor
 from metis_agents.sb3.rollouts import action_logprobs
 from metis_agents.sb3.seats import Observations
 from metis_agents.scripted import AlwaysToolAgent, NeverToolAgent
-from metis_gym.records import Necessity, Task
+from metis_gym.backstage import backstage
+from metis_gym.records import Necessity
 from metis_gym.rewards.parameters import check_parameters, number, whole
 
 __all__ = ["CloningConfig", "Demonstrations", "clone", "cold_start", "demonstrate"]
@@ -102,13 +103,13 @@ def demonstrate(env: gym.Env[Any, Any], tasks: int, seed: int) -> Demonstrations
         tasks: How many.
         seed: Of the tasks and of the guesses.
     """
-    inner: Any = env.unwrapped
+    inside = backstage(env)
     seen: list[tuple[Any, Any, int, int, int, bool]] = []
     for stream in np.random.SeedSequence([seed, tasks]).spawn(tasks):
         before, _ = env.reset(seed=int(stream.generate_state(1)[0]))
-        task, rng = inner.episode.task, np.random.default_rng(stream)
-        direct = inner.encode_action(_actions(NeverToolAgent(), task, rng)[0])
-        call, answer = (inner.encode_action(action) for action in _actions(AlwaysToolAgent(), task, rng))
+        task, rng = inside.episode.task, np.random.default_rng(stream)
+        direct = inside.encode_action(NeverToolAgent().script(task, rng)[0])
+        call, answer = (inside.encode_action(action) for action in AlwaysToolAgent().script(task, rng))
         after = env.step(call)[0]
         seen.append((before, after, call, direct, answer, task.necessity is Necessity.REQUIRED))
     before, after, calls, direct, answers, needs_tool = zip(*seen, strict=True)
@@ -138,8 +139,8 @@ def cold_start(
     """
     config = config or CloningConfig()
     with contextlib.closing(gym.make(env_id, disable_env_checker=True, **make_kwargs)) as env:
-        inner: Any = env.unwrapped
-        clone(policy, demonstrate(env, config.tasks, config.seed), inner.choices, config)
+        choices = env.get_wrapper_attr("choices")
+        clone(policy, demonstrate(env, config.tasks, config.seed), choices, config)
 
 
 def clone(policy: ActorCriticPolicy, shown: Demonstrations, choices: int, config: CloningConfig) -> None:
@@ -188,15 +189,6 @@ def _decision_loss(logits_BA: Tensor, wanted_B: Tensor, choices: int) -> Tensor:
     """Cross-entropy of calling at all: the log-odds are the difference of the two parts' log-sum-exp."""
     log_odds_B = logits_BA[:, choices:].logsumexp(1) - logits_BA[:, :choices].logsumexp(1)
     return torch.nn.functional.binary_cross_entropy_with_logits(log_odds_B, wanted_B)
-
-
-def _actions(agent: Any, task: Task, rng: np.random.Generator) -> list[Any]:
-    """All that a scripted agent does in one episode."""
-    agent.reset(task, rng)
-    actions = [agent.act(None, {})]
-    while "answer" not in actions[-1]:
-        actions.append(agent.act(None, {}))
-    return actions
 
 
 def _columns(observations: Sequence[Observations]) -> Observations:

@@ -23,6 +23,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from metis_agents.sb3.seats import LocalSeats, Returned, Seats, WorkerSeats, make_from_spec
+from metis_gym.backstage import backstage, stream_task_id
 from metis_gym.errors import ConfigError
 from metis_gym.registration import register_all
 from metis_gym.tasksets import Taskset
@@ -81,8 +82,7 @@ class GroupVecEnv(VecEnv):
 
     def task_id(self, number: int) -> str:
         """Id of the task of this number in the run's stream."""
-        rng = np.random.default_rng(np.random.SeedSequence([self.stream, number]))
-        return self._taskset.draw(rng)
+        return stream_task_id(self._taskset, self.stream, number)
 
     def begin(self, round_number: int) -> dict[str, NDArray[Any]]:
         """Start a round in every seat; its first observations, one row for each seat."""
@@ -205,10 +205,9 @@ def _numeric_parts(env: gym.Env[Any, Any]) -> tuple[EnvSpec, Taskset]:
             f"Expect an environment with a Dict of boxes and Discrete actions, such as MetisVQA-Discrete-v0, actually: "
             f"{space} and {env.action_space}"
         )
-    taskset = getattr(env.unwrapped, "taskset", None)
-    if env.spec is None or not isinstance(taskset, Taskset):
+    if env.spec is None:
         raise ConfigError("Expect one of this package's environments, made by `gymnasium.make`: more are to be made")
-    return env.spec, taskset
+    return env.spec, backstage(env).taskset
 
 
 def as_group_env(env: Env, tasks: int | None = None, group_size: int | None = None, seed: int = 0) -> GroupVecEnv:

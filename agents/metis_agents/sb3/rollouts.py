@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.utils import obs_as_tensor
 from torch import Tensor, nn
 
 from metis_agents.hdpo import Rollout, TokenLogprobs
@@ -147,7 +146,7 @@ class PolicyAdapter:
     def sample(self, seen: Seen, rows: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.int64]:
         """Draw one action for each of these rows of what was seen."""
         self.policy.set_training_mode(False)
-        return draw(self._log_softmax(seen, rows).cpu().numpy(), rng)
+        return draw(self._log_softmax(seen, rows).cpu().numpy(), rng.random(len(rows)))
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """The policy's."""
@@ -214,20 +213,24 @@ class GroupCollector:
 
 
 def action_logprobs(policy: ActorCriticPolicy, observations: Observations) -> Tensor:
-    """Log-probabilities of all actions, one row for each observation."""
-    distribution: Any = policy.get_distribution(obs_as_tensor(observations, policy.device))
+    """Log-probabilities of all actions, one row for each observation; images may have either order of axes."""
+    distribution: Any = policy.get_distribution(policy.obs_to_tensor(observations)[0])
     logprobs: Tensor = distribution.distribution.logits  # torch's Categorical has normalised them
     return logprobs
 
 
-def draw(logprobs_BA: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
+def draw(logprobs_BA: NDArray[np.float32], uniforms_B: NDArray[np.float64]) -> NDArray[np.int64]:
     """One action for each row of log-probabilities, by the inverse of the cumulative distribution.
 
-    >>> draw(np.log(np.array([[0.001, 0.999], [0.999, 0.001]], dtype=np.float32)), np.random.default_rng(0)).tolist()
+    Args:
+        logprobs_BA: Log-probabilities, normalised or not.
+        uniforms_B: One number from [0, 1) for each row.
+
+    >>> draw(np.log(np.array([[0.1, 0.9], [0.9, 0.1]], dtype=np.float32)), np.array([0.5, 0.5])).tolist()
     [1, 0]
     """
     cumulative_BA = np.exp(logprobs_BA.astype(np.float64)).cumsum(axis=1)
-    drawn_B1 = rng.random((len(logprobs_BA), 1)) * cumulative_BA[:, -1:]
+    drawn_B1 = uniforms_B[:, None] * cumulative_BA[:, -1:]
     actions: NDArray[np.int64] = (cumulative_BA <= drawn_B1).sum(axis=1).clip(max=logprobs_BA.shape[1] - 1)
     return actions
 

@@ -8,7 +8,7 @@ Axes: n seats of those that a call names, in the order in which it names them.
 import contextlib
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeAlias
 
@@ -17,8 +17,10 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
-from metis_gym.errors import InfrastructureError
+from metis_gym.backstage import backstage
+from metis_gym.errors import InfrastructureError, MetisError
 from metis_gym.registration import register_all
+from metis_gym.registries import adopt, in_process_names
 
 __all__ = ["LocalSeats", "Returned", "Seats", "WorkerSeats", "make_from_spec"]
 
@@ -121,8 +123,7 @@ class LocalSeats:
     @staticmethod
     def rekey(env: gym.Env[Any, Any], key: int) -> None:
         """Give grader noise another key."""
-        inner: Any = env.unwrapped
-        inner.noise = replace(inner.noise, key=key)
+        backstage(env).use_noise_key(key)
 
 
 class WorkerSeats:
@@ -143,7 +144,9 @@ class WorkerSeats:
         self._processes = []
         for count in counts:
             ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, spec.to_json(), int(count)), daemon=True)
+            process = context.Process(
+                target=_work, args=(theirs, spec.to_json(), int(count), in_process_names()), daemon=True
+            )
             process.start()
             theirs.close()
             self._pipes.append(ours)
@@ -209,9 +212,14 @@ def make_from_spec(spec: EnvSpec | str) -> gym.Env[Any, Any]:
     return gym.make(spec, disable_env_checker=True)
 
 
-def _work(pipe: Connection, spec: str, count: int) -> None:
+def _work(pipe: Connection, spec: str, count: int, names: Sequence[tuple[str, str, str]]) -> None:
     """The worker: answers until it is told to stop. Errors travel to whoever asked."""
-    seats = LocalSeats(lambda: make_from_spec(spec), count)
+    adopt(names)
+    try:
+        seats = LocalSeats(lambda: make_from_spec(spec), count)
+    except MetisError as error:
+        pipe.send((False, error))
+        return
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         while (message := pipe.recv()) is not None:
             what, arguments = message

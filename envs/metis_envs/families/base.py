@@ -8,6 +8,7 @@ its own. So nothing but the deciding detail can depend on it, which is what make
 
 import functools
 import importlib.metadata
+import inspect
 import re
 import zlib
 from abc import abstractmethod
@@ -33,13 +34,11 @@ from metis_gym.records import (
     TitledPicture,
     ToolCall,
 )
-from metis_gym.registries import format_spec, parse_spec
+from metis_gym.registries import format_spec, parse_spec, path_of
+from metis_gym.specs import split_outside_quotes
 from metis_gym.tasksets import SPLITS, Taskset
 
-__all__ = ["GENERATION", "Blueprint", "Brief", "Family", "Overlay", "SearchFamily", "versions_fingerprint"]
-
-GENERATION = 1
-"""Raise this whenever any family draws anything differently: task ids carry it."""
+__all__ = ["Blueprint", "Brief", "Family", "Overlay", "SearchFamily", "versions_fingerprint"]
 
 _SEEDS = 1 << 31
 _ANSWER_FORMATS = ("choice", "open", "mixed")
@@ -47,6 +46,7 @@ _SMALLEST_SOURCE, _LARGEST_SOURCE = 1024, 4096
 _SMALLEST_FACTOR = 3
 _ASPECTS = (1.0, 4 / 3, 3 / 2, 16 / 9, 3 / 4)
 _CROP_SIDE = 640
+_COMPARED = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,8 +109,8 @@ class Blueprint:
     paint: Callable[[], PictureArray]
     draw_detail: Callable[[PictureArray, int], None]
     region: Box
-    notes: str
-    explanation: str
+    notes: str = ""
+    explanation: str = ""
     focus: Box | None = None
     kind: AnswerKind = AnswerKind.TEXT
     overlay: Callable[[int, PictureArray], Overlay] = lambda _index, _source: Overlay()
@@ -130,6 +130,9 @@ class Blueprint:
 class Family(Taskset):
     """A family of generated tasks.
 
+    A subclass has a `name` and a `plan`. It may take parameters of its own by keyword; each must be kept under its own
+    name (`self.most = most`), because task ids carry those that are not at their default.
+
     Args:
         split: "train" or "test".
         view_size: Longest side of the views, pixels.
@@ -143,6 +146,8 @@ class Family(Taskset):
     """
 
     name: ClassVar[str]
+    generation: ClassVar[int] = 1
+    """Raised whenever this family draws anything differently, be it for a change in shared code: task ids carry it."""
     ability: ClassVar[str] = "perception"
     necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.NONE, Necessity.REQUIRED)
     smallest_view: ClassVar[int] = 224
@@ -165,8 +170,6 @@ class Family(Taskset):
         self.required_share, self.max_source = required_share, max_source
         self._check()
         self.required_share = float(required_share)
-        given = {name: getattr(self, name) for name in _DEFAULTS}
-        self._spec = format_spec(self.name, {key: value for key, value in given.items() if value != _DEFAULTS[key]})
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -179,7 +182,7 @@ class Family(Taskset):
 
     def task_id(self, seed: int) -> str:
         """The id of the task of a seed: family with its options, split, view size, seed, versions."""
-        return f"{self._spec}/{self.split}/{self.view_size}/{seed}@{versions_fingerprint()}"
+        return f"{self._spec}/{self.split}/{self.view_size}/{seed}@{versions_fingerprint(self.generation)}"
 
     def build(self, task_id: str) -> Task:
         """Make the task of an id, also one that was drawn with other options."""
@@ -226,6 +229,21 @@ class Family(Taskset):
             pictures=overlay.pictures,
         )
 
+    def doubt(self, task_id: str) -> str:
+        """Where a task is to need a tool: do the views of its answers differ, so that one could do without?"""
+        from metis_envs.necessity import views_differ
+
+        family, seed = self._read_id(task_id)
+        blueprint, brief = family.blueprint(seed)
+        if not brief.hides:
+            return ""
+        pairs = views_differ(blueprint, brief, range(min(len(blueprint.answers), _COMPARED)))
+        return (
+            f"the views of the answers {pairs[0]} of {task_id!r} differ, and it says that it needs a tool"
+            if pairs
+            else ""
+        )
+
     def answer_index(self, seed: int, answers: int) -> int:
         """Which of its answers a seed's task has: uniform, and from a stream of its own."""
         stream = np.random.default_rng(np.random.SeedSequence([zlib.crc32(b"answer"), seed]))
@@ -235,7 +253,23 @@ class Family(Taskset):
     def plan(self, brief: Brief) -> Blueprint:
         """Plan a task. Nothing here may depend on which of the answers will be drawn."""
 
+    @functools.cached_property
+    def _spec(self) -> str:
+        """The name with the parameters that are not at their default."""
+        given = {}
+        for key, default in _defaults(type(self)).items():
+            if not hasattr(self, key):
+                raise ConfigError(
+                    f"{path_of(type(self))} is not finished: it takes the parameter {key!r} and does not keep it as "
+                    f"self.{key}, so that task ids cannot carry it"
+                )
+            if getattr(self, key) != default:
+                given[key] = getattr(self, key)
+        return format_spec(self.name, given)
+
     def _check(self) -> None:
+        if not getattr(self, "name", ""):
+            raise ConfigError(f"{path_of(type(self))} is not finished: it has no name, with which its task ids begin")
         for name, kinds in (("choices", int), ("required_share", int | float), ("max_source", int), ("view_size", int)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, kinds):
@@ -279,18 +313,19 @@ class Family(Taskset):
         return Canvas(short, self.view_size, factor) if aspect < 1 else Canvas(self.view_size, short, factor)
 
     def _read_id(self, task_id: str) -> "tuple[Family, int]":
-        whole, _, versions = task_id.partition("@")
-        parts = whole.split("/")
+        whole, *rest = split_outside_quotes(task_id, "@")
+        versions = "@".join(rest)
+        parts = split_outside_quotes(whole, "/")
         if len(parts) != 4 or parts[1] not in SPLITS or not all(map(_NUMBER.fullmatch, parts[2:])):
             raise TaskIdError(f"cannot read task id {task_id!r:.200}; expected family/split/view_size/seed@versions")
         name, parameters = parse_spec(parts[0])
         if name != self.name:
             raise TaskIdError(f"task id {task_id!r:.200} is of family {name!r:.80}, not {self.name!r}")
-        if not parameters.keys() <= _DEFAULTS.keys():
-            raise TaskIdError(f"task id {task_id!r:.200} has other options than {', '.join(_DEFAULTS)}")
-        if versions and versions != versions_fingerprint():
+        if not parameters.keys() <= _defaults(type(self)).keys():
+            raise TaskIdError(f"task id {task_id!r:.200} has other options than {', '.join(_defaults(type(self)))}")
+        if versions and versions != versions_fingerprint(self.generation):
             raise TaskIdError(
-                f"task {task_id!r} was made by other versions than those installed ({_versions()}), "
+                f"task {task_id!r} was made by other versions than those installed ({_versions(self.generation)}), "
                 f"which may draw it differently. Leave out '@{versions}' to draw it anyway."
             )
         return _family_of(type(self), parts[1], int(parts[2]), tuple(sorted(parameters.items()))), int(parts[3])
@@ -314,7 +349,17 @@ class SearchFamily(Family):
 
 
 _NUMBER = re.compile(r"[0-9]{1,10}")
-_DEFAULTS: dict[str, Any] = {"answers": "mixed", "choices": 4, "required_share": 0.5, "max_source": _LARGEST_SOURCE}
+
+
+@functools.cache
+def _defaults(kind: type[Family]) -> dict[str, Any]:
+    """Parameter → default, of a family and all that it inherits from, but for the split and the size of views."""
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, Family) and "__init__" in vars(base):
+            named = inspect.signature(vars(base)["__init__"]).parameters.values()
+            found |= {p.name: p.default for p in named if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+    return {name: default for name, default in found.items() if name not in ("self", "split", "view_size")}
 
 
 @functools.lru_cache(maxsize=256)
@@ -323,16 +368,16 @@ def _family_of(kind: type[Family], split: str, view_size: int, parameters: tuple
 
 
 @functools.cache
-def versions_fingerprint() -> str:
-    """Eight hexadecimal digits for this generation of families and the versions of all that draws."""
-    return f"{zlib.crc32(_versions().encode()):08x}"
+def versions_fingerprint(generation: int) -> str:
+    """Eight hexadecimal digits for the generation of a family and the versions of all that draws."""
+    return f"{zlib.crc32(_versions(generation).encode()):08x}"
 
 
 @functools.cache
-def _versions() -> str:
+def _versions(generation: int) -> str:
     packages = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn")
     installed = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages)
-    return f"generation {GENERATION}, {installed}"
+    return f"generation {generation}, {installed}"
 
 
 def _frozen(picture: PictureArray) -> PictureArray:

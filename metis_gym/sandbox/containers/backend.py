@@ -227,9 +227,16 @@ class DockerBackend:
         self._begin()
 
 
-def docker() -> DockerBackend:
-    """The backend with its defaults, started. See `DockerBackend` for more."""
-    backend = DockerBackend()
+def docker(
+    *,
+    image: str = engine.IMAGE,
+    containers: int = 2,
+    sessions: int = 128,
+    runtime: str | None = None,
+    grace: float = 1.0,
+) -> DockerBackend:
+    """Hardened containers, started: `sandbox="docker:runtime=runsc,containers=4"`. See `DockerBackend`."""
+    backend = DockerBackend(image=image, containers=containers, sessions=sessions, runtime=runtime, grace=grace)
     backend.start()
     return backend
 

@@ -12,8 +12,11 @@ import psutil
 import pytest
 from safetensors.torch import load_file
 
+from metis_agents.agents import make_agent
+from metis_agents.play import play
 from metis_agents.qwen3vl.command import _parser, read_config
 from metis_gym.cli import main
+from metis_gym.errors import ConfigError
 from metis_gym.recording import Run, replay
 
 SMALL = (
@@ -61,6 +64,21 @@ def test_calls_that_cannot_be_forbidden_give_no_such_figure(tmp_path):
 def test_its_samples_replay(finished):
     (sample,) = (finished / "samples" / "000003").iterdir()
     assert list(replay(Run(sample))) == []
+
+
+def test_a_finished_run_is_an_agent(finished, capsys):
+    assert main(["eval", "--agent", str(finished), "--episodes", "3", "--quiet"]) == 0
+    assert f"{finished.name} on MetisVQA-v0, 3 episodes" in capsys.readouterr().out
+    agent = make_agent(f"qwen3vl:model={finished},greedy=true")
+    greedy = [play(agent, "MetisVQA-v0", tasks=3, **agent.env_kwargs) for _ in range(2)]
+    assert greedy[0] == greedy[1]
+    assert all(outcome.tokens > 0 for outcome in greedy[0]), "the model's own count, not an estimate"
+
+
+def test_a_run_that_is_not_finished_is_no_agent(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(ConfigError, match="not finished"):
+        make_agent(str(tmp_path))
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(finished, tmp_path):

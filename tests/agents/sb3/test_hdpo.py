@@ -264,7 +264,7 @@ def test_drawing_follows_the_probabilities():
     probabilities = np.array([0.1, 0.0, 0.6, 0.3], dtype=np.float32)
     with np.errstate(divide="ignore"):
         logprobs = np.log(np.tile(probabilities, (20_000, 1)))
-    shares = np.bincount(draw(logprobs, np.random.default_rng(0)), minlength=4) / 20_000
+    shares = np.bincount(draw(logprobs, np.random.default_rng(0).random(20_000)), minlength=4) / 20_000
     assert shares[1] == 0
     # Four standard errors of a share of .6 among 20,000.
     assert np.abs(shares - probabilities).max() < 4 * math.sqrt(0.24 / 20_000)

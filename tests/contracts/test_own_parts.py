@@ -1,0 +1,57 @@
+"""What ships keeps the contracts that plug-ins are held to. More: tests/rewards, tests/test_dialects."""
+
+import pytest
+
+from metis_gym.grading import GRADERS
+from metis_gym.records import Passage
+from metis_gym.registration import FAMILY_IDS
+from metis_gym.search.text_index import write_text_index
+from metis_gym.testing import check_agent, check_grader, check_search_engine, check_taskset, check_tool
+
+PAGES = [Passage(title=f"Page {n}", text=f"An otter swims {n} miles.", link=f"https://a.example/{n}") for n in range(5)]
+
+
+@pytest.mark.parametrize("name", [*FAMILY_IDS.values(), "mixture", "patches:choices=2,max_source=1792", "signs+sums"])
+def test_tasksets(name):
+    check_taskset(name, tasks=3)
+
+
+def test_tasks_of_a_file(tmp_path):
+    path = tmp_path / "a,b=c.jsonl"
+    path.write_text('{"question": "1 + 1?", "answer": "2"}\n{"question": "2 + 2?", "answer": "4"}\n')
+    check_taskset(f'jsonl:path="{path}"', splits=("train",))
+    check_taskset(f"jsonl:{path}", splits=("train",))
+
+
+@pytest.fixture(scope="module")
+def text_engine(tmp_path_factory):
+    path = tmp_path_factory.mktemp("index") / "pages.sqlite"
+    write_text_index(iter(PAGES), path)
+    return f'fts5:path="{path}"'
+
+
+def test_text_engines(text_engine):
+    check_search_engine(text_engine)
+
+
+def test_text_search(text_engine):
+    spec = f"text_search:text_engine='{text_engine}'"
+    check_tool(spec, calls=[{"query": "otter"}, {"query": ["otter", "miles"]}])
+
+
+def test_python(sandbox_kwargs):
+    check_tool("python", calls=[{"code": "1 + 1"}, {"code": "image_1.crop((0, 0, 32, 32))"}])
+
+
+def test_the_crop():
+    check_tool("metis_gym.tools.crop:CropTool", calls=[{"box": [0, 0, 64, 64]}])
+
+
+@pytest.mark.parametrize("name", GRADERS.names())
+def test_graders(name):
+    check_grader(name)
+
+
+@pytest.mark.parametrize("name", ["oracle", "always-tool", "never-tool", "random:call_probability=0.9"])
+def test_agents(name):
+    check_agent(name, tools=("metis_gym.tools.crop:CropTool",))
