@@ -314,15 +314,15 @@ class Family(Taskset):
 
     def _read_id(self, task_id: str) -> "tuple[Family, int]":
         whole, *rest = split_outside_quotes(task_id, "@")
-        versions = "@".join(rest)
-        parts = split_outside_quotes(whole, "/")
+        versions, parts = "@".join(rest), split_outside_quotes(whole, "/")
         if len(parts) != 4 or parts[1] not in SPLITS or not all(map(_NUMBER.fullmatch, parts[2:])):
             raise TaskIdError(f"cannot read task id {task_id!r:.200}; expected family/split/view_size/seed@versions")
         name, parameters = parse_spec(parts[0])
         if name != self.name:
             raise TaskIdError(f"task id {task_id!r:.200} is of family {name!r:.80}, not {self.name!r}")
-        if not parameters.keys() <= _defaults(type(self)).keys():
-            raise TaskIdError(f"task id {task_id!r:.200} has other options than {', '.join(_defaults(type(self)))}")
+        known = _defaults(type(self))
+        if not parameters.keys() <= known.keys():
+            raise TaskIdError(f"task id {task_id!r:.200} has other options than {', '.join(known)}")
         if versions and versions != versions_fingerprint(self.generation):
             raise TaskIdError(
                 f"task {task_id!r} was made by other versions than those installed ({_versions(self.generation)}), "
