@@ -77,15 +77,18 @@ def parse(scheme: Scheme, argv: Sequence[str]) -> Parsed[Any]:
         values[path] = _checked(flag, read[path], scheme)
     follows = {**scheme.derived, **defaults.follows}
     for path, source in follows.items():
-        if path not in words.given and (source in words.given or path not in stored):
+        if source is not None and path not in words.given and (source in words.given or path not in stored):
             values[path] = values[source]
     values[scheme.env_path] = environment | _environment(scheme, words, read)
     invocation = scheme.invocation(**{leaf.path: read[leaf.path] for leaf in leaves(scheme.invocation)})
+    scheme.prepare(invocation)
     config: Any = assemble(scheme.config, _switched(scheme, values), _explainer(flags, values))
     return Parsed(config, invocation, flags, frozenset(words.given))
 
 
-def primitive(read: Callable[[list[str]], Any], show: Callable[[Any], str], metavar: str, *, many: bool = False) -> Any:
+def primitive(
+    read: Callable[[list[str]], Any], show: Callable[[Any], list[str]], metavar: str, *, many: bool = False
+) -> Any:
     """How a value is read from words and shown, for tyro.
 
     Args:
@@ -101,7 +104,7 @@ def primitive(read: Callable[[list[str]], Any], show: Callable[[Any], str], meta
         metavar=metavar,
         instance_from_str=read,
         is_instance=lambda _: True,
-        str_from_instance=lambda value: [show(value)],
+        str_from_instance=show,
     )
 
 
@@ -233,8 +236,8 @@ def _optional_scalar(kind: type) -> Any:
     return Annotated[Any, primitive(read, _show, f"{kind.__name__.upper()}|none")]
 
 
-def _show(value: Any) -> str:
-    return "none" if value is None else str(value)
+def _show(value: Any) -> list[str]:
+    return ["none" if value is None else str(value)]
 
 
 def _value(word: str) -> Any:
@@ -245,13 +248,13 @@ def _read_mapping(words: list[str]) -> Any:
     return None if words[0].lower() == "none" else parse_spec(f"x:{words[0]}")[1]
 
 
-def _show_mapping(value: Any) -> str:
-    return "none" if value is None else format_spec("", value).removeprefix(":")
+def _show_mapping(value: Any) -> list[str]:
+    return ["none" if value is None else format_spec("", value).removeprefix(":")]
 
 
 def _read_names(words: list[str]) -> Any:
     return None if words == ["none"] else tuple(name for word in words for name in word.split("+") if name)
 
 
-def _show_names(value: Any) -> str:
-    return "none" if value is None else "+".join(map(str, value))
+def _show_names(value: Any) -> list[str]:
+    return ["none"] if value is None else ["+".join(map(str, value))]

@@ -64,7 +64,9 @@ def environment_arguments(env_id: str) -> Mapping[str, Argument]:
     for kind in kinds:
         if isinstance(kind, type) and "__init__" not in vars(kind):
             continue
-        found = {**found, **{name: one for name, one in _own(kind).items() if name not in found}}
+        for name, one in _own(kind).items():
+            known = found.get(name, one)
+            found[name] = Argument(name, known.hint, known.default, known.about or one.about)
         if not _passes_on(kind):
             break
     refused = getattr(factory, "refused_arguments", ())

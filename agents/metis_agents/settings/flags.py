@@ -43,7 +43,8 @@ class Scheme:
         groups: Title → the paths, or beginnings of paths, that are shown under it; the longest that fits decides.
         names: Path → flag, for those that everybody uses.
         prefixes: Beginning of a path → beginning of its flag.
-        derived: Path → the path that it takes its value from. A derived field has no flag.
+        derived: Path → the path that it takes its value from, None where the program sets it. A derived field has no
+            flag.
         switches: Path of a part that may be absent → the path of the number that is 0 when it is.
         forms: Path → what reads and shows its value, where its type does not say.
         abouts: Path → help, where the docstring's is not about this command.
@@ -53,6 +54,7 @@ class Scheme:
         env_names: Arguments of the environment that have a flag without `env.`.
         env_refused: Argument of the environment → why it cannot be given.
         defaults: The defaults, given the words that were said, by path.
+        prepare: Is given the invocation before the configuration is made, to import what it names.
     """
 
     prog: str
@@ -62,7 +64,7 @@ class Scheme:
     groups: Mapping[str, Sequence[str]]
     names: Mapping[str, str] = field(default_factory=dict)
     prefixes: Mapping[str, str] = field(default_factory=dict)
-    derived: Mapping[str, str] = field(default_factory=dict)
+    derived: Mapping[str, str | None] = field(default_factory=dict)
     switches: Mapping[str, str] = field(default_factory=dict)
     forms: Mapping[str, Any] = field(default_factory=dict)
     abouts: Mapping[str, str] = field(default_factory=dict)
@@ -72,6 +74,7 @@ class Scheme:
     env_names: Sequence[str] = ()
     env_refused: Mapping[str, str] = field(default_factory=dict)
     defaults: Callable[[Mapping[str, Any]], Defaults] = lambda _: Defaults()
+    prepare: Callable[[Any], None] = lambda _: None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,5 @@
 """`metis-gym compare`."""
 
-import dataclasses
 import re
 
 import pytest
@@ -9,7 +8,7 @@ from metis_agents.compare import command
 from metis_gym import rewards
 from metis_gym.cli import main
 
-TINY = ["--batches", "1", "--tasks", "2", "--group-size", "2", "--seeds", "1", "--jobs", "1", "--quiet"]
+TINY = ["--batches", "1", "--tasks", "2", "--group-size", "2", "--seeds", "1", "--workers", "1", "--quiet"]
 
 
 @pytest.fixture
@@ -30,11 +29,9 @@ def planned(monkeypatch):
     return plans
 
 
-def test_it_compares_and_writes_everything(tmp_path, capsys, monkeypatch):
-    small = command.Settings(eval_tasks=2, eval_episodes=2)
-    monkeypatch.setattr(command, "Settings", lambda **given: dataclasses.replace(small, **given))
-    monkeypatch.setitem(command._STARTS, "always", command.CloningConfig(tasks=32, epochs=1))
-    assert main(["compare", "--designs", "accuracy", "hdpo", *TINY, "--out", str(tmp_path)]) == 0
+def test_it_compares_and_writes_everything(tmp_path, capsys):
+    small = ["--eval-tasks", "2", "--eval-episodes", "2", "--demonstrations", "32", "--sft.epochs", "1"]
+    assert main(["compare", "--design", "accuracy", "hdpo", *TINY, *small, "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "| `hdpo` (w_tool = 0.15) |" in out
     for name in ("results.csv", "history.csv", "table.md", "summary.png", "training.png", "final.png", "cost.png"):
@@ -63,7 +60,7 @@ def test_designs_of_ones_own_come_from_a_module(planned, tmp_path, monkeypatch):
         "    def score(self, outcome):\n        return float(outcome.correct)\n"
     )
     monkeypatch.chdir(tmp_path)
-    assert main(["compare", "--designs", "mine", "--modules", "my_designs"]) == 0
+    assert main(["compare", "--design", "mine", "--modules", "my_designs"]) == 0
     assert planned[0][0].designs == ("mine",)
     assert "mine" in rewards.available()
 
@@ -71,8 +68,8 @@ def test_designs_of_ones_own_come_from_a_module(planned, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--designs", "hpdo"], "Did you mean 'hdpo'"),
-        (["--designs", "coupled:alhpa=1"], "Did you mean 'alpha'"),
+        (["--design", "hpdo"], "Did you mean 'hdpo'"),
+        (["--design", "coupled:alhpa=1"], "Did you mean 'alpha'"),
         (["--seeds", "0"], "at least one design and one seed"),
         (["--choices", "99"], "choices"),
         (["--grader-noise", "0.9"], "grader_noise must be a share from 0 to 0.5"),
