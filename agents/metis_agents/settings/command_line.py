@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from metis_agents.settings.fields import Leaf, Values, assemble, leaves, optional, read_json
-from metis_agents.settings.flags import Flag, Scheme, Words, read_words
+from metis_agents.settings.flags import Flag, Scheme, Words, read_words, said_in
 from metis_gym.errors import ConfigError, MissingDependencyError
 from metis_gym.registries import format_spec, parse_spec
 
@@ -64,9 +64,9 @@ def parse(scheme: Scheme, argv: Sequence[str]) -> Parsed[Any]:
             cannot be read. The message names the flag.
         SystemExit: Help was asked for, or a word cannot be read; tyro has said which.
     """
-    words, flags = read_words(scheme, argv)
-    file = words.said.get("config")
+    file = said_in(argv, "config")
     stored = _stored(scheme, Path(file)) if file is not None else {}
+    words, flags = read_words(scheme, argv, stored.get(scheme.env_id_path))
     defaults = scheme.defaults({**stored, **words.said})
     values = {leaf.path: leaf.default for leaf in leaves(scheme.config) if leaf.default is not MISSING}
     values = {**values, **defaults.values, **stored}
@@ -157,7 +157,7 @@ def _explainer(flags: Sequence[Flag], values: Values) -> Callable[[ConfigError, 
 def _explained(error: ConfigError, flags: Sequence[Flag], values: Values) -> ConfigError:
     """The error, with the flags whose field or whose value its message names."""
     message = str(error)
-    named = [flag for flag in flags if re.search(rf"\b{flag.path.rpartition('.')[2]}\b", message)]
+    named = [flag for flag in flags if re.search(rf"\b{flag.path.rpartition('.')[2]}\b", message, re.IGNORECASE)]
     named = named or [flag for flag in flags if _mentions(message, values.get(flag.path))]
     fresh = [f"--{flag.name}" for flag in named if f"--{flag.name}" not in message]
     return type(error)(f"{message} ({', '.join(fresh)})") if fresh else error

@@ -27,6 +27,16 @@ Config = TypeVar("Config")
 Values = dict[str, Any]
 """Path → value."""
 
+_EXPECTED: Mapping[Any, tuple[Any, str]] = {
+    bool: (bool, "true or false"),
+    int: (int, "a whole number"),
+    float: (int | float, "a number"),
+    str: (str, "text"),
+    Path: (str, "text"),
+    tuple: (tuple, "a list"),
+}
+"""Type of a field → what JSON holds for it, and what that is called."""
+
 
 @dataclass(frozen=True, eq=False)
 class Leaf:
@@ -201,12 +211,13 @@ def _typed(hint: Any, value: Any, what: str) -> Any:
     if origin is tuple and isinstance(value, list):
         element = typing.get_args(kind)[0]
         return tuple(_element(element, one, what) for one in value)
-    if kind is Path and isinstance(value, str):
+    kinds, expected = _EXPECTED.get(origin, (object, ""))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        kinds, expected = Mapping, "an object"
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds not in (bool, object)):
+        raise ConfigError(f"Expect {what} to be {expected}, actually: {value!r:.80}")
+    if kind is Path:
         return Path(value)
-    if origin in (str, tuple, Path) or (isinstance(origin, type) and issubclass(origin, Mapping)):
-        expected = {str: "text", Path: "text", tuple: "a list"}.get(origin, "an object")
-        if not isinstance(value, str if origin is str else Mapping) or origin in (tuple, Path):
-            raise ConfigError(f"Expect {what} to be {expected}, actually: {value!r:.80}")
     return frozen(value)
 
 

@@ -6,6 +6,7 @@ may stand for hyphens.
 """
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from metis_agents.settings.environments import environment_arguments, find_argum
 from metis_agents.settings.fields import Leaf, leaves
 from metis_gym.errors import ConfigError
 
-__all__ = ["Defaults", "Flag", "Scheme", "Words", "flags_of", "read_words"]
+__all__ = ["Defaults", "Flag", "Scheme", "Words", "flags_of", "read_words", "said_in"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,15 +136,27 @@ def flags_of(scheme: Scheme, env_id: str) -> tuple[Flag, ...]:
     return (*flags, *_environment_flags(scheme, env_id))
 
 
-def read_words(scheme: Scheme, argv: Sequence[str]) -> tuple[Words, tuple[Flag, ...]]:
+def said_in(argv: Sequence[str], name: str) -> str | None:
+    """The word behind the last flag of this name, wherever it stands in a command line."""
+    return dict(_pairs(argv)).get(name)
+
+
+def read_words(scheme: Scheme, argv: Sequence[str], env_id: str | None = None) -> tuple[Words, tuple[Flag, ...]]:
     """Find out which flags a command line holds, under whichever name.
+
+    Args:
+        scheme: The command's options.
+        argv: The command line.
+        env_id: The environment, where the command line names none; None for the configuration's default.
+
+    Returns:
+        The words, and all flags that there are.
 
     Raises:
         ConfigError: An argument that the environment does not have.
     """
-    env_name = _name(scheme, scheme.env_id_path)
     default = next(leaf.default for leaf in leaves(scheme.config) if leaf.path == scheme.env_id_path)
-    env_id = dict(_pairs(argv)).get(env_name) or default
+    env_id = said_in(argv, _name(scheme, scheme.env_id_path)) or env_id or default
     flags = flags_of(scheme, env_id)
     known = {name: (flag, name == flag.opposite) for flag in flags for name in _understood(flag)}
     words: list[str] = []
@@ -217,7 +230,7 @@ def _takes_false(rest: list[str], value: str, equals: str) -> bool:
 
 
 def _pairs(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+    for word, following in itertools.pairwise([*argv, ""]):
         name, equals, value = word[2:].partition("=")
         if word.startswith("--"):
             yield _hyphens(name), value if equals else following
