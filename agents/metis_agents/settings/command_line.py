@@ -97,9 +97,7 @@ def primitive(
         metavar: What stands for the value in the help.
         many: Whether it takes any number of words, instead of one.
     """
-    from tyro.constructors import PrimitiveConstructorSpec
-
-    return PrimitiveConstructorSpec(
+    return _tyro().constructors.PrimitiveConstructorSpec(
         nargs="*" if many else 1,
         metavar=metavar,
         instance_from_str=read,
@@ -170,29 +168,31 @@ def _mentions(message: str, value: Any) -> bool:
 
 def _read_by_tyro(scheme: Scheme, words: Words, flags: Sequence[Flag], shown: Mapping[str, Any]) -> Values:
     """The value of every flag: what was given, else what is shown as its default."""
-    try:
-        import tyro
-    except ImportError as error:
-        raise MissingDependencyError.of("tyro", "agents", scheme.prog) from error
     groups: dict[str, list[Flag]] = {title: [] for title in ("run", *scheme.groups, "environment")}
     for flag in flags:
         groups[flag.title].append(flag)
     kinds = [(_plain_name(title), _group(title, members, scheme, shown)) for title, members in groups.items()]
     everything = dataclasses.make_dataclass("Everything", kinds)
-    answered: Any = tyro.cli(everything, prog=scheme.prog, description=scheme.description, args=words.words)
+    answered: Any = _tyro().cli(everything, prog=scheme.prog, description=scheme.description, args=words.words)
     of_path = {_plain_name(flag.path): flag.path for flag in flags}
     return {of_path[name]: value for title, _ in kinds for name, value in vars(getattr(answered, title)).items()}
 
 
-def _group(title: str, flags: Sequence[Flag], scheme: Scheme, shown: Mapping[str, Any]) -> type:
-    from tyro.conf import arg
+def _tyro() -> Any:
+    try:
+        import tyro
+    except ImportError as error:
+        raise MissingDependencyError.of("tyro", "agents", "The command line of training") from error
+    return tyro
 
+
+def _group(title: str, flags: Sequence[Flag], scheme: Scheme, shown: Mapping[str, Any]) -> type:
     fields: list[tuple[str, Any, Any]] = []
     for flag in sorted(flags, key=lambda flag: flag.leaf.default is not MISSING or flag.path in shown):
         default = shown.get(flag.path, flag.leaf.default)
         form: Any = scheme.forms.get(flag.path) or _form(flag.leaf)
         aliases = [f"--{alias}" for alias in flag.aliases]
-        named = arg(name=flag.name, prefix_name=False, help=flag.leaf.about, aliases=aliases or None)
+        named = _tyro().conf.arg(name=flag.name, prefix_name=False, help=flag.leaf.about, aliases=aliases or None)
         kind: Any = Annotated[form, named]
         stored = dataclasses.field() if default is MISSING else dataclasses.field(default_factory=_give(default))
         fields.append((_plain_name(flag.path), kind, stored))

@@ -16,9 +16,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from docstring_parser import DocstringStyle, parse
-
-from metis_gym.errors import ConfigError
+from metis_gym.errors import ConfigError, MissingDependencyError
 from metis_gym.registries import nearest
 
 __all__ = ["Leaf", "Values", "assemble", "flatten", "frozen", "leaves", "optional", "read_json", "to_json"]
@@ -198,6 +196,10 @@ def _hints(config: type) -> dict[str, Any]:
 @functools.cache
 def _abouts(config: type) -> dict[str, str]:
     """What a class's docstring says of its attributes."""
+    try:
+        from docstring_parser import DocstringStyle, parse
+    except ImportError as error:
+        raise MissingDependencyError.of("docstring-parser", "agents", "The command line of training") from error
     documented = parse(config.__doc__ or "", style=DocstringStyle.GOOGLE).params
     return {one.args[1]: " ".join((one.description or "").split()) for one in documented}
 

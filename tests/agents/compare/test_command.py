@@ -1,5 +1,6 @@
 """`metis-gym compare`."""
 
+import dataclasses
 import re
 
 import pytest
@@ -53,6 +54,24 @@ def test_options_become_a_plan(planned, tmp_path):
     assert options["processes"] == 2
 
 
+def test_what_was_asked_for_is_kept_and_can_be_asked_for_again(planned, tmp_path):
+    words = "--design hdpo accuracy --seeds 4 9 --lr 0.25 --env.crop-grid 2 --env.prices python=2"
+    assert main(["compare", *words.split(), "--out", str(tmp_path)]) == 0
+    kept = str(tmp_path / "config.json")
+    assert main(["compare", "--config", kept, "--out", str(tmp_path)]) == 0
+    assert main(["compare", "--config", kept, "--seeds", "2", "--out", str(tmp_path)]) == 0
+    first, again, other = (plan for plan, _, _ in planned)
+    assert first == again
+    assert first.seeds == (4, 9)
+    assert first.settings.env["prices"] == {"python": 2}
+    assert dataclasses.replace(first, seeds=(0, 1)) == other
+
+
+def test_batches_and_timesteps_exclude_each_other(planned, capsys):
+    assert main(["compare", "--batches", "3", "--timesteps", "500"]) == 2
+    assert "Expect --batches or --timesteps" in capsys.readouterr().err
+
+
 def test_designs_of_ones_own_come_from_a_module(planned, tmp_path, monkeypatch):
     (tmp_path / "my_designs.py").write_text(
         "from metis_gym import rewards\n\n\n"
@@ -77,6 +96,8 @@ def test_designs_of_ones_own_come_from_a_module(planned, tmp_path, monkeypatch):
         (["--env-arg", "choices"], "expected name:key=value"),
         (["--env", "MetisPatches-v0"], "Dict of boxes"),
         (["--modules", "no_such_module"], "no_such_module"),
+        (["--env.choices", "99"], r"choices.*\(--env.choices\)"),
+        (["--learning-rate", "-1"], "Expect `--lr` to be a finite number above 0"),
         (["--jobs", "0"], "processes must be at least 1"),
     ],
 )

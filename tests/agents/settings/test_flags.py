@@ -59,7 +59,7 @@ def help_of(command, capsys, monkeypatch, *more):
     names = None
     for line in capsys.readouterr().out.splitlines():
         text = line.strip("│|").strip()
-        if re.match(r"-{1,2}[a-z]", text):
+        if re.match(r"[│| ] -{1,2}[a-z]", line):  # further lines of an entry stand further right
             names, _, about = text.partition("  ")
             assert names not in entries
             entries[names] = about.strip()
@@ -87,7 +87,7 @@ def test_every_independent_field_has_one_flag_with_help(command, capsys, monkeyp
             continue
         assert len(mine) == 1, path
         about = entry(entries, mine[0].name)
-        text = about.partition("(")[0]
+        text = re.split(r"\((?:default|required)", about)[0]
         assert len(re.findall(r"\w+", text)) > 1, path
         assert "default: " in about or "required" in about, path
     names = [name for flag in flags for name in (flag.name, *flag.aliases)]
