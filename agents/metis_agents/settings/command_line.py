@@ -5,9 +5,11 @@ for instance); the default of its field. What is not given on the command line i
 `config.json` that a run wrote gives the same configuration.
 """
 
+import contextlib
 import dataclasses
 import json
 import re
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
@@ -222,6 +224,10 @@ def _form(leaf: Leaf) -> Any:
         return _optional_scalar(kind) if may_be_none else kind
     if origin is tuple:
         return leaf.hint
+    if origin in (typing.Union, types.UnionType) and str in typing.get_args(
+        kind
+    ):  # a spec, or what only Python can give
+        return _optional_scalar(str) if may_be_none else Annotated[Any, primitive(lambda words: words[0], _show, "STR")]
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return Annotated[Any, primitive(_read_mapping, _show_mapping, "NAME=VALUE,…")]
     if isinstance(origin, type) and issubclass(origin, Sequence):
@@ -241,7 +247,14 @@ def _show(value: Any) -> list[str]:
 
 
 def _value(word: str) -> Any:
-    return parse_spec(f"x:value={word}")[1]["value"] if "," not in word and word else word
+    """What a word stands for where the type does not say."""
+    constants = {"true": True, "false": False, "none": None}
+    if word.lower() in constants:
+        return constants[word.lower()]
+    for convert in (int, float):
+        with contextlib.suppress(ValueError):
+            return convert(word)
+    return word
 
 
 def _read_mapping(words: list[str]) -> Any:

@@ -1,6 +1,7 @@
 """Every independent field of a configuration is one option, with help and its default; and nothing else is."""
 
 import dataclasses
+import importlib.util
 import inspect
 import re
 import subprocess
@@ -290,9 +291,23 @@ def test_the_flags_that_pages_and_examples_mention_exist():
     root = Path(__file__).parents[3]
     known = {f"--{name}" for command in SCHEMES for flag in flags_of(SCHEMES[command], ENV_IDS[command])
              for name in (flag.name, *flag.aliases)}  # fmt: skip
-    text = (root / "docs" / "qwen3vl.md").read_text() + (root / "examples" / "train_qwen3vl_8b.sh").read_text()
+    pages = ("docs/qwen3vl.md", "docs/compare.md", "docs/robustness.md", "examples/train_qwen3vl_8b.sh")
+    text = "".join((root / page).read_text() for page in pages)
     of_others = {"--nproc-per-node", "--nnodes", "--help", "--rdzv-backend", "--rdzv-endpoint", "--table", "--jobs"}
     assert set(re.findall(r"(?<![\w-])--[a-z][\w.-]*[a-z]", text)) - of_others <= known
+
+
+def test_the_commands_of_the_example_can_be_read():
+    path = Path(__file__).parents[3] / "examples" / "train_tiny.py"
+    spec = importlib.util.spec_from_file_location("train_tiny", path)
+    example = importlib.util.module_from_spec(spec)
+    sys.modules["train_tiny"] = example
+    spec.loader.exec_module(example)
+    cells = [example.Cell(start, 1) for start in example.HABITS]
+    for cell in [*cells, example.Cell("cold start", 1, "hdpo:w_tool=0.15", 0.3)]:
+        config = read_config(cell.arguments(Path("out")))
+        assert config.seed == 1
+        assert (config.cold_start is None) == bool(cell.design)
 
 
 def test_the_core_and_eval_need_neither_tyro_nor_torch():
