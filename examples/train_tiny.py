@@ -73,7 +73,7 @@ class Cell:
         if not self.design:
             return (*seeded, "--batches", "0", *HABITS[self.start])
         start = out / Cell(self.start, self.seed).folder / "model"
-        rl = ("--model", str(start), "--sized", "tiny", "--cold-start", "0", "--grounding", "0")
+        rl = ("--model", str(start), "--sized", "tiny", "--sft-steps", "0")
         return (*seeded, *rl, "--design", self.design, "--grader-noise", str(self.noise))
 
 

@@ -81,24 +81,42 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     infrastructure failed (`info["scored"]` is then False, and the episode belongs in no statistic).
 
     ## Arguments
-    Whatever is chosen by name is named by one grammar, `"name:key=value,key=value"`; a name is a built-in one, one that
-    an installed package announces, or `"my_pkg.module:Thing"`. `metis-gym list` prints the names of each kind.
+    All are keyword arguments of `gymnasium.make`; on the command line each is `--env.NAME`. Whatever is chosen by name
+    is named by one grammar, `"name:key=value,key=value"`; a name is a built-in one, one that an installed package
+    announces, or `"my_pkg.module:Thing"`. `metis-gym list` prints the names of each kind.
 
-    * `taskset`: `"charts"`, `"patches:choices=2"`, `"signs+sums"`, or a mapping from such to weights.
-    * `tools`: names of tools, None for those that the taskset's tasks are made for; `prices`: price of a call by tool
-      name, and of `"invalid"` calls (the tool's own, which is 1, by default).
-    * `dialect`: "metis", "qwen", "plain"; `reward`: a reward design such as `"hdpo"` or `"coupled:alpha=0.1"`.
-    * `grader`: what compares answers, "cascade".
-    * `max_turns`: turns that may call tools; `calls_per_turn`: calls that run in one turn.
-    * `view_size`: longest side of the views, pixels; `split`: "train" or "test".
-    * `answers`: "choice", "open" or "mixed"; `choices`: options of a choice; `required_share`: share of tasks that need
-      a tool, in the families that have both kinds; `max_source`: longest side of source pictures, pixels. None leaves
-      each to the family.
-    * `curriculum`: play a pool of so many tasks, and replace those that are always or never solved; 0 for fresh tasks.
-    * `sandbox`: where the `python` tool runs (`"docker:runtime=runsc"`); `show_prices`: tell the model the prices.
-    * `text_engine`, `image_engine`: what `text_search` and `image_search` ask, such as `"fts5:path=/data/my.sqlite"`
-      or `"serper:api_key_env=SERPER_API_KEY"`; by default local indexes, built at their first use.
-    * `grader_noise`: share of verdicts flipped, never in the test split; `noise_key`: the run's, such as its seed.
+    ### Which tasks
+    * `taskset`: `"charts"`, `"patches:choices=2"`, `"signs+sums"`, or a mapping from such specs to weights.
+    * `split`: "train" or "test"; they share no seed, no part of a photograph and no fact.
+    * `answers`: "choice", "open" or "mixed"; None leaves it to the family.
+    * `choices`: Options of a choice; None leaves it to the family.
+    * `required_share`: Share of tasks that need a tool, in families that have both kinds; None leaves it to the family.
+    * `view_size`: Longest side of the views, in pixels.
+    * `max_source`: Longest side of source images, in pixels; None leaves it to the family.
+    * `curriculum`: Play a pool of so many tasks, and replace those that are always or never solved; 0 for fresh tasks.
+
+    ### What the agent may do
+    * `tools`: Names of tools; None for those that the taskset's tasks are made for.
+    * `dialect`: What the model writes and reads: "metis", "qwen" or "plain".
+    * `max_turns`: Turns that may call tools; one more turn may answer.
+    * `calls_per_turn`: Calls that run in one turn.
+
+    ### What tools run on
+    * `sandbox`: Where the `python` tool runs, such as `"auto"` or `"docker:runtime=runsc"`.
+    * `text_engine`: What `text_search` asks, such as `"fts5:path=/data/my.sqlite"` or
+      `"serper:api_key_env=SERPER_API_KEY"`; by default a local index, built at its first use.
+    * `image_engine`: What `image_search` asks, such as `"dhash:path=album.db"`; by default a local index.
+
+    ### What it costs and earns
+    * `reward`: A reward design such as `"hdpo"` or `"coupled:alpha=0.1"`.
+    * `grader`: What compares answers, "cascade".
+    * `prices`: Price of a call by the tool's name, and of `"invalid"` calls; the tool's own, which is 1, for those that
+      are not named.
+    * `show_prices`: Tell the model the prices.
+    * `grader_noise`: Share of verdicts that are flipped, never in the test split.
+    * `noise_key`: Key of those flips, such as the run's seed.
+
+    ### Display
     * `render_mode`: "ansi" or "rgb_array", the conversation so far.
 
     Raises:

@@ -6,7 +6,7 @@ An environment of its own rather than a wrapper, because environment checkers on
 import re
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -67,12 +67,15 @@ class NumericToolUseEnv(ToolUseEnv):
 
     ## Arguments
     Those of `ToolUseEnv` except `tools`, `dialect`, `answers`, `sandbox`, `image_engine` and `calls_per_turn`; and
-    * `crop_grid`: cells on each side of the grid.
-    * `max_source`: longest side of the source pictures.
+    * `crop_grid`: Cells on each side of the grid.
+    * `max_source`: Longest side of the source images, in pixels; None is four views, and at least 1024.
 
     Raises:
         ConfigError: An argument is not valid; the message names the valid ones.
     """
+
+    refused_arguments: ClassVar = ("tools", "dialect", "answers", "sandbox", "image_engine", "calls_per_turn")
+    """Arguments of `ToolUseEnv` that this environment does not take."""
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class NumericToolUseEnv(ToolUseEnv):
     ) -> None:
         if crop_grid < 1:
             raise ConfigError(f"crop_grid must be at least 1, actually: {crop_grid}")
-        for name in ("tools", "dialect", "answers", "sandbox", "image_engine", "calls_per_turn"):
+        for name in self.refused_arguments:
             if name in others:
                 raise ConfigError(
                     f"the numeric view has no argument {name!r}: it answers by choice and crops by itself"

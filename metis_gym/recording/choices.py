@@ -13,6 +13,7 @@ from typing import Any
 from metis_gym import rewards
 from metis_gym.dialects import DIALECTS
 from metis_gym.errors import ConfigError, RecordingError
+from metis_gym.grading import GRADERS
 from metis_gym.records import INVALID_CALLS
 from metis_gym.registration import ENV_IDS, entry_point
 from metis_gym.registries import parse_spec
@@ -169,6 +170,10 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "choices": _whole(2, 26, optional=True),
     "crop_grid": _whole(1, 256),
     "dialect": (lambda value: isinstance(value, str) and value in DIALECTS.names(), "the name of a dialect"),
+    "grader": (
+        lambda value: is_harmless_spec(value, GRADERS.names()),
+        "a registered grader with numbers as parameters",
+    ),
     "grader_noise": _share(0.5),
     "max_source": _whole(1, 1 << 15, optional=True),
     "max_turns": _whole(0, 1 << 20),

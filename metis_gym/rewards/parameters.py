@@ -14,7 +14,7 @@ from metis_gym.registries import nearest
 
 __all__ = ["changed_parameters", "check_parameters", "choice", "flag", "number", "whole"]
 
-_CHECK = "check"
+_CHECK, _OPTIONS = "check", "options"
 
 
 def number(
@@ -61,14 +61,14 @@ def flag(default: bool) -> Any:
 
 
 def choice(default: str, *options: str) -> Any:
-    """One of a few words."""
+    """One of a few words, which the field's metadata holds as `options`."""
     words = tuple(str(option) for option in options)
 
     def check(name: str, value: Any) -> None:
         if value not in words:
             raise ConfigError(f"Expect `{name}` to be one of these, actually: {value!r}. {nearest(str(value), words)}")
 
-    return _parameter(default, check)
+    return dataclasses.field(default=default, metadata={_CHECK: check, _OPTIONS: words})
 
 
 def check_parameters(instance: Any) -> None:

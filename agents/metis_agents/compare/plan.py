@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metis_agents.sb3 import CloningConfig
+from metis_agents.settings.fields import frozen
 from metis_gym import __version__, rewards
 from metis_gym.errors import ConfigError
 from metis_gym.registries import format_spec, parse_spec
@@ -29,14 +30,14 @@ class Settings:
     """What all runs of a comparison share.
 
     Attributes:
-        env_id: The numeric environment.
+        env_id: Id of the numeric environment.
         env: Arguments for `gymnasium.make`, such as `{"grader_noise": 0.3, "choices": 4}`.
-        batches: Batches of a run.
+        batches: Batches of every run.
         tasks: P, tasks in a batch.
-        group_size: G, episodes of each.
-        learning_rate: Of Adam.
+        group_size: G, episodes of each task.
+        learning_rate: Learning rate of Adam.
         eval_tasks: Tasks of the test split that are played at the end.
-        eval_episodes: Episodes of each.
+        eval_episodes: Episodes of each task of the test split.
         checkpoint_every: Batches between checkpoints. Changes no number.
         start: The cold start; its seed is replaced by the run's.
     """
@@ -54,6 +55,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_parameters(self)
+        object.__setattr__(self, "env", frozen(self.env))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +120,9 @@ class Plan:
     """Designs × seeds.
 
     Attributes:
-        designs: Specs as the user gave them; those of one's own need to be registered.
-        seeds: The seeds.
+        designs: Reward designs, such as accuracy, hdpo:w_tool=0.15 or coupled:alpha=0.1; those of one's own need to be
+            registered.
+        seeds: The seeds of weights, tasks, actions and grader noise.
         settings: What all runs share.
 
     Raises:

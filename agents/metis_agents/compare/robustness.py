@@ -65,12 +65,12 @@ class Map:
     """A grid of runs: weight × noise with some number of options, and weight × options at some noise.
 
     Attributes:
-        panels: The designs.
+        panels: The designs, each with `{}` for its weight.
         weights: The weights, the same for every design.
-        noises: Shares of flipped verdicts, with `base_choices` options.
-        choices: Numbers of options, with `base_noise`.
-        base_choices: Options where the noise varies.
-        base_noise: Noise where the number of options varies.
+        noises: Shares of flipped verdicts, with `base_choices` answer options.
+        choices: Numbers of answer options, with the noise `base_noise`.
+        base_choices: Answer options where the noise varies.
+        base_noise: Share of flipped verdicts where the number of options varies.
         seeds: The seeds. All cells of one seed are done before the next begins.
         settings: What all runs share besides noise and options.
     """

@@ -29,13 +29,13 @@ class LossConfig:
 
     Attributes:
         surrogate: Name or spec of the surrogate: ppo_clip, dapo, gspo, gmpo, cispo, sapo.
-        denominator: What divides the second and further channels: all, qualifying or signal.
-        aggregation: token-mean, sequence-mean or constant-length.
-        constant_length: The length that divides with `constant-length`.
+        denominator: Which episodes divide the second and further channels.
+        aggregation: How the losses of tokens become one number.
+        constant_length: The length that divides with aggregation `constant-length`.
         entropy_coef: Weight of an entropy bonus; 0 in the paper.
-        kl_coef: Weight of a KL penalty towards a reference; 0 in the paper.
+        kl_coef: Weight of a KL penalty towards a reference, the model with its LoRA switched off; 0 in the paper.
         importance_cap: Weigh each token by `min(π_acting/π_engine, cap)`, where the engine that sampled is not exactly
-            the policy that learns (truncated importance sampling); None weighs nothing.
+            the policy that learns (truncated importance sampling); none weighs nothing.
     """
 
     surrogate: str = "ppo_clip"

@@ -40,15 +40,15 @@ class TrainerConfig:
 
     Attributes:
         tasks: P, tasks in a batch of one rank.
-        group_size: G, episodes of each.
+        group_size: G, episodes of each task.
         minibatches: Optimiser steps that a batch is cut into, by task.
         epochs: How often a batch is gone through.
         lr: Learning rate of the default optimiser, AdamW.
         weight_decay: Weight decay of the default optimiser.
-        max_grad_norm: Gradients are scaled down to this norm; None never.
-        micro_batch_episodes: Most episodes in one forward pass; None is no limit.
-        micro_batch_tokens: Most tokens in one forward pass, padding included; None is no limit.
-        seed: Of the order of minibatches.
+        max_grad_norm: Gradients are scaled down to this norm; none for never.
+        micro_batch_episodes: Largest number of episodes in one forward pass; none for no limit.
+        micro_batch_tokens: Largest number of tokens in one forward pass, padding included; none for no limit.
+        seed: Seed of the order of minibatches.
         loss: The options of the loss.
     """
 

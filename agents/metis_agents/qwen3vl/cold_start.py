@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import torch
 
 from metis_agents.hdpo import Ranks
 from metis_agents.qwen3vl.collecting import episode_seed
@@ -22,9 +21,9 @@ from metis_agents.qwen3vl.demonstrations import (
 )
 from metis_agents.qwen3vl.imitation import ImitationConfig, imitate
 from metis_agents.qwen3vl.models import Equipment, equip
+from metis_agents.qwen3vl.parallel import Strategy
 from metis_agents.qwen3vl.renderer import Renderer
 from metis_agents.qwen3vl.run_config import ColdStartConfig, RunConfig
-from metis_agents.qwen3vl.sharding import shard, take_up_weights, whole_copy
 from metis_gym.backstage import backstage
 
 __all__ = ["ColdStart"]
@@ -40,14 +39,14 @@ class ColdStart:
         run: The run.
         config: The run's cold start.
         make_env: Makes an environment of the train split.
-        ranks: The run's ranks.
+        strategy: What the run's ranks share.
         say: Told what happens, in sentences.
     """
 
     run: RunConfig
     config: ColdStartConfig
     make_env: Callable[[], gym.Env[Any, Any]]
-    ranks: Ranks
+    strategy: Strategy
     say: Callable[[str], None]
 
     def imitate(self, model: Any, tokenizer: Any, stop: tuple[str, ...]) -> Any:
@@ -69,16 +68,12 @@ class ColdStart:
         stages = [("cold start", self._demonstrations(equipment.renderer), self.config.imitation)]
         if self.config.grounding is not None:
             stages.insert(0, ("grounding", self._groundings(equipment.renderer), self.config.grounding))
-        is_sharded = self.run.parallel == "fsdp" and self.config.lora is None
-        whole = whole_copy(model, torch.float32) if is_sharded else None
-        if is_sharded:
-            shard(equipment.scorer, compute=self.run.model.compute_dtype)
-        for stage in stages:
-            self._imitate(*stage, equipment, self.ranks if is_sharded else Ranks())
-        if whole is not None:
-            take_up_weights(equipment.model, whole)
-            return whole
-        return model if equipment.adapter is None else equipment.adapter.merge_and_unload()
+
+        def learn(ranks: Ranks) -> None:
+            for stage in stages:
+                self._imitate(*stage, equipment, ranks)
+
+        return self.strategy.sft(equipment, self.run.model, learn)
 
     def _imitate(self, stage: str, units: Units, config: ImitationConfig, equipment: Equipment, ranks: Ranks) -> None:
         self.say(f"{stage}: {len(units)} demonstrations, {config.steps} steps")
@@ -92,8 +87,8 @@ class ColdStart:
     def _groundings(self, renderer: Renderer) -> Units:
         """This rank's share of the pictures to be looked at."""
         env: Any = self.make_env()
-        seed = episode_seed(self.run.seed, self.ranks.rank)
-        count = -(-self.config.pictures // self.ranks.size)
+        seed = episode_seed(self.run.seed, self.strategy.ranks.rank)
+        count = -(-self.config.pictures // self.strategy.ranks.size)
         examples = grounding_examples(backstage(env).taskset, renderer, count=count, seed=seed)
         units: Units = [(one,) for one in examples]
         env.close()
@@ -103,14 +98,14 @@ class ColdStart:
         """This rank's share of what is to be imitated."""
         if self.config.data:
             conversations = itertools.chain.from_iterable(map(_conversations, self.config.data))
-            mine = itertools.islice(conversations, self.ranks.rank, None, self.ranks.size)
+            mine = itertools.islice(conversations, self.strategy.ranks.rank, None, self.strategy.ranks.size)
             return [(example(renderer, conversation),) for conversation in mine]
         pairs: Iterable[tuple[Example, ...]] = scripted_pairs(
             self.make_env,
             renderer,
             self.config.habits,
-            count=self.config.demonstrations // self.ranks.size,
-            seed=self.run.seed * self.ranks.size + self.ranks.rank,
+            count=self.config.demonstrations // self.strategy.ranks.size,
+            seed=self.run.seed * self.strategy.ranks.size + self.strategy.ranks.rank,
             workers=min(4, self.run.workers),
         )
         return list(pairs)

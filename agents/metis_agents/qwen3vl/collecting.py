@@ -16,8 +16,9 @@ from metis_agents.qwen3vl.playing import Player
 from metis_agents.qwen3vl.tokens import Tokens
 from metis_gym.curriculum import PassRateCurriculum
 from metis_gym.errors import ConfigError
+from metis_gym.tasksets import Taskset
 
-__all__ = ["EpisodeCollector", "episode_seed"]
+__all__ = ["EpisodeCollector", "check_resumable", "episode_seed"]
 
 
 class EpisodeCollector:
@@ -33,8 +34,7 @@ class EpisodeCollector:
     """
 
     def __init__(self, player: Player, *, seed: int, ranks: Ranks | None = None) -> None:
-        if isinstance(player.taskset, PassRateCurriculum):
-            raise ConfigError("Expect an environment with curriculum=0: its pass rates are not part of a checkpoint")
+        check_resumable(player.taskset)
         self.player, self._seed, self._ranks = player, seed, ranks or Ranks()
         self._rng = np.random.default_rng([seed, 0])
         self._batches = 0
@@ -66,6 +66,16 @@ class EpisodeCollector:
         """Take up a state that `state_dict` gave."""
         self._seed, self._batches = state["seed"], state["batches"]
         self._rng.bit_generator.state = state["rng"]
+
+
+def check_resumable(taskset: Taskset) -> None:
+    """Check that what a taskset draws follows from the state of a collector.
+
+    Raises:
+        ConfigError: The tasks follow a curriculum, which remembers pass rates that no state of ours holds.
+    """
+    if isinstance(taskset, PassRateCurriculum):
+        raise ConfigError("Expect an environment with curriculum=0: its pass rates are not part of a checkpoint")
 
 
 def episode_seed(*path: int) -> int:

@@ -63,7 +63,7 @@ class Habits:
     Attributes:
         tool_rate_none: How often it calls a tool where none is needed.
         tool_rate_required: How often it calls a tool where one is needed.
-        look: Longest side, in pixels, of the pictures that it asks for.
+        look: Longest side, in pixels, of the images that it asks for.
     """
 
     tool_rate_none: float = number(0.955, low=0, high=1)

@@ -24,13 +24,13 @@ _SEEDS = 1 << 63
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """Most tokens of an episode's parts. The defaults are the published settings of arXiv 2604.08545.
+    """Largest numbers of tokens in an episode's parts. The defaults are the published settings of arXiv 2604.08545.
 
     Attributes:
-        prompt: System turn and first user turn, pictures included.
-        response: Everything after the prompt.
-        turn: One turn of the model.
-        observation: One observation, pictures included.
+        prompt: Largest number of tokens in the system turn and the first user turn, images included.
+        response: Largest number of tokens in everything after the prompt.
+        turn: Largest number of tokens in one turn of the model.
+        observation: Largest number of tokens in one observation, images included.
     """
 
     prompt: int = whole(24_576, low=1)

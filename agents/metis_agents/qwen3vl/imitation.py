@@ -29,13 +29,13 @@ class ImitationConfig:
 
     Attributes:
         steps: Optimiser steps.
-        batch: Units of demonstration (pairs, or single conversations) in a step of one rank.
-        lr: Largest learning rate; it rises for `warmup` of the steps and then falls to 0 as a half cosine.
-        warmup: Share of the steps.
-        weight_decay: Of AdamW.
+        batch: Demonstrations (pairs, or single conversations) in a step of one rank.
+        lr: Largest learning rate; it rises during the warm-up and then falls to 0 as a half cosine.
+        warmup: Share of the steps in which the learning rate rises.
+        weight_decay: Weight decay of AdamW.
         max_grad_norm: Gradients are scaled down to this norm.
-        micro_batch_tokens: Most tokens in one forward pass, padding included; None is no limit.
-        seed: Of the order.
+        micro_batch_tokens: Largest number of tokens in one forward pass, padding included; none for no limit.
+        seed: Seed of the order.
     """
 
     steps: int = whole(1_000, low=1)

@@ -42,19 +42,19 @@ class ModelConfig:
     """Which model, and how it learns.
 
     Attributes:
-        name: "tiny", a folder, or the name of a checkpoint on the hub.
-        seed: Of new weights: those of the tiny model, and of LoRA.
-        lora: Rank of LoRA; None trains every weight of the language model.
+        name: "tiny", a folder, or a checkpoint on the hub such as Qwen/Qwen3-VL-8B-Instruct.
+        seed: Seed of new weights: those of the tiny model, and of LoRA.
+        lora: Rank of the LoRA that is trained in the language model; none trains every weight.
         lora_alpha: Scale of LoRA, divided by its rank.
         train_vision: Train the vision tower, too.
-        dtype: float32 or bfloat16.
-        device: "auto", "cpu", "cuda", "cuda:1".
+        dtype: Type of the weights.
+        device: "auto", "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is any.
         temperature: Divides the logits, while acting and while learning.
-        min_pixels: Smaller pictures are enlarged; None is the checkpoint's own.
-        max_pixels: Larger pictures are reduced; None is the checkpoint's own.
-        layout: How conversations stand in a forward pass of training.
-        gradient_checkpointing: Compute activations again in the backward pass.
-        random_weights: Take the checkpoint's configuration but new weights, for measurements.
+        min_pixels: Smaller images are enlarged to so many pixels; none leaves that to the image encoder.
+        max_pixels: Larger images are reduced to so many pixels; none leaves that to the image encoder.
+        layout: How conversations stand in a forward pass of training; all three have the same gradient.
+        gradient_checkpointing: Compute activations again in the backward pass, to save memory.
+        random_weights: Take the checkpoint's configuration with new weights, for measurements.
     """
 
     name: str = TINY

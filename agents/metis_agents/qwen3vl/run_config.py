@@ -1,7 +1,5 @@
-"""What a run is: one frozen configuration, and the two sets of defaults that it starts from."""
+"""What a run is: one frozen configuration. `metis_agents.qwen3vl.defaults` says what it is for which model."""
 
-import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,27 +9,28 @@ from metis_agents.hdpo import TrainerConfig
 from metis_agents.qwen3vl.demonstrations import Habits
 from metis_agents.qwen3vl.episodes import Budget
 from metis_agents.qwen3vl.imitation import ImitationConfig
-from metis_agents.qwen3vl.models import TINY, ModelConfig
+from metis_agents.qwen3vl.models import ModelConfig
 from metis_agents.qwen3vl.optimizers import ROUNDINGS
+from metis_agents.settings.fields import assemble, frozen, read_json, to_json
 from metis_gym import rewards
 from metis_gym.rewards.parameters import check_parameters, choice, flag, whole
 
-__all__ = ["ColdStartConfig", "RunConfig", "defaults_for"]
+__all__ = ["ColdStartConfig", "RunConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColdStartConfig:
-    """What is imitated before RL.
+    """Supervised fine-tuning (SFT) before RL.
 
     Attributes:
-        imitation: How.
-        grounding: What a model with random weights learns before: where things are in pictures; None for nothing.
-        pictures: How many pictures it looks at for that.
-        demonstrations: Tasks that are demonstrated both ways; 0 where data are given.
+        imitation: How conversations are imitated.
+        grounding: How a model with random weights first learns where things are in images; None for not at all.
+        pictures: Images that grounding looks at.
+        demonstrations: Tasks that scripted agents demonstrate both with and without a tool.
         habits: What the scripted demonstrator does first.
-        lora: Rank of the LoRA that imitates, and is merged into the weights afterwards; None trains every weight.
-        data: Recorded runs (folders) and chat files (JSONL) to imitate instead.
-        train_vision: Train the vision tower in the cold start, too, whatever RL does.
+        lora: Rank of the LoRA that is trained and then merged into the weights; none trains every weight.
+        data: Recorded runs (folders) and chat files (JSONL) to imitate instead of scripted demonstrations.
+        train_vision: Train the vision tower in the cold start, whatever RL does.
     """
 
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
@@ -52,29 +51,30 @@ class RunConfig:
     """A run.
 
     Attributes:
-        out: The run's folder.
+        out: Folder of the run.
         model: The model.
-        env_id: The environment.
-        env: Its arguments.
-        design: Name or spec of the reward design.
+        env_id: Id of the environment.
+        env: Arguments of the environment.
+        design: Name or spec of the reward design, such as "hdpo:w_tool=0.15" or "coupled:alpha=0.1".
         batches: Batches of RL; 0 for a cold start alone.
         trainer: How RL learns.
-        budget: Most tokens of an episode's parts.
-        cold_start: What is imitated first; None for nothing.
-        seed: Of tasks and episodes.
+        budget: How many tokens the parts of an episode may have.
+        cold_start: Supervised fine-tuning before RL; None for none.
+        seed: Seed of weights, tasks, episodes and the order of everything.
         evaluate_every: Batches between evaluations; 0 evaluates at the end only.
         evaluation_episodes: Episodes of an evaluation.
         save_every: Batches between checkpoints; 0 writes one at the end only.
-        keep: How many checkpoints are kept.
-        samples: Episodes of each evaluation that are recorded with their pictures.
+        keep: Checkpoints that are kept.
+        samples: Episodes of each evaluation that are recorded with their images.
         workers: Threads for environments and tools.
-        overlap: Let the model write while tools run; without it a run is the same to the last bit each time.
+        exact: Wait for all tools in each turn, so that a run is the same to the last bit each time; otherwise the model
+            goes on writing while tools run.
         share_results: Run the same first calls on the same task once.
-        capacity: Most conversations that are played at a time; each may hold a sandbox session open.
-        engine: "transformers" or "vllm".
-        rounding: How weights in bfloat16 take up updates: "nearest" with float32 masters, or "stochastic" without.
-        parallel: What ranks share: "ddp" the gradients, "fsdp" the weights, too.
-        wandb: A W&B project; empty for none.
+        capacity: Episodes that are played at a time; each may hold a sandbox session open.
+        engine: What writes the model's turns.
+        rounding: How weights in bfloat16 take up updates: nearest, with float32 masters, or stochastic, without.
+        parallel: What the ranks of torchrun share: ddp the gradients, fsdp the weights, too.
+        wandb: W&B project to report to; empty for none.
     """
 
     out: Path
@@ -93,7 +93,7 @@ class RunConfig:
     keep: int = whole(2, low=1)
     samples: int = whole(4, low=0)
     workers: int = whole(8, low=1)
-    overlap: bool = flag(True)
+    exact: bool = flag(False)
     share_results: bool = flag(False)
     capacity: int = whole(128, low=1)
     engine: str = choice("transformers", "transformers", "vllm")
@@ -103,51 +103,22 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_parameters(self)
+        object.__setattr__(self, "env", frozen(self.env))
         rewards.make(self.design)  # an unknown design is an error now, not after the cold start
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data: what is written beside the results."""
-        plain = dataclasses.asdict(self)
-        plain["trainer"]["loss"].pop("_objective", None)
-        loaded: dict[str, Any] = json.loads(json.dumps(plain, default=str))
-        return loaded
+        """Plain data: what is written beside the results, and what `--config` reads."""
+        return to_json(self)
 
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any], where: str = "config.json") -> "RunConfig":
+        """The configuration that `as_json` wrote.
 
-def defaults_for(model: str, taskset: str) -> dict[str, Any]:
-    """The defaults of a run with a model, by argument of the command: the published settings, or the tiny ones."""
-    if model != TINY:
-        return {
-            "view_size": 448,
-            "max_source": 4_096,
-            "tasks": 128,
-            "group_size": 16,
-            "minibatches": 2,
-            "lr": 1e-6,
-            "batches": 200,
-            "prompt_tokens": 24_576,
-            "response_tokens": 16_384,
-            "turn_tokens": 16_384,
-            "observation_tokens": 8_192,
-            "micro_batch_tokens": 32_768,
-            "cold_start": 0,
-            "grounding": 0,
-            "capacity": 128,
-        }
-    is_small = all(part.startswith("patches") for part in taskset.split("+"))
-    return {
-        "view_size": 64 if is_small else 384,
-        "max_source": 1_024 if is_small else 1_536,
-        "tasks": 16,
-        "group_size": 16,
-        "minibatches": 1,
-        "lr": 1e-4,
-        "batches": 60,
-        "prompt_tokens": 4_096,
-        "response_tokens": 768,
-        "turn_tokens": 128,
-        "observation_tokens": 512,
-        "micro_batch_tokens": 16_384,
-        "cold_start": 700,
-        "grounding": 1_000,
-        "capacity": 128,
-    }
+        Args:
+            plain: What it wrote. Settings that are missing have their defaults.
+            where: Where it was read from, for messages.
+
+        Raises:
+            ConfigError: A setting that there is not, or a value that cannot be right.
+        """
+        return assemble(cls, read_json(cls, plain, where))

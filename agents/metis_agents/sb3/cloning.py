@@ -42,13 +42,13 @@ class CloningConfig:
     """How to clone.
 
     Attributes:
-        tasks: Tasks that are demonstrated.
-        epochs: How often they are gone through.
-        batch_size: Tasks in one step.
-        lr: Learning rate at the beginning; it falls to 0 along a cosine.
-        rate_none: Wanted tool rate on tasks that need no tool.
-        rate_required: Wanted tool rate on tasks that need one.
-        seed: Of tasks and order.
+        tasks: Tasks that are demonstrated in the cold start.
+        epochs: How often the demonstrations are gone through.
+        batch_size: Demonstrated tasks in one step.
+        lr: Learning rate at the beginning of the cold start; it falls to 0 along a cosine.
+        rate_none: Wanted tool rate of the cold start on tasks that need no tool.
+        rate_required: Wanted tool rate of the cold start on tasks that need one.
+        seed: Seed of tasks and order.
     """
 
     tasks: int = whole(1600, low=1)

@@ -9,7 +9,7 @@ from metis_agents.compare import command
 from metis_gym import rewards
 from metis_gym.cli import main
 
-TINY = ["--batches", "1", "--tasks", "2", "--group-size", "2", "--seeds", "1", "--jobs", "1", "--quiet"]
+TINY = ["--batches", "1", "--tasks", "2", "--group-size", "2", "--seeds", "1", "--workers", "1", "--quiet"]
 
 
 @pytest.fixture
@@ -30,11 +30,9 @@ def planned(monkeypatch):
     return plans
 
 
-def test_it_compares_and_writes_everything(tmp_path, capsys, monkeypatch):
-    small = command.Settings(eval_tasks=2, eval_episodes=2)
-    monkeypatch.setattr(command, "Settings", lambda **given: dataclasses.replace(small, **given))
-    monkeypatch.setitem(command._STARTS, "always", command.CloningConfig(tasks=32, epochs=1))
-    assert main(["compare", "--designs", "accuracy", "hdpo", *TINY, "--out", str(tmp_path)]) == 0
+def test_it_compares_and_writes_everything(tmp_path, capsys):
+    small = ["--eval-tasks", "2", "--eval-episodes", "2", "--demonstrations", "32", "--sft.epochs", "1"]
+    assert main(["compare", "--design", "accuracy", "hdpo", *TINY, *small, "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "| `hdpo` (w_tool = 0.15) |" in out
     for name in ("results.csv", "history.csv", "table.md", "summary.png", "training.png", "final.png", "cost.png"):
@@ -56,6 +54,24 @@ def test_options_become_a_plan(planned, tmp_path):
     assert options["processes"] == 2
 
 
+def test_what_was_asked_for_is_kept_and_can_be_asked_for_again(planned, tmp_path):
+    words = "--design hdpo accuracy --seeds 4 9 --lr 0.25 --env.crop-grid 2 --env.prices python=2"
+    assert main(["compare", *words.split(), "--out", str(tmp_path)]) == 0
+    kept = str(tmp_path / "config.json")
+    assert main(["compare", "--config", kept, "--out", str(tmp_path)]) == 0
+    assert main(["compare", "--config", kept, "--seeds", "2", "--out", str(tmp_path)]) == 0
+    first, again, other = (plan for plan, _, _ in planned)
+    assert first == again
+    assert first.seeds == (4, 9)
+    assert first.settings.env["prices"] == {"python": 2}
+    assert dataclasses.replace(first, seeds=(0, 1)) == other
+
+
+def test_batches_and_timesteps_exclude_each_other(planned, capsys):
+    assert main(["compare", "--batches", "3", "--timesteps", "500"]) == 2
+    assert "Expect --batches or --timesteps" in capsys.readouterr().err
+
+
 def test_designs_of_ones_own_come_from_a_module(planned, tmp_path, monkeypatch):
     (tmp_path / "my_designs.py").write_text(
         "from metis_gym import rewards\n\n\n"
@@ -63,7 +79,7 @@ def test_designs_of_ones_own_come_from_a_module(planned, tmp_path, monkeypatch):
         "    def score(self, outcome):\n        return float(outcome.correct)\n"
     )
     monkeypatch.chdir(tmp_path)
-    assert main(["compare", "--designs", "mine", "--modules", "my_designs"]) == 0
+    assert main(["compare", "--design", "mine", "--modules", "my_designs"]) == 0
     assert planned[0][0].designs == ("mine",)
     assert "mine" in rewards.available()
 
@@ -71,8 +87,8 @@ def test_designs_of_ones_own_come_from_a_module(planned, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--designs", "hpdo"], "Did you mean 'hdpo'"),
-        (["--designs", "coupled:alhpa=1"], "Did you mean 'alpha'"),
+        (["--design", "hpdo"], "Did you mean 'hdpo'"),
+        (["--design", "coupled:alhpa=1"], "Did you mean 'alpha'"),
         (["--seeds", "0"], "at least one design and one seed"),
         (["--choices", "99"], "choices"),
         (["--grader-noise", "0.9"], "grader_noise must be a share from 0 to 0.5"),
@@ -80,6 +96,8 @@ def test_designs_of_ones_own_come_from_a_module(planned, tmp_path, monkeypatch):
         (["--env-arg", "choices"], "expected name:key=value"),
         (["--env", "MetisPatches-v0"], "Dict of boxes"),
         (["--modules", "no_such_module"], "no_such_module"),
+        (["--env.choices", "99"], r"choices.*\(--env.choices\)"),
+        (["--learning-rate", "-1"], "Expect `--lr` to be a finite number above 0"),
         (["--jobs", "0"], "processes must be at least 1"),
     ],
 )

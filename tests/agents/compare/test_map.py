@@ -10,7 +10,9 @@ from PIL import Image
 
 from metis_agents.compare import Store
 from metis_agents.compare.heatmap import draw_map, map_page, robust_share
+from metis_agents.compare.options import MAP
 from metis_agents.compare.robustness import Condition, Map, Panel, make_map, read_map
+from metis_agents.settings.command_line import parse
 from metis_gym.cli import main
 from metis_gym.errors import ConfigError
 
@@ -109,6 +111,20 @@ def test_the_command_reports_on_what_is_there(tmp_path, capsys):
     assert "At abc." in table.read_text()
     assert table.with_suffix(".png").exists()
     assert "written:" in capsys.readouterr().out
+
+
+def test_options_become_a_map():
+    words = ["--panels", "Mine=hdpo:w_tool={}", "--weights", "0.1", "1", "--seeds", "2", "--env.crop-grid", "2"]
+    plan = parse(MAP, words).config
+    assert plan.panels == (Panel("Mine", "hdpo:w_tool={}"),)
+    assert plan.weights == (0.1, 1.0)
+    assert (plan.seeds, plan.settings.env, plan.settings.eval_tasks) == ((0, 1), {"crop_grid": 2}, 128)
+
+
+@pytest.mark.parametrize("name", ["grader-noise", "choices"])
+def test_what_a_map_varies_is_no_argument_of_its_environment(name):
+    with pytest.raises(ConfigError, match=f"--env.{name}: a map varies"):
+        parse(MAP, [f"--env.{name}", "0.1"])
 
 
 @pytest.mark.parametrize("name", ["panels", "weights", "noises", "choices", "seeds"])

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from metis_agents.agents import make_agent
 from metis_agents.play import play
-from metis_agents.qwen3vl.command import _parser, read_config
+from metis_agents.qwen3vl.command import read_config
 from metis_gym.cli import main
 from metis_gym.errors import ConfigError
 from metis_gym.recording import Run, replay
@@ -99,15 +99,14 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(finished, capsys):
 
 @pytest.mark.parametrize(("asked", "tools"), [((), None), (("--tools", "crop+text_search"), ("crop", "text_search"))])
 def test_tools_are_those_of_the_tasks_unless_named(tmp_path, asked, tools):
-    parser = _parser()
-    config = read_config(parser.parse_args(["--out", str(tmp_path), "--taskset", "mixture", *asked]))
+    config = read_config(["--out", str(tmp_path), "--taskset", "mixture", *asked])
     assert config.env["tools"] == tools
 
 
 @pytest.mark.parametrize("taskset", ["mixture", "patches", "patches+flags"])
 @pytest.mark.parametrize("model", ["tiny", "Qwen/Qwen3-VL-8B-Instruct"])
 def test_the_default_sizes_fit_the_tasks(tmp_path, model, taskset):
-    config = read_config(_parser().parse_args(["--out", str(tmp_path), "--taskset", taskset, "--model", model]))
+    config = read_config(["--out", str(tmp_path), "--taskset", taskset, "--model", model])
     env = gym.make(config.env_id, **config.env)
     observation, _ = env.reset(seed=0)
     assert observation["images"]
