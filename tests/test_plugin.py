@@ -124,10 +124,8 @@ def test_gallery_and_index_know_them(run, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_compare_knows_them_in_several_processes(run):
-    small = ("--seeds", "1", "--batches", "1", "--tasks", "2", "--group-size", "2", "--jobs", "2", "--quiet")
-    page = run(
-        "metis-gym", "compare", "--designs", "halved:base=3", "--env-arg", "taskset=dots", *small, "--out", "out"
-    )
+    small = ("--seeds", "1", "--batches", "1", "--tasks", "2", "--group-size", "2", "--workers", "2", "--quiet")
+    page = run("metis-gym", "compare", "--designs", "halved:base=3", "--env.taskset", "dots", *small, "--out", "out")
     assert "halved:base=3" in page
 
 

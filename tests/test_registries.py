@@ -23,7 +23,7 @@ TOOL = """
     print("imported {package}", flush=True)
     class Echo(SimpleTool):
         '''Says what it is told, as {package} does.'''
-        name = "echo"
+        name = "parrot"
         description = "Says it again."
         schema = {{"type": "object", "properties": {{"text": {{"type": "string"}}}}, "required": ["text"]}}
         def __init__(self, *, times: int = 1, price: float = 1.0) -> None:
@@ -57,7 +57,7 @@ def install(tmp_path, monkeypatch):
     announced.forget()
 
 
-def echo(package="echoing", name="echo"):
+def echo(package="echoing", name="parrot"):
     return f"[metis_gym.tools]\n{name} = {package}:Echo\n"
 
 
@@ -67,29 +67,29 @@ def make(**kwargs):
 
 def say(env, text="hm"):
     env.reset(seed=0)
-    return env.step({"name": "echo", "arguments": {"text": text}})[0]["text"]
+    return env.step({"name": "parrot", "arguments": {"text": text}})[0]["text"]
 
 
 def test_an_announced_name_goes_where_a_built_in_name_goes(install):
     install("echoing", echo())
-    assert "hmhmhm" in say(make(tools=("echo:times=3",)))
-    assert "echo" in TOOLS
-    assert "echo" in TOOLS.names()
+    assert "hmhmhm" in say(make(tools=("parrot:times=3",)))
+    assert "parrot" in TOOLS
+    assert "parrot" in TOOLS.names()
 
 
 def test_a_thing_may_be_named_by_its_module(install):
     install("echoing")
     assert "hmhm" in say(make(tools=("echoing:Echo:times=2",)))
     with pytest.raises(UnknownNameError):
-        TOOLS.get("echo")
+        TOOLS.get("parrot")
 
 
 def test_nothing_is_imported_before_its_name_is_used(install, capsys):
     install("echoing", echo())
-    assert "echo" in TOOLS.names()
+    assert "parrot" in TOOLS.names()
     make(tools=())
     assert "imported" not in capsys.readouterr().out
-    TOOLS.get("echo")
+    TOOLS.get("parrot")
     assert "imported echoing" in capsys.readouterr().out
 
 
@@ -116,7 +116,7 @@ def test_built_in_names_need_no_look_at_packages(monkeypatch):
 def test_a_broken_package_breaks_itself_alone(install, capsys, entry_points, code, metadata, told):
     install("echoing", echo())
     install("breaking", entry_points, code, metadata)
-    assert "hm" in say(make(tools=("echo",)))
+    assert "hm" in say(make(tools=("parrot",)))
     with pytest.raises(ConfigError, match=told) as error:
         TOOLS.make("broken")
     assert "the tool 'broken'" in str(error.value)
@@ -133,14 +133,14 @@ def test_a_broken_package_breaks_itself_alone(install, capsys, entry_points, cod
 def test_metadata_that_cannot_be_read_breaks_no_other_package(install, entry_points, metadata):
     install("breaking", entry_points, "", metadata)
     install("echoing", echo())
-    assert "hm" in say(make(tools=("echo",)))
+    assert "hm" in say(make(tools=("parrot",)))
 
 
 def test_two_packages_that_announce_one_name_clash_when_it_is_used(install, capsys):
     install("echoing", echo())
     install("shouting", echo("shouting"))
-    with pytest.raises(ConfigError, match=r"(?s)'echo' is announced by .* and by "):
-        TOOLS.get("echo")
+    with pytest.raises(ConfigError, match=r"(?s)'parrot' is announced by .* and by "):
+        TOOLS.get("parrot")
     assert "hm" in say(make(tools=("shouting:Echo",)))
     main(["list", "tools"])
     assert "announced by several packages: use shouting:Echo" in capsys.readouterr().out
@@ -155,15 +155,15 @@ def test_no_package_takes_a_built_in_name(install, capsys):
 
 def test_a_registered_name_that_a_package_announces_for_something_else_is_an_error(install, own_tools):
     install("echoing", echo())
-    own_tools("echo")
+    own_tools("parrot")
     with pytest.raises(ConfigError, match=r"registered in this process as .* announced by echoing 1.5"):
-        TOOLS.get("echo")
+        TOOLS.get("parrot")
 
 
 def test_a_package_may_register_what_it_announces(install, own_tools):
     install("echoing", echo())
-    TOOLS.register("echo")(importlib.import_module("echoing").Echo)
-    assert "hm" in say(make(tools=("echo",)))
+    TOOLS.register("parrot")(importlib.import_module("echoing").Echo)
+    assert "hm" in say(make(tools=("parrot",)))
 
 
 @pytest.fixture
@@ -182,10 +182,11 @@ def test_every_kind_is_listed_with_where_it_comes_from_and_what_it_is(kind, caps
     lines = capsys.readouterr().out.partition("\n\n")[0].splitlines()
     assert lines
     for line in lines:
-        assert BUILT_IN in line
-        name, _, about = line.partition(BUILT_IN)
+        source = BUILT_IN if BUILT_IN in line else "this process"  # other tests register names, too
+        name, _, about = line.partition(source)
         assert name.strip()
         assert about.strip()
+        assert "cannot be loaded" not in about or source != BUILT_IN
 
 
 def test_all_kinds_are_listed(capsys):
@@ -252,7 +253,7 @@ def test_a_spawned_worker_knows_all_names(install, own_tools):
     install("echoing", echo())
     install("shouting")
     TOOLS.register("shout")(importlib.import_module("shouting").Echo)
-    assert ask_worker((), "echo") == ("made", "Echo")
+    assert ask_worker((), "parrot") == ("made", "Echo")
     assert ask_worker((), "shouting:Echo") == ("made", "Echo")
     assert ask_worker(in_process_names(), "shout") == ("made", "Echo")
     kind, told = ask_worker((), "shout")
@@ -287,7 +288,7 @@ def test_spawned_environments_know_registered_names(install, own_tools):
     )
     try:
         envs.reset(seed=0)
-        observations, *_ = envs.step([{"name": "echo", "arguments": {"text": "hm"}}] * 2)
+        observations, *_ = envs.step([{"name": "parrot", "arguments": {"text": "hm"}}] * 2)
     finally:
         envs.close()
     assert all("hm" in text for text in observations["text"])

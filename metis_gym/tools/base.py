@@ -3,6 +3,7 @@
 A tool has two texts. Its class docstring is for developers; `description` is for the model.
 """
 
+import inspect
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -184,6 +185,8 @@ def result_problem(name: str, result: Any) -> str:
 def wanted_settings(factory: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the environment's shared settings that a tool asks for by name in its `settings`.
 
+    A constructor that insists on a price is given 1; the environment's `prices` go over the toolbox.
+
     Raises:
         ConfigError: It asks for one that there is not.
     """
@@ -194,4 +197,6 @@ def wanted_settings(factory: Any, settings: Mapping[str, Any]) -> dict[str, Any]
                 f"the tool {getattr(factory, '__name__', factory)!r} asks for the setting {name!r}, which the "
                 f"environment does not have. {nearest(name, tuple(settings))}"
             )
-    return {name: settings[name] for name in wanted}
+    price = inspect.signature(factory).parameters.get("price") if callable(factory) else None
+    needed = {"price": 1.0} if price is not None and price.default is price.empty else {}
+    return needed | {name: settings[name] for name in wanted}

@@ -1,6 +1,9 @@
 """What ships keeps the contracts that plug-ins are held to. More: tests/rewards, tests/test_dialects."""
 
+import json
+
 import pytest
+from PIL import Image
 
 from metis_gym.grading import GRADERS
 from metis_gym.records import Passage
@@ -18,9 +21,13 @@ def test_tasksets(name):
 
 def test_tasks_of_a_file(tmp_path):
     path = tmp_path / "a,b=c.jsonl"
-    path.write_text('{"question": "1 + 1?", "answer": "2"}\n{"question": "2 + 2?", "answer": "4"}\n')
+    for name in ("1", "2"):
+        Image.new("RGB", (64, 64), (int(name), 0, 0)).save(tmp_path / f"{name}.png")
+    rows = [
+        {"question": f"{name} + {name}?", "answer": str(2 * int(name)), "image": f"{name}.png"} for name in ("1", "2")
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
     check_taskset(f'jsonl:path="{path}"', splits=("train",))
-    check_taskset(f"jsonl:{path}", splits=("train",))
 
 
 @pytest.fixture(scope="module")

@@ -216,8 +216,18 @@ class Broken:
         raise SearchError("broken: HTTP 503")
 
 
-TEXT_ENGINES.register("broken_text")(Broken)
-IMAGE_ENGINES.register("broken_image")(Broken)
+class BrokenText(Broken):
+    def scores(self, query, passages):
+        return None
+
+
+class BrokenImages(Broken):
+    def distances(self, query, pictures):
+        return None
+
+
+TEXT_ENGINES.register("broken_text")(BrokenText)
+IMAGE_ENGINES.register("broken_image")(BrokenImages)
 
 
 @pytest.mark.parametrize("call", [text_search("tower"), IMAGE_SEARCH])

@@ -90,7 +90,8 @@ def with_current_flags(argv: Sequence[str]) -> list[str]:
         while rest and not rest[0].startswith("--"):
             pairs.append(rest.pop(0))
         for name, value in parse_spec("env:" + ",".join(pairs))[1].items():
-            words += [f"--env.{name}", format_spec("", {"": value}).partition("=")[2]]
+            written = value if isinstance(value, str) else format_spec("x", {"x": value}).partition("=")[2]
+            words += [f"--env.{name}", written]
     chosen = [following for word, following in itertools.pairwise(words) if word == "--cold-start"]
     rates = _STARTS.get(chosen[-1], ()) if chosen else ()
     return [*(part for name, rate in zip(_RATES, rates, strict=False) for part in (f"--{name}", f"{rate}")), *words]

@@ -20,6 +20,7 @@ from metis_agents.settings.fields import Leaf, Values, assemble, leaves, optiona
 from metis_agents.settings.flags import Flag, Scheme, Words, read_words, said_in
 from metis_gym.errors import ConfigError, MissingDependencyError
 from metis_gym.registries import format_spec, parse_spec
+from metis_gym.specs import split_outside_quotes
 
 __all__ = ["Invocation", "Parsed", "parse", "primitive"]
 
@@ -262,11 +263,12 @@ def _read_mapping(words: list[str]) -> Any:
 
 
 def _show_mapping(value: Any) -> list[str]:
-    return ["none" if value is None else format_spec("", value).removeprefix(":")]
+    return ["none" if value is None else format_spec("x", value).partition(":")[2]]
 
 
 def _read_names(words: list[str]) -> Any:
-    return None if words == ["none"] else tuple(name for word in words for name in word.split("+") if name)
+    names = [name for word in words for name in split_outside_quotes(word, "+") if name]
+    return None if words == ["none"] else tuple(names)
 
 
 def _show_names(value: Any) -> list[str]:
