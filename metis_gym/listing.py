@@ -4,12 +4,12 @@ import argparse
 import ast
 import importlib
 import importlib.util
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from metis_gym.errors import MissingDependencyError, UnknownNameError
 from metis_gym.registries import Entry, Registry, nearest
+from metis_gym.terminal import say
 
 __all__ = ["KINDS", "list_command"]
 
@@ -48,7 +48,7 @@ def list_command(argv: Sequence[str]) -> int:
     parser.add_argument("kind", nargs="?", help=f"one of: {', '.join(KINDS)} (default: print the kinds)")
     given = parser.parse_args(argv)
     if given.kind is None:
-        sys.stdout.write(_table([[kind, use] for kind, (_, use) in KINDS.items()]))
+        say(_table([[kind, use] for kind, (_, use) in KINDS.items()]).rstrip("\n"))
         return 0
     if given.kind not in KINDS:
         raise UnknownNameError(f"unknown kind {given.kind!r}. {nearest(given.kind, tuple(KINDS))}")
@@ -57,7 +57,7 @@ def list_command(argv: Sequence[str]) -> int:
         for registry in _registries(given.kind)
         for entry in registry.entries()
     ]
-    sys.stdout.write(_table(list(dict.fromkeys(rows))) + "\n" + _MORE.format(kind=given.kind) + "\n")
+    say(_table(list(dict.fromkeys(rows))) + "\n" + _MORE.format(kind=given.kind))
     return 0
 
 

@@ -16,6 +16,7 @@ from metis_agents.settings.flags import Defaults, Scheme
 from metis_gym.errors import ConfigError
 from metis_gym.registries import format_spec, parse_spec
 from metis_gym.rewards.parameters import check_parameters, choice, whole
+from metis_gym.terminal import say
 
 __all__ = ["COMPARE", "MAP", "CompareInvocation", "MapInvocation", "with_current_flags"]
 
@@ -85,11 +86,11 @@ def with_current_flags(argv: Sequence[str]) -> list[str]:
         if word != "--env-arg":
             words.append(word)
             continue
-        sys.stderr.write("--env-arg NAME=VALUE is now --env.NAME VALUE\n")
+        say("--env-arg NAME=VALUE is now --env.NAME VALUE", stream=sys.stderr)
         pairs = []
         while rest and not rest[0].startswith("--"):
             pairs.append(rest.pop(0))
-        for name, value in parse_spec("env:" + ",".join(pairs))[1].items():
+        for name, value in parse_spec("env:Arguments:" + ",".join(pairs))[1].items():
             written = value if isinstance(value, str) else format_spec("x", {"x": value}).partition("=")[2]
             words += [f"--env.{name}", written]
     chosen = [following for word, following in itertools.pairwise(words) if word == "--cold-start"]

@@ -15,6 +15,7 @@ from typing import Any
 from metis_agents.settings.environments import environment_arguments, find_argument
 from metis_agents.settings.fields import Leaf, leaves
 from metis_gym.errors import ConfigError
+from metis_gym.terminal import say
 
 __all__ = ["Defaults", "Flag", "Scheme", "Words", "flags_of", "read_words", "said_in"]
 
@@ -203,7 +204,7 @@ def _understood(flag: Flag) -> set[str]:
 def _current(scheme: Scheme, name: str) -> str:
     if name not in scheme.renamed:
         return name
-    sys.stderr.write(f"{scheme.prog}: --{name} is now --{scheme.renamed[name]}\n")
+    say(f"{scheme.prog}: --{name} is now --{scheme.renamed[name]}", stream=sys.stderr)
     return scheme.renamed[name]
 
 
