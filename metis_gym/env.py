@@ -16,7 +16,7 @@ from metis_gym import rewards
 from metis_gym.actions import action_text
 from metis_gym.curriculum import PassRateCurriculum
 from metis_gym.dialects import DIALECTS, Limits
-from metis_gym.dialects.base import returned
+from metis_gym.dialects.contract import returned
 from metis_gym.errors import ConfigError, InfrastructureError
 from metis_gym.grading import GRADERS, Grade, GraderNoise, GradingStep, Visit, checked_grade
 from metis_gym.records import (
@@ -34,7 +34,7 @@ from metis_gym.rendering import conversation_picture, conversation_text
 from metis_gym.spaces import Picture, Pictures, Unicode
 from metis_gym.tasksets import Taskset, TasksetSpec, draw_task, make_taskset
 from metis_gym.tools import TOOLS, ToolSettings
-from metis_gym.tools.base import wanted_settings
+from metis_gym.tools.contract import wanted_settings
 from metis_gym.tools.toolbox import Toolbox
 from metis_gym.turns import MAX_ACTION_CHARS, TurnTaker, encodable, estimated_tokens
 

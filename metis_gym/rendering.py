@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from metis_gym.dialects.base import IMAGE_MARK
+from metis_gym.dialects.contract import IMAGE_MARK
 from metis_gym.records import Episode, Message, PictureArray, Role
 from metis_gym.terminal import printable
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from metis_envs.families.base import Blueprint, Brief
+from metis_envs.families.family import Blueprint, Brief
 from metis_envs.scenes.view import box_view
 from metis_gym.records import Box, PictureArray
 

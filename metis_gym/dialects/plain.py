@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from metis_gym.dialects.base import Dialect, Limits, ParsedTurn, ToolSpec, find_blocks, remove_blocks
+from metis_gym.dialects.contract import Dialect, Limits, ParsedTurn, ToolSpec, find_blocks, remove_blocks
 from metis_gym.records import ToolCall, ToolResult
 
 __all__ = ["PlainDialect", "final_answer"]

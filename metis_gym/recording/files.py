@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from metis_gym.errors import ImageError, RecordingError
 from metis_gym.images import decode
-from metis_gym.pictures import fingerprint
+from metis_gym.images.transforms import fingerprint
 from metis_gym.records import PictureArray
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from metis_gym.errors import RecordingError
-from metis_gym.pictures import fingerprint, to_png
+from metis_gym.images.transforms import fingerprint, to_png
 from metis_gym.recording.encoding import encoded
 from metis_gym.recording.events import Event, as_dict
 from metis_gym.recording.files import EVENTS, FORMAT, HEADER, IMAGES, MAX_IMAGE_PIXELS, MAX_LINE_BYTES, saying

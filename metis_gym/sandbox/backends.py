@@ -21,7 +21,7 @@ from metis_gym.sandbox.images import SharedImages
 from metis_gym.sandbox.inside.frames import LISTENER_FOLLOWS, SUPPLIED
 from metis_gym.sandbox.inside.spec import LANDLOCK, NAMESPACE, UNSAFE, SessionLimits, SessionSpec
 from metis_gym.sandbox.inside.syscalls import MACHINE, PLATFORMS
-from metis_gym.sandbox.parcel import check_files, make_parcel
+from metis_gym.sandbox.payload import check_files, make_parcel
 from metis_gym.sandbox.process import Handle, ZygoteProcess
 from metis_gym.sandbox.session import END_SECONDS, OPEN_SECONDS, LostSessionError, ZygoteSession
 from metis_gym.sandbox.setup import make_spec

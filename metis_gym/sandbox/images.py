@@ -11,7 +11,7 @@ import numpy as np
 
 from metis_gym.records import PictureArray
 from metis_gym.sandbox.inside.images import BYTES_PER_PIXEL, image_over, places
-from metis_gym.sandbox.parcel import check_images, new_memory, seal, write_all
+from metis_gym.sandbox.payload import check_images, new_memory, seal, write_all
 
 __all__ = ["SharedImages", "SharedImagesCache"]
 

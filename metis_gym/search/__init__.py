@@ -27,9 +27,9 @@ its class; an environment offers these unless it is told otherwise. Its `solutio
 """
 
 from metis_gym.search.contract import ImageEngine, PictureHit, PictureQuery, TextEngine, TextHit
-from metis_gym.search.corpora import COLLECTIONS, CORPORA
-from metis_gym.search.engines import IMAGE_ENGINES, TEXT_ENGINES, make_image_engine, make_text_engine
+from metis_gym.search.index.corpora import COLLECTIONS, CORPORA
 from metis_gym.search.overlay import search_pictures, search_text
+from metis_gym.search.registry import IMAGE_ENGINES, TEXT_ENGINES, make_image_engine, make_text_engine
 
 __all__ = [
     "COLLECTIONS",

@@ -8,12 +8,12 @@ searches, and is seen by no other task.
 from collections.abc import Iterable, Sequence
 
 from metis_gym.records import Passage, TitledPicture
-from metis_gym.search.bm25 import CorpusStatistics, bm25
 from metis_gym.search.contract import ImageEngine, PictureHit, PictureQuery, TextEngine, TextHit
-from metis_gym.search.dhash import near_distances
+from metis_gym.search.index.bm25 import CorpusStatistics, bm25
+from metis_gym.search.index.dhash import near_distances
+from metis_gym.search.index.terms import query_terms
+from metis_gym.search.index.text import searchable
 from metis_gym.search.snippets import MAX_TEXT, short_line, snippet
-from metis_gym.search.terms import query_terms
-from metis_gym.search.text_index import searchable
 
 __all__ = ["search_pictures", "search_text"]
 

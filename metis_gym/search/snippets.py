@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from metis_gym.search.terms import folded, query_terms, terms_in
+from metis_gym.search.index.terms import folded, query_terms, terms_in
 
 __all__ = ["LONGEST_SNIPPET", "MAX_TEXT", "clean", "one_line", "short_line", "snippet"]
 

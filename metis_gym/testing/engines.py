@@ -9,7 +9,7 @@ from typing import Any
 from metis_gym.errors import ConfigError
 from metis_gym.records import Passage, TitledPicture
 from metis_gym.search.contract import LIVE, ImageEngine, PictureHit, PictureQuery, TextEngine, TextHit
-from metis_gym.search.engines import IMAGE_ENGINES, TEXT_ENGINES, engine_problems, make_image_engine, make_text_engine
+from metis_gym.search.registry import IMAGE_ENGINES, TEXT_ENGINES, engine_problems, make_image_engine, make_text_engine
 from metis_gym.testing.contract import AWKWARD_TEXTS, Contract
 from metis_gym.testing.examples import example_task
 

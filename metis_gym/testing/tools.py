@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metis_gym.pictures import fingerprint
+from metis_gym.images.transforms import fingerprint
 from metis_gym.records import Task, ToolResult
 from metis_gym.testing.contract import AWKWARD_TEXTS, Contract
 from metis_gym.testing.examples import example_task
 from metis_gym.tools import TOOLS, Tool
-from metis_gym.tools.base import check_arguments, result_problem, tool_problems
+from metis_gym.tools.contract import check_arguments, result_problem, tool_problems
 
 __all__ = ["check_tool"]
 

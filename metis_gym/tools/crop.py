@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from metis_gym.records import Box, PictureArray, Task, TaskImage, ToolResult, ToolStatus
-from metis_gym.tools.base import Tool, ToolSession
+from metis_gym.tools.contract import Tool, ToolSession
 
 __all__ = ["CropTool"]
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from metis_gym.pictures import fit
+from metis_gym.images.transforms import fit
 from metis_gym.records import Task, ToolResult, ToolStatus
 from metis_gym.search.contract import ImageEngine, PictureHit, PictureQuery
-from metis_gym.search.engines import make_image_engine
 from metis_gym.search.overlay import search_pictures
-from metis_gym.tools.base import Tool, ToolSession
+from metis_gym.search.registry import make_image_engine
+from metis_gym.tools.contract import Tool, ToolSession
 
 __all__ = ["ImageSearchTool"]
 

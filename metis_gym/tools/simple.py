@@ -4,9 +4,9 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metis_gym.pictures import fit
+from metis_gym.images.transforms import fit
 from metis_gym.records import PictureArray, Task, ToolResult, ToolStatus
-from metis_gym.tools.base import Tool, ToolSession
+from metis_gym.tools.contract import Tool, ToolSession
 
 __all__ = ["SimpleTool"]
 

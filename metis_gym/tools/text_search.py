@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 from metis_gym.records import Passage, Task, ToolResult, ToolStatus
 from metis_gym.search.contract import TextEngine, TextHit
-from metis_gym.search.engines import make_text_engine
 from metis_gym.search.overlay import search_text
+from metis_gym.search.registry import make_text_engine
 from metis_gym.search.snippets import one_line
-from metis_gym.tools.base import Tool, ToolSession
+from metis_gym.tools.contract import Tool, ToolSession
 
 __all__ = ["TextSearchTool"]
 

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from metis_gym.dialects.base import ToolSpec
+from metis_gym.dialects.contract import ToolSpec
 from metis_gym.errors import ConfigError
 from metis_gym.records import INVALID_CALLS, Task, ToolCall, ToolResult, ToolStatus
 from metis_gym.registries import nearest, path_of
-from metis_gym.tools.base import Tool, ToolSession, check_arguments, result_problem
+from metis_gym.tools.contract import Tool, ToolSession, check_arguments, result_problem
 
 __all__ = ["Toolbox"]
 

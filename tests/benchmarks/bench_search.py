@@ -33,10 +33,10 @@ from metis_envs.world.collection import DefaultCollection, picture_of  # noqa: E
 from metis_envs.world.corpus import generated_passages, generated_things  # noqa: E402
 from metis_gym.records import GoldAnswer, Passage, Task, TaskImage, TitledPicture  # noqa: E402
 from metis_gym.search import PictureQuery, make_text_engine, search_text  # noqa: E402
-from metis_gym.search.dhash import dhash  # noqa: E402
-from metis_gym.search.dhash_engine import DhashEngine  # noqa: E402
-from metis_gym.search.picture_index import write_picture_index  # noqa: E402
-from metis_gym.search.text_index import searchable, write_text_index  # noqa: E402
+from metis_gym.search.engines.dhash import DhashEngine  # noqa: E402
+from metis_gym.search.index.dhash import dhash  # noqa: E402
+from metis_gym.search.index.images import write_picture_index  # noqa: E402
+from metis_gym.search.index.text import searchable, write_text_index  # noqa: E402
 from metis_gym.tools.image_search import ImageSearchTool  # noqa: E402
 from metis_gym.tools.text_search import TextSearchTool  # noqa: E402
 

@@ -11,8 +11,8 @@ from metis_envs.mixture import WEIGHTS
 from metis_envs.world.collection import DefaultCollection
 from metis_envs.world.corpus import generated_passages
 from metis_gym.records import Necessity
-from metis_gym.search.picture_index import write_picture_index
-from metis_gym.search.text_index import write_text_index
+from metis_gym.search.index.images import write_picture_index
+from metis_gym.search.index.text import write_text_index
 from metis_gym.tasksets import make_taskset
 
 SEARCHED = ("facts", "flags", "landmarks")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from metis_gym.errors import InfrastructureError, SandboxError
-from metis_gym.sandbox import parcel
+from metis_gym.sandbox import payload as parcel
 
 
 def spares(backend):

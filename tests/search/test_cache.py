@@ -13,7 +13,7 @@ from scripted_server import Reply
 from metis_gym.errors import ConfigError, SearchError
 from metis_gym.records import Passage
 from metis_gym.search import PictureHit, PictureQuery, TextHit, make_text_engine, search_text
-from metis_gym.search.cache import CachedImageEngine, CachedTextEngine, DiskCache
+from metis_gym.search.services.cache import CachedImageEngine, CachedTextEngine, DiskCache
 
 SERPER = {"searchParameters": {}, "organic": [{"title": "T", "link": "https://a.example", "snippet": "été 😀"}]}
 

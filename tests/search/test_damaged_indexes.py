@@ -20,14 +20,14 @@ from small_corpora import random_corpus
 from metis_gym.errors import SearchError, SearchIndexError
 from metis_gym.records import Passage, TitledPicture
 from metis_gym.search import PictureHit, PictureQuery, TextHit
-from metis_gym.search.bm25s_engine import Bm25sEngine
-from metis_gym.search.cache import CachedImageEngine, CachedTextEngine, DiskCache
-from metis_gym.search.dhash_engine import DhashEngine
-from metis_gym.search.fts5 import Fts5Engine
-from metis_gym.search.inputs import read_pictures
-from metis_gym.search.picture_index import write_picture_index
-from metis_gym.search.prepared import PreparedEngine
-from metis_gym.search.text_index import write_text_index
+from metis_gym.search.engines.bm25s import Bm25sEngine
+from metis_gym.search.engines.dhash import DhashEngine
+from metis_gym.search.engines.fts5 import Fts5Engine
+from metis_gym.search.engines.prepared import PreparedEngine
+from metis_gym.search.index.images import write_picture_index
+from metis_gym.search.index.inputs import read_pictures
+from metis_gym.search.index.text import write_text_index
+from metis_gym.search.services.cache import CachedImageEngine, CachedTextEngine, DiskCache
 
 DOCUMENTED = (SearchError, SearchIndexError)
 NOISE = np.random.default_rng(0).integers(0, 256, (6, 40, 60, 3), dtype=np.uint8)
@@ -365,7 +365,7 @@ SIGNED = [
 @pytest.mark.parametrize("value", SIGNED)
 def test_kept_answers_that_cannot_be_right_are_asked_for_again(tmp_path, value):
     """Whoever can write the folder can compute the checksum."""
-    from metis_gym.search.cache import _encoded
+    from metis_gym.search.services.cache import _encoded
 
     query = PictureQuery(picture=NOISE[0], task_id="")
     for cached, asked in (

@@ -17,9 +17,9 @@ from metis_envs.scenes.photographs import PHOTOGRAPHS, photograph
 from metis_gym.errors import ConfigError, SearchError, SearchIndexError
 from metis_gym.records import TitledPicture
 from metis_gym.search import PictureQuery, make_image_engine
-from metis_gym.search.dhash import BITS, WORDS, _count_ones_portably, dhash, differing_bits, near_distances
-from metis_gym.search.dhash_engine import DhashEngine
-from metis_gym.search.picture_index import PictureIndex, write_picture_index
+from metis_gym.search.engines.dhash import DhashEngine
+from metis_gym.search.index.dhash import BITS, WORDS, _count_ones_portably, dhash, differing_bits, near_distances
+from metis_gym.search.index.images import PictureIndex, write_picture_index
 
 
 def photographs():
@@ -157,7 +157,7 @@ def test_an_index_built_again_is_the_same_also_in_another_process(index_path, tm
     )
     assert PictureIndex(again).fingerprint == PictureIndex(index_path).fingerprint
     code = (
-        "import json, sys; from metis_gym.search.dhash_engine import DhashEngine;"
+        "import json, sys; from metis_gym.search.engines.dhash import DhashEngine;"
         "from metis_gym.search import PictureQuery; from metis_envs.scenes.photographs import photograph;"
         "q = PictureQuery(picture=photograph('cat', 'train')[20:], task_id='');"
         "print(json.dumps([(h.title, h.distance) for h in DhashEngine(path=sys.argv[1]).search(q, limit=9)]))"

@@ -15,9 +15,10 @@ from scripted_server import Reply, ScriptedServer
 from metis_gym.errors import SearchError
 from metis_gym.http import sockets
 from metis_gym.records import Passage
-from metis_gym.search import PictureQuery, make_image_engine, make_text_engine, search_text, text_index
-from metis_gym.search.fts5 import Fts5Engine
-from metis_gym.search.web import Client, Policy
+from metis_gym.search import PictureQuery, make_image_engine, make_text_engine, search_text
+from metis_gym.search.engines.fts5 import Fts5Engine
+from metis_gym.search.index import text as text_index
+from metis_gym.search.services.web import Client, Policy
 
 SPECS = {
     "serper": "serper:api_key_env=KEY,url={url}/s",

@@ -11,9 +11,9 @@ from scripted_server import Reply
 
 from metis_gym.errors import ConfigError, SearchError, SearchIndexError
 from metis_gym.http import sockets
-from metis_gym.pictures import fingerprint
+from metis_gym.images.transforms import fingerprint
 from metis_gym.search import PictureQuery, make_image_engine
-from metis_gym.search.prepared import PreparedEngine
+from metis_gym.search.engines.prepared import PreparedEngine
 
 QUERY = PictureQuery(picture=np.zeros((20, 30, 3), np.uint8), task_id="fvqa/train/7 a")
 

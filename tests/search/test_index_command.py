@@ -8,7 +8,7 @@ from PIL import Image
 
 from metis_gym.cli import main
 from metis_gym.search import CORPORA, PictureQuery, make_image_engine, make_text_engine
-from metis_gym.search.corpora import COLLECTIONS
+from metis_gym.search.index.corpora import COLLECTIONS
 
 ROWS = [
     {"title": "Ashmere Tower", "text": "It is 95 m high.", "link": "https://ashmere.example/"},

@@ -6,10 +6,10 @@ from small_corpora import bm25_of_all, random_corpus
 
 from metis_gym.records import Passage, TitledPicture
 from metis_gym.search import PictureHit, PictureQuery, TextHit, search_pictures, search_text
-from metis_gym.search.dhash_engine import DhashEngine
-from metis_gym.search.fts5 import Fts5Engine
-from metis_gym.search.picture_index import write_picture_index
-from metis_gym.search.text_index import searchable, write_text_index
+from metis_gym.search.engines.dhash import DhashEngine
+from metis_gym.search.engines.fts5 import Fts5Engine
+from metis_gym.search.index.images import write_picture_index
+from metis_gym.search.index.text import searchable, write_text_index
 
 OWN = [
     Passage(title="Halworth Tower", text="The Halworth tower is 120 m high.", link="https://generated.example/own1"),

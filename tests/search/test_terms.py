@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metis_gym.search.index.terms import MOST_QUERY_TERMS, STOP_WORDS, query_terms, terms_of
 from metis_gym.search.snippets import LONGEST_SNIPPET, one_line, snippet
-from metis_gym.search.terms import MOST_QUERY_TERMS, STOP_WORDS, query_terms, terms_of
 
 
 @pytest.mark.parametrize(

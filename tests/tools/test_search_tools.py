@@ -15,8 +15,8 @@ from metis_gym.errors import ConfigError, SearchError, SearchIndexError
 from metis_gym.recording import Run, replay
 from metis_gym.records import Passage, TitledPicture, ToolCall, ToolStatus
 from metis_gym.search import IMAGE_ENGINES, TEXT_ENGINES, PictureHit, TextHit
-from metis_gym.search.picture_index import write_picture_index
-from metis_gym.search.text_index import write_text_index
+from metis_gym.search.index.images import write_picture_index
+from metis_gym.search.index.text import write_text_index
 from metis_gym.tasksets import TASKSETS, Taskset, make_taskset
 from metis_gym.tools import TOOLS, Tool, ToolSession
 from metis_gym.tools.image_search import ImageSearchTool

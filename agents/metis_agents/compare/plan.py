@@ -17,8 +17,8 @@ from metis_agents.sb3 import CloningConfig
 from metis_agents.settings.fields import frozen
 from metis_gym import __version__, rewards
 from metis_gym.errors import ConfigError
+from metis_gym.parameters import check_parameters, number, whole
 from metis_gym.registries import format_spec, parse_spec
-from metis_gym.rewards.parameters import check_parameters, number, whole
 
 __all__ = ["Plan", "Run", "Settings", "Start", "batches_of", "canonical", "without_weight"]
 

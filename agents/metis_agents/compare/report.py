@@ -11,7 +11,7 @@ from metis_agents.compare.plan import without_weight
 from metis_agents.compare.records import CURVES, Result
 from metis_gym import rewards
 from metis_gym.metrics import Estimate
-from metis_gym.rewards.parameters import changed_parameters
+from metis_gym.parameters import changed_parameters
 
 __all__ = ["Comparison", "Family"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from metis_agents.agent import MakeEnv, RolloutRequest
-from metis_agents.qwen3vl.episodes import Budget, Job
-from metis_agents.qwen3vl.models import Equipment, ModelConfig, equip, load_pretrained
-from metis_agents.qwen3vl.playing import Player
-from metis_agents.qwen3vl.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.model.models import Equipment, ModelConfig, equip, load_pretrained
+from metis_agents.qwen3vl.rollouts.rollout import Budget, Job
+from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.rollouts.worker import Player
 from metis_gym.backstage import backstage
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome

@@ -22,10 +22,10 @@ except ImportError as error:
 from metis_agents.sb3.agent import PolicyAgent
 from metis_agents.sb3.algorithm import HDPO
 from metis_agents.sb3.callbacks import StopAfterBatches
-from metis_agents.sb3.cloning import CloningConfig, cold_start
 from metis_agents.sb3.group_env import GroupVecEnv
-from metis_agents.sb3.playing import play
+from metis_agents.sb3.play import play
 from metis_agents.sb3.policy import NumericExtractor, ToolUsePolicy
+from metis_agents.sb3.sft import CloningConfig, cold_start
 
 __all__ = [
     "HDPO",

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
-from metis_agents.sb3.seats import LocalSeats, Returned, Seats, WorkerSeats, make_from_spec
+from metis_agents.sb3.sub_envs import LocalSeats, Returned, Seats, WorkerSeats, make_from_spec
 from metis_gym.backstage import backstage, stream_task_id
 from metis_gym.errors import ConfigError
 from metis_gym.registration import register_all

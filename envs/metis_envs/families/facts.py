@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Blueprint, Brief, Overlay, SearchFamily
+from metis_envs.families.family import Blueprint, Brief, Overlay, SearchFamily
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.boards import BoardStyle, draw_board, fitting_board
 from metis_envs.world import Attribute, Thing, draw_fact, draw_thing, draw_values, pages_of_task

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Blueprint, Brief, Overlay, SearchFamily
+from metis_envs.families.family import Blueprint, Brief, Overlay, SearchFamily
 from metis_envs.families.patches import COLOURS
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.canvas import Canvas

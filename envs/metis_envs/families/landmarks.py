@@ -13,8 +13,8 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from metis_envs.families.base import Blueprint, Brief, Overlay, SearchFamily
 from metis_envs.families.facts import plaque_line
+from metis_envs.families.family import Blueprint, Brief, Overlay, SearchFamily
 from metis_envs.scenes.boards import Board, BoardStyle, draw_board, fitting_board
 from metis_envs.world import Attribute, Thing, draw_fact, draw_landmark, draw_thing, draw_values, pages_of_task
 from metis_gym.records import AnswerKind, PictureArray, TitledPicture, ToolCall

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Blueprint, Brief, Family
+from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.families.spotting import FAR_SIDES, NEAR_SIDES, draw_label, free_box
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.objects import OBJECT_COLOURS, OBJECTS, draw_object

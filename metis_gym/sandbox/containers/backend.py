@@ -15,7 +15,7 @@ from metis_gym.sandbox.containers.wire import BrokenWireError, Kind, most_result
 from metis_gym.sandbox.contract import RunResult, SandboxLimits
 from metis_gym.sandbox.images import SharedImages
 from metis_gym.sandbox.inside.spec import LANDLOCK, UNSAFE
-from metis_gym.sandbox.parcel import check_files
+from metis_gym.sandbox.payload import check_files
 
 __all__ = ["DockerBackend", "DockerSession", "docker"]
 

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 import metis_gym  # noqa: F401 — registers the ids
-from metis_agents.qwen3vl.demonstrations import Habits, scripted_texts
-from metis_agents.qwen3vl.engine import SampledTurn
-from metis_agents.qwen3vl.episodes import Budget, Job
-from metis_agents.qwen3vl.models import ModelConfig, equip, new_tiny
-from metis_agents.qwen3vl.playing import Player
-from metis_agents.qwen3vl.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.model.models import ModelConfig, equip, new_tiny
+from metis_agents.qwen3vl.rollouts.engine import SampledTurn
+from metis_agents.qwen3vl.rollouts.rollout import Budget, Job
+from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.rollouts.worker import Player
+from metis_agents.qwen3vl.sft.demonstrations import Habits, scripted_texts
 from metis_gym.registration import register_all
 from metis_gym.tools import TOOLS
 from metis_gym.tools.crop import CropTool

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from qwen_toys import BUDGET, CALL, SCRIPT, ScriptedEngine, equipment, jobs, make_env, player
 
-from metis_agents.qwen3vl.episodes import Budget
-from metis_agents.qwen3vl.models import ModelConfig, load_pretrained
-from metis_agents.qwen3vl.pictures import PictureEncoder
-from metis_agents.qwen3vl.playing import Player
-from metis_agents.qwen3vl.renderer import check_template
-from metis_agents.qwen3vl.transformers_engine import TransformersEngine
-from metis_agents.qwen3vl.vocabulary import Vocabulary
+from metis_agents.qwen3vl.chat.renderer import check_template
+from metis_agents.qwen3vl.chat.vocabulary import Vocabulary
+from metis_agents.qwen3vl.model.images import PictureEncoder
+from metis_agents.qwen3vl.model.models import ModelConfig, load_pretrained
+from metis_agents.qwen3vl.rollouts.rollout import Budget
+from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.rollouts.worker import Player
 from metis_gym.errors import BudgetError, ConfigError
 from metis_gym.records import Message, Role
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from metis_agents.qwen3vl.checkpoints import Checkpoints
-from metis_agents.qwen3vl.journal import Journal
+from metis_agents.qwen3vl.train.checkpoints import Checkpoints
+from metis_agents.qwen3vl.train.metrics_log import Journal
 from metis_gym.errors import CheckpointError, MissingDependencyError
 
 
@@ -39,7 +39,7 @@ def test_a_file_size_limit_leaves_the_last_checkpoint_whole(tmp_path):
     code = f"""
 import resource, signal, sys, torch
 from pathlib import Path
-from metis_agents.qwen3vl.checkpoints import Checkpoints
+from metis_agents.qwen3vl.train.checkpoints import Checkpoints
 from metis_gym.errors import CheckpointError
 checkpoints = Checkpoints(Path({str(tmp_path)!r}))
 checkpoints.write(1, {{"w": torch.zeros(10)}})

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from qwen_toys import CALL, equipment, make_env
 
-from metis_agents.qwen3vl.demonstrations import (
+from metis_agents.qwen3vl.sft.demonstrations import (
     Example,
     Habits,
     chat_conversations,
@@ -21,7 +21,7 @@ from metis_agents.qwen3vl.demonstrations import (
     scripted_pairs,
     scripted_texts,
 )
-from metis_agents.qwen3vl.imitation import ImitationConfig, imitate
+from metis_agents.qwen3vl.sft.sft import ImitationConfig, imitate
 from metis_gym.errors import ConfigError, NonFiniteError, RecordingError, TaskDataError
 from metis_gym.records import Message, Necessity, Role
 from metis_gym.wrappers import Recorder

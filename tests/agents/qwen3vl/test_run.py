@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from metis_agents.hdpo import Ranks
-from metis_agents.qwen3vl import parts as parts_module
-from metis_agents.qwen3vl.command import read_config
-from metis_agents.qwen3vl.parallel import Replicated, Sharded, make_strategy
-from metis_agents.qwen3vl.run import build
+from metis_agents.qwen3vl.train import parts as parts_module
+from metis_agents.qwen3vl.train.command import read_config
+from metis_agents.qwen3vl.train.parallel import Replicated, Sharded, make_strategy
+from metis_agents.qwen3vl.train.run import build
+from metis_agents.rl import Ranks
 from metis_gym.errors import CheckpointError, ConfigError
 
 SMALL = (

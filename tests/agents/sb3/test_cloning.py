@@ -7,9 +7,9 @@ import torch
 
 from metis_agents.compare import Plan, Settings, compare
 from metis_agents.sb3 import HDPO, CloningConfig, GroupVecEnv, cold_start, play
-from metis_agents.sb3.cloning import clone, demonstrate
-from metis_agents.sb3.playing import play_with_and_without
+from metis_agents.sb3.play import play_with_and_without
 from metis_agents.sb3.rollouts import action_logprobs
+from metis_agents.sb3.sft import clone, demonstrate
 from metis_gym.errors import ConfigError
 from metis_gym.records import Necessity
 

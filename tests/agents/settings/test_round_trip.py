@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from metis_agents.compare.options import COMPARE, MAP
 from metis_agents.compare.plan import Plan, Settings
 from metis_agents.compare.robustness import Map, Panel
-from metis_agents.hdpo import LossConfig, TrainerConfig
-from metis_agents.qwen3vl.command import TRAIN
-from metis_agents.qwen3vl.demonstrations import Habits
-from metis_agents.qwen3vl.episodes import Budget
-from metis_agents.qwen3vl.imitation import ImitationConfig
-from metis_agents.qwen3vl.models import ModelConfig
-from metis_agents.qwen3vl.run_config import ColdStartConfig, RunConfig
+from metis_agents.qwen3vl.model.models import ModelConfig
+from metis_agents.qwen3vl.rollouts.rollout import Budget
+from metis_agents.qwen3vl.sft.demonstrations import Habits
+from metis_agents.qwen3vl.sft.sft import ImitationConfig
+from metis_agents.qwen3vl.train.command import TRAIN
+from metis_agents.qwen3vl.train.config import ColdStartConfig, RunConfig
+from metis_agents.rl import LossConfig, TrainerConfig
 from metis_agents.sb3 import CloningConfig
 from metis_agents.settings.command_line import parse
 from metis_agents.settings.fields import assemble, flatten, to_json

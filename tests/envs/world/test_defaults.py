@@ -19,10 +19,10 @@ from metis_envs.world.corpus import DefaultCorpus, generated_passages, generated
 from metis_envs.world.real_text import library_passages, licence_passages, python_passages
 from metis_envs.world.things import owner_of
 from metis_gym.search import PictureQuery, search_pictures, search_text
-from metis_gym.search.dhash_engine import DhashEngine
-from metis_gym.search.fts5 import Fts5Engine
-from metis_gym.search.picture_index import PictureIndex, write_picture_index
-from metis_gym.search.text_index import write_text_index
+from metis_gym.search.engines.dhash import DhashEngine
+from metis_gym.search.engines.fts5 import Fts5Engine
+from metis_gym.search.index.images import PictureIndex, write_picture_index
+from metis_gym.search.index.text import write_text_index
 
 GENERATED_SHA256 = "ee78d1fd945af0115d125008fd80ea788bf8e0eabae504e817aa0f3236048a11"
 """Of all generated passages. It changes with `GENERATION` of the corpus, and never otherwise."""
@@ -170,7 +170,7 @@ def test_postcards_are_near_copies_of_their_landmarks(image_engine):
 def test_the_collection_is_the_same_in_another_process(image_index):
     code = (
         "import sys; from pathlib import Path; from metis_envs.world.collection import DefaultCollection;"
-        "from metis_gym.search.picture_index import PictureIndex, write_picture_index;"
+        "from metis_gym.search.index.images import PictureIndex, write_picture_index;"
         "write_picture_index(DefaultCollection(landmarks=300, pieces=2).pictures(), Path(sys.argv[1]));"
         "print(PictureIndex(Path(sys.argv[1])).fingerprint)"
     )
