@@ -23,7 +23,7 @@ from metis_gym.search.index.schemas import PICTURE_SCHEMA, TEXT_SCHEMA
 from metis_gym.search.index.sqlite_files import ReadOnlyFile
 from metis_gym.search.index.terms import query_terms
 from metis_gym.search.index.text import searchable, write_text_index
-from metis_gym.search.registry import fts5
+from metis_gym.search.engines import fts5
 
 QUERIES = [
     "wort000",

@@ -5,8 +5,6 @@ from typing import Any
 
 from metis_agents import rl
 
-__all__ = list(rl.__all__)
-
 
 def __getattr__(name: str) -> Any:
     if name in rl.__all__:
