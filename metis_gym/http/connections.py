@@ -80,6 +80,7 @@ class PlainConnection(HTTPConnection):
     """A connection of urllib3 whose socket is bounded, and whose failures are carried past urllib3."""
 
     response_class = _Response
+    _unsent: list[bytes] | None = None
 
     def connect(self) -> None:
         """Connect, through a tunnel if there is a proxy that makes one."""
@@ -87,9 +88,22 @@ class PlainConnection(HTTPConnection):
             super().connect()
 
     def request(self, *args: Any, **options: Any) -> None:
-        """Send a request. A server that stops listening may have answered already."""
+        """Send a request, headers and body at once. A server that stops listening may have answered already."""
         with _carrying(), contextlib.suppress(BrokenPipeError):
-            super().request(*args, **options)
+            self._unsent = []
+            try:
+                super().request(*args, **options)
+                parts = self._unsent
+            finally:
+                self._unsent = None
+            super().send(b"".join(parts))
+
+    def send(self, data: Any) -> None:
+        """Send a part, or keep it until the request is complete."""
+        if self._unsent is None:
+            super().send(data)
+        else:
+            self._unsent.append(data)
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
         """Read the headers of the answer."""
