@@ -18,10 +18,10 @@ class _SocksConnection(PlainConnection, SOCKSConnection):
         self.timeout = limits.deadline.remaining()  # of each call to the system; of all of them together: `within`
         try:
             opened = within(limits.deadline, lambda: SOCKSConnection._new_conn(self))
+        except urllib3.exceptions.NewConnectionError:  # which is a ConnectTimeoutError, too
+            raise ProxyError from None
         except urllib3.exceptions.ConnectTimeoutError:
             raise TimeoutError from None
-        except urllib3.exceptions.HTTPError:
-            raise ProxyError from None
         bounded = BoundedSocket(opened.family, opened.type, opened.proto, fileno=opened.detach())
         bounded.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return bounded

@@ -134,6 +134,13 @@ class _Adapter(HTTPAdapter):
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
         return host, {"ssl_context": _tls_context(_bundle())} if host["scheme"] == "https" else {}
 
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """An answer of which only `raw` is there. Its cookies are not read: odd ones raise warnings."""
+        response = requests.Response()
+        response.request = req
+        response.raw = resp
+        return response
+
     def cert_verify(self, *_: Any) -> None:
         """Nothing: the context holds the authorities. They would be read again for each connection."""
 
