@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import re
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from metis_gym.http.sockets import connect, current_limits
 
 __all__ = ["CarriedError", "PlainConnection", "ProxyError", "TlsConnection"]
 
+_MAX_IDLE_SECONDS = 30.0  # routers forget a connection in silence
 _LENGTH = re.compile(r"[0-9]{1,15}")
 
 
@@ -81,6 +83,7 @@ class PlainConnection(HTTPConnection):
 
     response_class = _Response
     _unsent: list[bytes] | None = None
+    _last_used = 0.0
 
     def connect(self) -> None:
         """Connect, through a tunnel if there is a proxy that makes one."""
@@ -90,13 +93,18 @@ class PlainConnection(HTTPConnection):
     def request(self, *args: Any, **options: Any) -> None:
         """Send a request, headers and body at once. A server that stops listening may have answered already."""
         with _carrying(), contextlib.suppress(BrokenPipeError):
-            self._unsent = []
+            self._unsent, self._last_used = [], time.monotonic()
             try:
                 super().request(*args, **options)
                 parts = self._unsent
             finally:
                 self._unsent = None
             super().send(b"".join(parts))
+
+    @property
+    def is_connected(self) -> bool:
+        """Is a kept connection open, silent, and used not long ago?"""
+        return super().is_connected and time.monotonic() - self._last_used < _MAX_IDLE_SECONDS
 
     def send(self, data: Any) -> None:
         """Send a part, or keep it until the request is complete."""

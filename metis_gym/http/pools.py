@@ -11,8 +11,6 @@ from metis_gym.http.sockets import Deadline, limited
 if TYPE_CHECKING:
     from urllib3 import HTTPResponse
 
-    from metis_gym.http.transport import Transport
-
 __all__ = ["Connections"]
 
 _inherited: list[object] = []
@@ -23,7 +21,9 @@ class Connections:
     """Open connections that wait for their next request. Safe for threads; a fork begins with none."""
 
     def __init__(self) -> None:
-        self._transport: Transport | None = None
+        from metis_gym.http.transport import Transport  # requests takes a while to import: not without a client
+
+        self._transport = Transport()
         self._owner = os.getpid()
 
     def __reduce__(self) -> tuple[type["Connections"], tuple[()]]:
@@ -41,16 +41,8 @@ class Connections:
             deadline: For everything, the body of the answer included.
             public_only: Connect to publicly routed addresses only, and by no proxy: it would be the one to connect.
         """
-        transport = self._own_transport()
-        with limited(deadline, public_only=public_only) as limits, transport.exchange(request, limits) as answer:
-            yield answer
-
-    def _own_transport(self) -> "Transport":
-        from metis_gym.http.transport import Transport  # requests takes a while to import
-
         if self._owner != os.getpid():
             _inherited.append(self._transport)
             self.__init__()  # type: ignore[misc]
-        if self._transport is None:
-            self._transport = Transport()
-        return self._transport
+        with limited(deadline, public_only=public_only) as limits, self._transport.exchange(request, limits) as answer:
+            yield answer

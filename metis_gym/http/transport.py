@@ -19,7 +19,7 @@ from typing import Any, cast
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 
 from metis_gym.http.addresses import InvalidUrlError
 from metis_gym.http.connections import CarriedError, PlainConnection, TlsConnection
@@ -118,16 +118,17 @@ class _Adapter(HTTPAdapter):
             manager.pool_classes_by_scheme = _socks_pools() if is_socks else self.poolmanager.pool_classes_by_scheme
             return manager
 
-    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
         """The pool of a request.
 
         Raises:
-            InvalidUrlError: Its proxy cannot be read. (Its own address was read before.)
+            InvalidUrlError: The request's address cannot be read, or its proxy's.
         """
         try:
-            return super().get_connection_with_tls_context(*args, **options)
+            return super().get_connection_with_tls_context(request, verify, proxies, cert)
         except (requests.RequestException, ValueError):
-            raise InvalidUrlError(_BAD_PROXY) from None
+            is_direct = select_proxy(request.url, proxies) is None
+            raise InvalidUrlError("the address cannot be read" if is_direct else _BAD_PROXY) from None
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         """Host and TLS of a request."""

@@ -1,13 +1,17 @@
 """Redirects, and connections that are kept."""
 
+import copy
 import os
+import pickle
 import threading
+import warnings
 
 import pytest
 from bounded_clients import WHOLE, client
 from raw_server import RawServer, saying
 
 from metis_gym.errors import InfrastructureError
+from metis_gym.http import Client, Policy, connections
 
 
 def test_redirects_are_bounded_keep_to_the_web_and_carry_nothing_elsewhere():
@@ -59,6 +63,25 @@ def test_what_came_unasked_for_answers_nothing():
         assert [asking.fetch("GET", server.url) for _ in range(3)] == [b"[]"] * 3
 
 
+def test_connections_that_were_idle_for_long_are_not_used_again(monkeypatch):
+    """Routers forget them in silence, so that a request would wait for its whole time-out."""
+    with RawServer(saying(WHOLE, close=False)) as server:
+        asking = client(timeout=5.0)
+        asking.fetch("GET", server.url)
+        monkeypatch.setattr(connections, "_MAX_IDLE_SECONDS", 0.0)
+        asking.fetch("GET", server.url)
+        assert server.accepted == 2
+
+
+def test_a_copy_has_connections_of_its_own():
+    with RawServer(saying(WHOLE, close=False)) as server:
+        asking = Client(service="test", policy=Policy(timeout=5.0))
+        asking.fetch("GET", server.url)
+        for copied in (pickle.loads(pickle.dumps(asking)), copy.deepcopy(asking)):
+            assert copied == asking and copied.fetch("GET", server.url + "/a//b?") == b"[]"
+        assert server.accepted == 3 and server.requests[2].startswith(b"GET //a//b")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_uses_connections_of_its_own():
     with RawServer(saying(WHOLE, close=False)) as server:
@@ -66,4 +89,19 @@ def test_a_fork_uses_connections_of_its_own():
         asking.fetch("GET", server.url)
         asking._connections._owner -= 1  # as in a child: the process is another
         asking.fetch("GET", server.url)
+        assert server.accepted == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_and_its_parent_do_not_read_each_other_s_answers():
+    with RawServer(saying(WHOLE, close=False)) as server:
+        asking = client(timeout=5.0)
+        asking.fetch("GET", server.url)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # there are other threads: those of the server
+            child = os.fork()
+        if child == 0:
+            os._exit(0 if asking.fetch("GET", server.url) == b"[]" else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert asking.fetch("GET", server.url) == b"[]"
         assert server.accepted == 2

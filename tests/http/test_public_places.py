@@ -122,6 +122,7 @@ def test_this_machine_s_own_public_address_is_refused(monkeypatch):
 def test_addresses_of_replies_are_not_asked_through_a_proxy(monkeypatch):
     with RawServer(saying(WHOLE)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("all_proxy", proxy.url)
         with pytest.raises(InfrastructureError, match="not public"):
             outsider().fetch("GET", "http://127.0.0.1:9/")
         assert proxy.accepted == 0
