@@ -113,8 +113,9 @@ class _Adapter(HTTPAdapter):
             if proxy in self.proxy_manager:
                 return self.proxy_manager[proxy]
             is_socks = proxy.lower().startswith("socks")
-            tls = {} if is_socks else {"proxy_ssl_context": _tls_context(_bundle())}
-            manager = super().proxy_manager_for(proxy, **tls, **options)
+            if not is_socks:  # to a proxy that is spoken to by https; older urllib3 takes the second
+                options |= {"proxy_ssl_context": _tls_context(_bundle()), "ssl_context": _tls_context(_bundle())}
+            manager = super().proxy_manager_for(proxy, **options)
             manager.pool_classes_by_scheme = _socks_pools() if is_socks else self.poolmanager.pool_classes_by_scheme
             return manager
 

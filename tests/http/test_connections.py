@@ -78,8 +78,8 @@ def test_a_copy_has_connections_of_its_own():
         asking = Client(service="test", policy=Policy(timeout=5.0))
         asking.fetch("GET", server.url)
         for copied in (pickle.loads(pickle.dumps(asking)), copy.deepcopy(asking)):
-            assert copied == asking and copied.fetch("GET", server.url + "/a//b?") == b"[]"
-        assert server.accepted == 3 and server.requests[2].startswith(b"GET //a//b")
+            assert copied == asking and copied.fetch("GET", server.url) == b"[]"
+        assert server.accepted == 3
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

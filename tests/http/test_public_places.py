@@ -129,3 +129,14 @@ def test_addresses_of_replies_are_not_asked_through_a_proxy(monkeypatch):
         monkeypatch.setenv("no_proxy", "")
         assert client(timeout=5.0).fetch("GET", "http://somewhere.example/a?b=c") == b"[]"
     assert proxy.requests[0].startswith(b"GET http://somewhere.example/a?b=c HTTP/1.1\r\nHost: somewhere.example\r\n")
+
+
+def test_a_public_proxy_is_not_asked_either(monkeypatch):
+    monkeypatch.setattr(sockets, "is_public", lambda address: True)
+    monkeypatch.setattr(sockets, "_is_own", lambda connection: False)
+    with RawServer(saying(WHOLE)) as proxy, RawServer(saying(WHOLE)) as server:
+        for name in ("http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        monkeypatch.setenv("no_proxy", "")
+        assert outsider().fetch("GET", server.url) == b"[]"
+        assert proxy.accepted == 0 and len(server.requests) == 1
