@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+import requests
 from raw_server import RawServer, saying
 
 from metis_gym.errors import InfrastructureError
@@ -226,3 +227,14 @@ def test_a_slow_socks_proxy_ends_at_the_deadline(monkeypatch):
     monkeypatch.setenv("all_proxy", "socks5h://127.0.0.1:1")
     with pytest.raises(InfrastructureError, match=r"no connection \(ProxyError\)"):
         client().fetch("GET", "http://localhost:9/a")
+
+
+def test_without_pysocks_the_error_says_what_is_missing(monkeypatch):
+    def missing(*arguments, **options):
+        raise requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support.")
+
+    monkeypatch.setattr(requests.adapters, "SOCKSProxyManager", missing)
+    monkeypatch.setenv("all_proxy", "socks5://user:secret@127.0.0.1:1")
+    with pytest.raises(InfrastructureError, match="names a proxy.*need the package PySocks") as raised:
+        client().fetch("GET", "http://localhost:9/a")
+    assert "secret" not in str(raised.value)
