@@ -235,6 +235,6 @@ def test_without_pysocks_the_error_says_what_is_missing(monkeypatch):
 
     monkeypatch.setattr(requests.adapters, "SOCKSProxyManager", missing)
     monkeypatch.setenv("all_proxy", "socks5://user:secret@127.0.0.1:1")
-    with pytest.raises(InfrastructureError, match="names a proxy.*need the package PySocks") as raised:
+    with pytest.raises(InfrastructureError, match=r"names a proxy.*need the package PySocks") as raised:
         client().fetch("GET", "http://localhost:9/a")
     assert "secret" not in str(raised.value)
