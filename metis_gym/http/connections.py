@@ -38,6 +38,12 @@ class CarriedError(Exception):
         super().__init__()
         self.error = error
 
+    def take(self) -> OSError | http.client.HTTPException:
+        """The error, no longer held: once raised it refers to this one, and neither would be freed at once."""
+        error, self.__traceback__ = self.error, None
+        del self.error
+        return error.with_traceback(None)
+
 
 @contextlib.contextmanager
 def _carrying() -> Iterator[None]:

@@ -58,7 +58,7 @@ class Transport:
                 else:
                     answer.close()
         except CarriedError as carried:
-            raise carried.error from None
+            raise carried.take() from None
         except urllib3.exceptions.HTTPError:
             raise http.client.HTTPException from None
 
