@@ -39,7 +39,7 @@ class CarriedError(Exception):
         self.error = error
 
     def take(self) -> OSError | http.client.HTTPException:
-        """The error, no longer held: once raised it refers to this one, and neither would be freed at once."""
+        """The error, no longer held: once raised it refers to this one."""
         error, self.__traceback__ = self.error, None
         del self.error
         return error.with_traceback(None)
