@@ -30,7 +30,7 @@ from metis_gym.records import (
     Turn,
 )
 from metis_gym.registries import nearest, parse_spec
-from metis_gym.rendering import conversation_picture, conversation_text
+from metis_gym.rendering import conversation_image, conversation_text
 from metis_gym.spaces import Picture, Pictures, Unicode
 from metis_gym.tasksets import Taskset, TasksetSpec, draw_task, make_taskset
 from metis_gym.tools import TOOLS, ToolSettings
@@ -290,7 +290,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         if self.render_mode == "ansi":
             return conversation_text(self.episode)
         if self.render_mode == "rgb_array":
-            return conversation_picture(self.episode)
+            return conversation_image(self.episode)
         return None
 
     def close(self) -> None:

@@ -35,7 +35,7 @@ from PIL import Image, ImageFile
 
 from metis_gym.errors import ImageError
 from metis_gym.images.containers import FORMATS, Container, has_all_rows, open_container
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
 __all__ = [
     "FORMATS",
@@ -69,7 +69,7 @@ _PLUGINS = {
 _SHOWN_MIN, _SHOWN_MAX, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 340, 341, 262, 284, 339
 
 
-def decode(data: bytes, *, max_pixels: int = MAX_DECODED_PIXELS, name: str = "image") -> PictureArray:
+def decode(data: bytes, *, max_pixels: int = MAX_DECODED_PIXELS, name: str = "image") -> ImageArray:
     """Decode an image file.
 
     Args:
@@ -100,7 +100,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_DECODED_PIXELS, name: str = "im
 
 def decode_file(
     path: Path, *, max_pixels: int = MAX_DECODED_PIXELS, name: str = "", follow_link: bool = True
-) -> PictureArray:
+) -> ImageArray:
     """Decode the image file of a path. Without `follow_link`, a path that is itself a link is refused.
 
     Raises:
@@ -183,7 +183,7 @@ def _opened(container: Container, data: bytes) -> ImageFile.ImageFile:
     return image
 
 
-def _pixels(container: Container) -> PictureArray:
+def _pixels(container: Container) -> ImageArray:
     image = _opened(container, container.data)
     if container.depth == 16 and image.mode in ("RGB", "RGBA"):
         return _deep_colour(image, container)
@@ -199,7 +199,7 @@ def _pixels(container: Container) -> PictureArray:
     return _by_strips(image)
 
 
-def _by_strips(image: Image.Image) -> PictureArray:
+def _by_strips(image: Image.Image) -> ImageArray:
     """In RGB and on white; by strips, so that no further copy of the whole is made."""
     width, height = image.size
     pixels = np.empty((height, width, 3), dtype=np.uint8)
@@ -222,7 +222,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return page
 
 
-def _oriented(pixels: PictureArray, orientation: int) -> PictureArray:
+def _oriented(pixels: ImageArray, orientation: int) -> ImageArray:
     """Turned and mirrored as EXIF's orientation says (1 to 8)."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)
@@ -236,7 +236,7 @@ def _oriented(pixels: PictureArray, orientation: int) -> PictureArray:
 # more than 8 bits -----------------------------------------------------------------------------------------------------
 
 
-def _deep_grey(image: ImageFile.ImageFile, container: Container) -> PictureArray:
+def _deep_grey(image: ImageFile.ImageFile, container: Container) -> ImageArray:
     values: NDArray[Any] = np.asarray(image)
     if values.dtype == np.int32 and container.depth == 32 and container.tags.get(_SAMPLE_FORMAT, (1,))[0] == 1:
         values = values.view(np.uint32)
@@ -305,7 +305,7 @@ def _white(values: NDArray[Any], highest: int) -> int:
     return 65535 if is_widened else (1 << depth) - 1
 
 
-def _deep_colour(image: ImageFile.ImageFile, container: Container) -> PictureArray:
+def _deep_colour(image: ImageFile.ImageFile, container: Container) -> ImageArray:
     """Colour with 16 bits, which Pillow reads by its high bytes: of dark images the low bytes are read as well."""
     if container.tags.get(_PLANAR, (1,))[0] != 1:
         raise ImageError("a TIFF with 16 bits a channel and a plane for each")

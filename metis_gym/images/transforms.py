@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from metis_gym.images.decoder import decode
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
 __all__ = ["MAX_ASPECT", "MAX_PIXELS", "MIN_PIXELS", "fingerprint", "fit", "from_png", "to_png"]
 
@@ -21,7 +21,7 @@ MAX_ASPECT = 200
 _UNIT = 32
 
 
-def fit(picture: PictureArray) -> PictureArray:
+def fit(picture: ImageArray) -> ImageArray:
     """Resize a returned picture to what models of the field take: sides of a multiple of 32 px, 4,096 to 5.24 M pixels.
 
     The limits are those of the released Metis code (arXiv 2604.08545). A picture that keeps them comes back as it is.
@@ -57,21 +57,21 @@ def _fitted_size(height: int, width: int) -> tuple[int, int]:
     return rows * _UNIT, columns * _UNIT
 
 
-def fingerprint(picture: PictureArray) -> str:
+def fingerprint(picture: ImageArray) -> str:
     """A name for exactly this picture: SHA-256 over its size and its bytes, in hexadecimal."""
     digest = hashlib.sha256(repr(picture.shape).encode())
     digest.update(np.ascontiguousarray(picture).data)
     return digest.hexdigest()
 
 
-def to_png(picture: PictureArray) -> bytes:
+def to_png(picture: ImageArray) -> bytes:
     """The picture as a PNG file: lossless."""
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, format="PNG", compress_level=1)
     return stream.getvalue()
 
 
-def from_png(data: bytes) -> PictureArray:
+def from_png(data: bytes) -> ImageArray:
     """The inverse of `to_png`.
 
     Raises:

@@ -13,7 +13,7 @@ from metis_gym.images.transforms import fingerprint, to_png
 from metis_gym.recording.encoding import encoded
 from metis_gym.recording.events import Event, as_dict
 from metis_gym.recording.files import EVENTS, FORMAT, HEADER, IMAGES, MAX_IMAGE_PIXELS, MAX_LINE_BYTES, saying
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
 __all__ = ["RunWriter"]
 
@@ -57,7 +57,7 @@ class RunWriter:
         """Close the file. May be called twice."""
         self._stream.close()
 
-    def _stored(self, image: PictureArray) -> str:
+    def _stored(self, image: ImageArray) -> str:
         height, width = image.shape[:2]
         if height * width > MAX_IMAGE_PIXELS:
             raise RecordingError(f"an image of {width} x {height} pixels; at most {MAX_IMAGE_PIXELS:,} are read back")

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from metis_gym.errors import ConfigError
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
-__all__ = ["check_files", "check_images", "make_parcel", "new_memory", "seal", "write_all"]
+__all__ = ["check_files", "check_images", "make_payload", "new_memory", "seal", "write_all"]
 
 _ADD_SEALS = 1033
 _SEAL_PAUSES = (0.001, 0.01, 0.1, 1.0)
 _SEALED = 1 | 2 | 4 | 8  # no more seals, no shrinking, no growing, no writing
 
 
-def check_images(images: Sequence[PictureArray]) -> tuple[tuple[int, int], ...]:
+def check_images(images: Sequence[ImageArray]) -> tuple[tuple[int, int], ...]:
     """Width and height of each picture.
 
     Raises:
@@ -45,7 +45,7 @@ def check_files(files: Mapping[str, bytes], disk_bytes: int) -> tuple[tuple[str,
     return tuple((name, len(content)) for name, content in files.items())
 
 
-def make_parcel(files: Mapping[str, bytes]) -> int:
+def make_payload(files: Mapping[str, bytes]) -> int:
     """Put the contents of files, one after the other, into memory that can no longer be changed.
 
     Returns:

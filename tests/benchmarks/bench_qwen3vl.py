@@ -31,7 +31,7 @@ from metis_agents.qwen3vl.rollouts.engine import TurnRequest
 from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
 from metis_agents.qwen3vl.train.policy import Qwen3VLPolicy
 from metis_agents.rl import Rollout, Trainer, TrainerConfig
-from metis_agents.rl.batch import judge
+from metis_agents.rl.batch import compute_channels
 from metis_agents.rl.distributed import Ranks
 from metis_gym import rewards
 from metis_gym.records import Outcome
@@ -235,7 +235,7 @@ class TrlUpdate:
 def beside_trl(kit, features, conversations):
     """CPU times of TRL's update over ours, the most memory of both, and what was compared."""
     groups = groups_of(conversations)
-    channel = judge(groups, rewards.make("accuracy"), Ranks()).channels[0]
+    channel = compute_channels(groups, rewards.make("accuracy"), Ranks()).channels[0]
     # Its forward pass knows no forbidden tokens, so ours is compared without any.
     vocabulary = kit.network.vocabulary
     vocabulary = dataclasses.replace(vocabulary, is_forbidden_V=torch.zeros_like(vocabulary.is_forbidden_V))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from metis_agents.rl import Denominator, LossConfig, Trainer, TrainerConfig, channel_loss, judge
+from metis_agents.rl import Denominator, LossConfig, Trainer, TrainerConfig, channel_loss, compute_channels
 from metis_agents.rl.bandit import BanditCollector, BanditPolicy, BanditTask, bandit_rollout, drift
 from metis_gym import rewards
 
@@ -28,7 +28,7 @@ def measured_drift(q, task, w_tool, denominator, episodes=1000):
     ]
     assert len(group) == episodes
     policy = BanditPolicy([math.log(q / (1 - q))])
-    batch = judge([group], rewards.make("hdpo", w_tool=w_tool, ddof=0, eps=0.0))
+    batch = compute_channels([group], rewards.make("hdpo", w_tool=w_tool, ddof=0, eps=0.0))
     counts = batch.counts(np.arange(episodes), denominator)
     channel_loss(policy.logprobs(group), batch.channels, counts, LossConfig(denominator=denominator)).loss.backward()
     return -policy.logits.grad.item()

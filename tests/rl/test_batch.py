@@ -13,8 +13,8 @@ from metis_agents.rl import (
     Denominator,
     Rollout,
     check_groups,
+    compute_channels,
     group_by_task,
-    judge,
     micro_batches,
     select,
     signal,
@@ -39,7 +39,7 @@ def test_unscored_episodes_leave_before_anything_is_compared():
         [rollout(0, 0, "broken", scored=False)] * 2,
         [rollout(1, 2, "u"), rollout(0, 2, "u")],
     ]
-    batch = judge(groups, HDPO)
+    batch = compute_channels(groups, HDPO)
     assert [r.outcome.scored for r in batch.rollouts] == [True] * 4
     assert [group.tolist() for group in batch.groups] == [[0, 1], [2, 3]]
     assert (batch.diagnostics.scored, batch.diagnostics.unscored) == (4, 3)
@@ -53,7 +53,7 @@ def test_a_batch_without_a_scored_episode_is_empty():
         def channels(self, groups):
             raise AssertionError("nothing to compare")
 
-    batch = judge([[rollout(1, 0, scored=False)]], Untouched())
+    batch = compute_channels([[rollout(1, 0, scored=False)]], Untouched())
     assert (batch.rollouts, batch.groups, batch.channels) == ((), (), ())
     assert batch.needing_forward(np.arange(0)).size == 0
     assert batch.diagnostics.scored == batch.diagnostics.accuracy == 0
@@ -63,20 +63,20 @@ def test_signal_looks_at_channels_of_non_zero_weight_only():
     # All right, different calls: only efficiency has a signal. All wrong: none has.
     groups = [[rollout(1, 0), rollout(1, 1)], [rollout(0, 0, "u"), rollout(0, 5, "u")]]
     everyone = np.arange(4)
-    assert judge(groups, HDPO).needing_forward(everyone).tolist() == [0, 1]
-    assert judge(groups, rewards.make("hdpo:w_tool=0")).needing_forward(everyone).size == 0
-    assert judge(groups, rewards.make("accuracy")).needing_forward(everyone).size == 0
+    assert compute_channels(groups, HDPO).needing_forward(everyone).tolist() == [0, 1]
+    assert compute_channels(groups, rewards.make("hdpo:w_tool=0")).needing_forward(everyone).size == 0
+    assert compute_channels(groups, rewards.make("accuracy")).needing_forward(everyone).size == 0
 
 
 def test_an_episode_without_a_token_needs_no_forward_pass():
-    batch = judge([[rollout(1, 0, tokens=0), rollout(0, 1)]], HDPO)
+    batch = compute_channels([[rollout(1, 0, tokens=0), rollout(0, 1)]], HDPO)
     assert batch.needing_forward(np.arange(2)).tolist() == [1]
     assert batch.needing_forward(np.arange(2), regularised=True).tolist() == [1]
 
 
 def test_counts_come_before_skipping():
     groups = [[rollout(1, 0, tokens=5), rollout(1, 1, tokens=7)], [rollout(0, 0, "u", tokens=11)] * 2]
-    batch = judge(groups, HDPO)
+    batch = compute_channels(groups, HDPO)
     counts = batch.counts(np.arange(4), Denominator.QUALIFYING)
     assert (counts.everyone, counts.by_channel) == (Count(34, 4), (Count(34, 4), Count(12, 2)))
     assert batch.counts(np.array([0, 2]), Denominator.ALL).by_channel == (Count(16, 2), Count(16, 2))
@@ -86,7 +86,7 @@ def test_counts_come_before_skipping():
 @given(seed=st.integers(0, 2**32 - 1))
 def test_counts_add_up_over_any_split(seed):
     random = np.random.default_rng(seed)
-    batch = judge(toy_groups(random, unscored=0.0), HDPO)
+    batch = compute_channels(toy_groups(random, unscored=0.0), HDPO)
     order = random.permutation(len(batch.rollouts))
     cut = random.integers(0, len(order) + 1)
     for denominator in Denominator:
@@ -97,14 +97,14 @@ def test_counts_add_up_over_any_split(seed):
 def test_diagnostics_of_the_sign_reversal_example():
     # 14×C0, one C9, one W: the C9's total is .25 − .15·3.614784 < 0, one of fifteen correct ones.
     group = [rollout(1, 0)] * 14 + [rollout(1, 9), rollout(0, 0)]
-    diagnostics = judge([group], HDPO).diagnostics
+    diagnostics = compute_channels([group], HDPO).diagnostics
     assert diagnostics.accuracy == 15 / 16
     assert diagnostics.sign_reversal == 1 / 15
     assert diagnostics.tool_rate == 1 / 16
     assert diagnostics.tool_calls == 9 / 16
     assert diagnostics.signal == 1.0
     assert abs(diagnostics.cosine) < 1e-15  # no format leak, so the channels are orthogonal
-    below = judge([group], rewards.make("hdpo", w_tool=0.069)).diagnostics
+    below = compute_channels([group], rewards.make("hdpo", w_tool=0.069)).diagnostics
     assert below.sign_reversal == 0.0
 
 
@@ -112,7 +112,7 @@ def test_a_format_leak_shows_in_the_cosine():
     # ⟨A_acc, A_tool⟩ = .143592 with norms √3 (ddof 1, G = 4) and 1: cosine .082903.
     group = [rollout(1, 0), rollout(1, 1), rollout(0, 0), rollout(0, 1)]
     group[1] = dataclasses.replace(group[1], outcome=dataclasses.replace(group[1].outcome, format_score=0.0))
-    assert judge([group], HDPO).diagnostics.cosine == pytest.approx(0.143592 / 3**0.5, abs=1e-6)
+    assert compute_channels([group], HDPO).diagnostics.cosine == pytest.approx(0.143592 / 3**0.5, abs=1e-6)
 
 
 def test_shares_of_nothing_are_zero():
@@ -139,7 +139,7 @@ def test_designs_that_break_their_promise_are_named(channels, message):
             )
 
     with pytest.raises(ConfigError, match=message):
-        judge([[rollout(1, 0), rollout(0, 0)]], Broken())
+        compute_channels([[rollout(1, 0), rollout(0, 0)]], Broken())
 
 
 def test_designs_that_give_nan_are_named():
@@ -150,7 +150,7 @@ def test_designs_that_give_nan_are_named():
             return (Channel(name="a", weight=1.0, advantages=np.array([np.nan]), members=np.ones(1, dtype=bool)),)
 
     with pytest.raises(ConfigError, match="finite weight and advantages in channel 'a' of 'broken'"):
-        judge([[rollout(1, 0)]], Broken())
+        compute_channels([[rollout(1, 0)]], Broken())
 
 
 def test_select_and_signal():

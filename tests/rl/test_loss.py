@@ -19,7 +19,7 @@ from metis_agents.rl import (
     LossCounts,
     TokenLogprobs,
     channel_loss,
-    judge,
+    compute_channels,
     select,
 )
 from metis_gym import rewards
@@ -49,7 +49,7 @@ def old_logprobs(policy, rollouts):
 
 def whole_gradient(groups, config, cuts=None, design="hdpo", pad=0, left=False, on_policy=False, skip=True):
     """The gradient of one optimiser batch, cut into micro-batches as told."""
-    policy, batch = ToyPolicy(pad=pad, left=left), judge(groups, rewards.make(design))
+    policy, batch = ToyPolicy(pad=pad, left=left), compute_channels(groups, rewards.make(design))
     everyone = np.arange(len(batch.rollouts))
     counts = batch.counts(everyone, Denominator(config.denominator))
     kept = batch.needing_forward(everyone) if skip else everyone

@@ -17,13 +17,13 @@ from small_corpora import bm25_of_all, random_corpus
 
 from metis_gym.errors import MissingDependencyError, SearchError, SearchIndexError
 from metis_gym.records import Passage
+from metis_gym.search.engines import fts5
 from metis_gym.search.engines.fts5 import Fts5Engine
 from metis_gym.search.index import sqlite_files
 from metis_gym.search.index.schemas import PICTURE_SCHEMA, TEXT_SCHEMA
 from metis_gym.search.index.sqlite_files import ReadOnlyFile
 from metis_gym.search.index.terms import query_terms
 from metis_gym.search.index.text import searchable, write_text_index
-from metis_gym.search.engines import fts5
 
 QUERIES = [
     "wort000",
@@ -68,7 +68,7 @@ def test_scores_are_those_of_sqlite(engine, corpus, query):
 
 
 def test_common_words_bring_no_candidates_but_count(tmp_path, monkeypatch):
-    monkeypatch.setattr(fts5, "MOST_MATCHES", 20)
+    monkeypatch.setattr(fts5, "MAX_MATCHES", 20)
     corpus = random_corpus(600, seed=1)
     write_text_index(corpus, tmp_path / "t.sqlite")
     engine = Fts5Engine(path=str(tmp_path / "t.sqlite"))

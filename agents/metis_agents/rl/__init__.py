@@ -8,7 +8,7 @@ reports = trainer.train(batches=100)
 ```
 
 A `Policy` recomputes log-probabilities, a `Collector` plays; `metis_agents.rl.bandit` is the smallest example.
-Those with a loop of their own use the parts: `judge` (outcomes → advantages), `LossCounts`, `channel_loss`.
+Those with a loop of their own use the parts: `compute_channels` (outcomes → advantages), `LossCounts`, `channel_loss`.
 """
 
 try:
@@ -18,7 +18,7 @@ except ImportError as error:
 
     raise MissingDependencyError.of("torch", extra="agents", purpose="metis_agents.rl") from error
 
-from metis_agents.rl.batch import ChannelBatch, judge, select, signal
+from metis_agents.rl.batch import ChannelBatch, compute_channels, select, signal
 from metis_agents.rl.collect import Collector, Policy, Rollout, TokenLogprobs, check_groups, group_by_task
 from metis_agents.rl.counts import Aggregation, Count, Denominator, LossCounts
 from metis_agents.rl.diagnostics import BatchDiagnostics, UpdateDiagnostics
@@ -27,6 +27,7 @@ from metis_agents.rl.loss import ChannelLoss, LossConfig, LossStats, channel_los
 from metis_agents.rl.microbatch import micro_batches
 from metis_agents.rl.surrogates import SURROGATES, Surrogate, make_surrogate
 from metis_agents.rl.trainer import BatchReport, Callback, Trainer, TrainerConfig
+from metis_gym.deprecation import former_names
 
 __all__ = [
     "SURROGATES",
@@ -52,10 +53,12 @@ __all__ = [
     "UpdateDiagnostics",
     "channel_loss",
     "check_groups",
+    "compute_channels",
     "group_by_task",
-    "judge",
     "make_surrogate",
     "micro_batches",
     "select",
     "signal",
 ]
+
+__getattr__ = former_names(__name__, {"judge": "compute_channels"})

@@ -23,7 +23,7 @@ from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
 from metis_gym.rewards.contract import Bools, Channel, RewardDesign
 
-__all__ = ["ChannelBatch", "Positions", "judge", "select", "signal"]
+__all__ = ["ChannelBatch", "Positions", "compute_channels", "select", "signal"]
 
 Payload = TypeVar("Payload")
 Positions = NDArray[np.intp]
@@ -69,7 +69,7 @@ class ChannelBatch(Generic[Payload]):
         return episodes[has_gradient_N[episodes]]
 
 
-def judge(
+def compute_channels(
     groups: Sequence[Sequence[Rollout[Payload]]], design: RewardDesign, ranks: Ranks | None = None
 ) -> ChannelBatch[Payload]:
     """Drop unscored episodes and let the design compare the rest, over all ranks.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from metis_agents.rl.batch import ChannelBatch, Positions, judge, select
+from metis_agents.rl.batch import ChannelBatch, Positions, compute_channels, select
 from metis_agents.rl.collect import Collector, Policy, Rollout, TokenLogprobs, check_groups
 from metis_agents.rl.counts import Denominator, LossCounts
 from metis_agents.rl.diagnostics import BatchDiagnostics, UpdateDiagnostics
@@ -152,7 +152,7 @@ class Trainer(Generic[Payload]):
 
     def learn(self, groups: Sequence[Sequence[Rollout[Payload]]]) -> BatchReport:
         """Learn from one batch of groups, however it came about."""
-        batch = judge(groups, self.design, self.ranks)
+        batch = compute_channels(groups, self.design, self.ranks)
         old_logprobs = self._acting_logprobs(batch) if self.config.moves_on else {}
         updates = []
         for _ in range(self.config.epochs):

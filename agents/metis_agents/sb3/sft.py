@@ -31,14 +31,14 @@ from metis_gym.backstage import backstage
 from metis_gym.parameters import check_parameters, number, whole
 from metis_gym.records import Necessity
 
-__all__ = ["CloningConfig", "Demonstrations", "clone", "cold_start", "demonstrate"]
+__all__ = ["Demonstrations", "SFTConfig", "clone", "cold_start", "demonstrate"]
 
 _AFTER_CALL_RATE = 0.001
 _DECISION_WEIGHT = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloningConfig:
+class SFTConfig:
     """How to clone.
 
     Attributes:
@@ -126,7 +126,7 @@ def demonstrate(env: gym.Env[Any, Any], tasks: int, seed: int) -> Demonstrations
 def cold_start(
     policy: ActorCriticPolicy,
     env_id: str = "MetisVQA-Discrete-v0",
-    config: CloningConfig | None = None,
+    config: SFTConfig | None = None,
     **make_kwargs: Any,
 ) -> None:
     """Demonstrate and clone, in place.
@@ -137,13 +137,13 @@ def cold_start(
         config: How.
         **make_kwargs: For `gymnasium.make`.
     """
-    config = config or CloningConfig()
+    config = config or SFTConfig()
     with contextlib.closing(gym.make(env_id, disable_env_checker=True, **make_kwargs)) as env:
         choices = env.get_wrapper_attr("choices")
         clone(policy, demonstrate(env, config.tasks, config.seed), choices, config)
 
 
-def clone(policy: ActorCriticPolicy, shown: Demonstrations, choices: int, config: CloningConfig) -> None:
+def clone(policy: ActorCriticPolicy, shown: Demonstrations, choices: int, config: SFTConfig) -> None:
     """Fit the policy to demonstrations, in place.
 
     Args:
@@ -167,7 +167,7 @@ def clone(policy: ActorCriticPolicy, shown: Demonstrations, choices: int, config
             schedule.step()
 
 
-def _loss(policy: ActorCriticPolicy, batch: Demonstrations, choices: int, config: CloningConfig) -> Tensor:
+def _loss(policy: ActorCriticPolicy, batch: Demonstrations, choices: int, config: SFTConfig) -> Tensor:
     """The three parts, for the turn before the call and the turn after it."""
     device = policy.device
     before_BA, after_BA = (action_logprobs(policy, turn) for turn in (batch.before, batch.after))

@@ -22,7 +22,7 @@ from metis_gym.errors import InfrastructureError, MetisError
 from metis_gym.registration import register_all
 from metis_gym.registries import adopt, in_process_names
 
-__all__ = ["LocalSeats", "Returned", "Seats", "WorkerSeats", "make_from_spec"]
+__all__ = ["LocalSubEnvs", "Returned", "SubEnvs", "WorkerSubEnvs", "make_from_spec"]
 
 Observations: TypeAlias = dict[str, NDArray[Any]]
 
@@ -46,7 +46,7 @@ class Returned:
     infos: list[dict[str, Any]]
 
 
-class Seats(Protocol):
+class SubEnvs(Protocol):
     """Sub-environments that are reset and stepped by their number."""
 
     def reset(self, numbers: Sequence[int], options: Sequence[Mapping[str, Any]]) -> Returned:
@@ -58,7 +58,7 @@ class Seats(Protocol):
         ...
 
     def call(self, numbers: Sequence[int], function: str, *arguments: Any) -> list[Any]:
-        """Call `get`, `set`, `method` or `wrapped` of `LocalSeats` on each of these seats."""
+        """Call `get`, `set`, `method` or `wrapped` of `LocalSubEnvs` on each of these seats."""
         ...
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class Seats(Protocol):
         ...
 
 
-class LocalSeats:
+class LocalSubEnvs:
     """Sub-environments in this process.
 
     Args:
@@ -126,7 +126,7 @@ class LocalSeats:
         backstage(env).use_noise_key(key)
 
 
-class WorkerSeats:
+class WorkerSubEnvs:
     """Sub-environments in worker processes, several in each.
 
     Args:
@@ -161,7 +161,7 @@ class WorkerSeats:
         return _joined(self._ask("step", numbers, actions))
 
     def call(self, numbers: Sequence[int], function: str, *arguments: Any) -> list[Any]:
-        """Call a function of `LocalSeats` on each of these seats."""
+        """Call a function of `LocalSubEnvs` on each of these seats."""
         values: list[Any] = [None] * len(numbers)
         for positions, answers in self._ask("call", numbers, None, function, *arguments):
             for position, answer in zip(positions, answers, strict=True):
@@ -216,7 +216,7 @@ def _work(pipe: Connection, spec: str, count: int, names: Sequence[tuple[str, st
     """The worker: answers until it is told to stop. Errors travel to whoever asked."""
     adopt(names)
     try:
-        seats = LocalSeats(lambda: make_from_spec(spec), count)
+        seats = LocalSubEnvs(lambda: make_from_spec(spec), count)
     except MetisError as error:
         pipe.send((False, error))
         return

@@ -14,7 +14,7 @@ from metis_gym.records import AnswerKind
 
 __all__ = ["Documents"]
 
-_MOST_ROWS = 5
+_MAX_ROWS = 5
 _Value = Callable[[np.random.Generator, str], str]
 
 
@@ -86,7 +86,7 @@ class Documents(CardFamily):
         """Draw a document; only the value of one field is left open."""
         rng = brief.rng
         document = _DOCUMENTS[int(rng.integers(len(_DOCUMENTS)))]
-        count = int(rng.integers(3, _MOST_ROWS + 1))
+        count = int(rng.integers(3, _MAX_ROWS + 1))
         fields = [document.fields[i] for i in sorted(rng.permutation(len(document.fields))[:count])]
         asked = int(rng.integers(len(fields)))
         needed = (brief.choices or OPEN_ANSWERS) + len(fields)

@@ -26,12 +26,12 @@ from metis_gym.records import (
     AnswerKind,
     Box,
     GoldAnswer,
+    ImageArray,
     Necessity,
     Passage,
-    PictureArray,
     Task,
     TaskImage,
-    TitledPicture,
+    TitledImage,
     ToolCall,
 )
 from metis_gym.registries import format_spec, parse_spec, path_of
@@ -42,8 +42,8 @@ __all__ = ["Blueprint", "Brief", "Family", "Overlay", "SearchFamily", "versions_
 
 _SEEDS = 1 << 31
 _ANSWER_FORMATS = ("choice", "open", "mixed")
-_SMALLEST_SOURCE, _LARGEST_SOURCE = 1024, 4096
-_SMALLEST_FACTOR = 3
+_MIN_SOURCE, _MAX_SOURCE = 1024, 4096
+_MIN_FACTOR = 3
 _ASPECTS = (1.0, 4 / 3, 3 / 2, 16 / 9, 3 / 4)
 _CROP_SIDE = 640
 _COMPARED = 4
@@ -83,7 +83,7 @@ class Overlay:
     """
 
     passages: tuple[Passage, ...] = ()
-    pictures: tuple[TitledPicture, ...] = ()
+    pictures: tuple[TitledImage, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,24 +106,24 @@ class Blueprint:
 
     question: str
     answers: tuple[str, ...]
-    paint: Callable[[], PictureArray]
-    draw_detail: Callable[[PictureArray, int], None]
+    paint: Callable[[], ImageArray]
+    draw_detail: Callable[[ImageArray, int], None]
     region: Box
     notes: str = ""
     explanation: str = ""
     focus: Box | None = None
     kind: AnswerKind = AnswerKind.TEXT
-    overlay: Callable[[int, PictureArray], Overlay] = lambda _index, _source: Overlay()
+    overlay: Callable[[int, ImageArray], Overlay] = lambda _index, _source: Overlay()
     searches: tuple[ToolCall, ...] = ()
 
-    def render(self, index: int) -> PictureArray:
+    def render(self, index: int) -> ImageArray:
         """The source picture for the answer of an index, shape (height, width, 3); the caller's own."""
         scene = self._scene.copy()
         self.draw_detail(scene, index)
         return scene
 
     @functools.cached_property
-    def _scene(self) -> PictureArray:
+    def _scene(self) -> ImageArray:
         return self.paint()
 
 
@@ -163,7 +163,7 @@ class Family(Taskset):
         answers: str = "mixed",
         choices: int = 4,
         required_share: float = 0.5,
-        max_source: int = _LARGEST_SOURCE,
+        max_source: int = _MAX_SOURCE,
     ) -> None:
         self.split, self.view_size = split, view_size
         self.answers, self.choices = answers, choices
@@ -287,16 +287,16 @@ class Family(Taskset):
             )
         if not self._factors(self._smallest_factor()):
             raise ConfigError(
-                f"no source of {_SMALLEST_SOURCE} to {self.max_source} px is a whole multiple, "
+                f"no source of {_MIN_SOURCE} to {self.max_source} px is a whole multiple, "
                 f"{self._smallest_factor()} or more, of a view of {self.view_size} px; change view_size or max_source"
             )
 
     def _smallest_factor(self) -> int:
-        return _SMALLEST_FACTOR + (Necessity.REQUIRED in self.necessities)
+        return _MIN_FACTOR + (Necessity.REQUIRED in self.necessities)
 
     def _factors(self, smallest: int) -> list[int]:
-        lowest = max(smallest, -(-_SMALLEST_SOURCE // self.view_size))
-        return list(range(lowest, min(self.max_source, _LARGEST_SOURCE) // self.view_size + 1))
+        lowest = max(smallest, -(-_MIN_SOURCE // self.view_size))
+        return list(range(lowest, min(self.max_source, _MAX_SOURCE) // self.view_size + 1))
 
     def _draw_necessity(self, rng: np.random.Generator) -> Necessity:
         wants_tool = rng.random() < self.required_share
@@ -342,7 +342,7 @@ class SearchFamily(Family):
     tools: tuple[str, ...] = ("python", "text_search")
 
     def _smallest_factor(self) -> int:
-        return _SMALLEST_FACTOR
+        return _MIN_FACTOR
 
     def _factors(self, smallest: int) -> list[int]:
         return super()._factors(smallest)[:1]
@@ -380,7 +380,7 @@ def _versions(generation: int) -> str:
     return f"generation {generation}, {installed}"
 
 
-def _frozen(picture: PictureArray) -> PictureArray:
+def _frozen(picture: ImageArray) -> ImageArray:
     picture.flags.writeable = False
     return picture
 

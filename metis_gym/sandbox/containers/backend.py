@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metis_gym.errors import ConfigError, SandboxError
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 from metis_gym.sandbox.containers import engine
 from metis_gym.sandbox.containers.container import Container
 from metis_gym.sandbox.containers.wire import BrokenWireError, Kind, most_result_bytes, unpack_result
@@ -147,7 +147,7 @@ class DockerBackend:
     def open(
         self,
         *,
-        images: Sequence[PictureArray] = (),
+        images: Sequence[ImageArray] = (),
         files: Mapping[str, bytes] | None = None,
         limits: SandboxLimits | None = None,
         seed: int = 0,

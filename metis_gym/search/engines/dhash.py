@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from metis_gym.errors import ConfigError
-from metis_gym.records import TitledPicture
-from metis_gym.search.contract import PictureHit, PictureQuery
+from metis_gym.records import TitledImage
+from metis_gym.search.contract import ImageHit, ImageQuery
 from metis_gym.search.index.dhash import BITS, NEAR, dhash, differing_bits, near_distances
 from metis_gym.search.index.files import cache_folder
-from metis_gym.search.index.images import PictureIndex
+from metis_gym.search.index.images import ImageIndex
 from metis_gym.search.snippets import short_line
 
 __all__ = ["DhashEngine"]
@@ -53,7 +53,7 @@ class DhashEngine:
         self._collection = collection or "default"
         self._folder = folder
         self.max_distance = float(max_distance)
-        self._index = None if path is None else PictureIndex(Path(path))
+        self._index = None if path is None else ImageIndex(Path(path))
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -61,34 +61,34 @@ class DhashEngine:
         return {"max_distance": self.max_distance}
 
     @property
-    def index(self) -> PictureIndex:
+    def index(self) -> ImageIndex:
         """The index; a collection that is not there yet is built now, which takes a while.
 
         Raises:
             SearchIndexError: It cannot be built.
         """
         if self._index is None:
-            self._index = PictureIndex(_collection_file(self._collection, self._folder))
+            self._index = ImageIndex(_collection_file(self._collection, self._folder))
         return self._index
 
     def fingerprint(self) -> str:
         """A digest of all pictures with their titles, in order."""
         return self.index.fingerprint
 
-    def search(self, query: PictureQuery, *, limit: int) -> tuple[PictureHit, ...]:
+    def search(self, query: ImageQuery, *, limit: int) -> tuple[ImageHit, ...]:
         """The nearest pictures that are near enough; equally near ones in the collection's order."""
         differing = differing_bits(self.index.hashes, dhash(query.picture))
         near = np.flatnonzero(differing <= int(self.max_distance * BITS))
         best = near[np.argsort(differing[near], kind="stable")][:limit]
         return tuple(self._hit(int(position), int(differing[position])) for position in best)
 
-    def distances(self, query: PictureQuery, pictures: Sequence[TitledPicture]) -> list[float | None]:
+    def distances(self, query: ImageQuery, pictures: Sequence[TitledImage]) -> list[float | None]:
         """The share of differing bits, as for the pictures of the index."""
         return near_distances(query.picture, [entry.picture for entry in pictures], self.max_distance)
 
-    def _hit(self, position: int, differing: int) -> PictureHit:
+    def _hit(self, position: int, differing: int) -> ImageHit:
         entry = self.index.picture(position)
-        return PictureHit(
+        return ImageHit(
             title=short_line(entry.title), picture=entry.picture, link=short_line(entry.link), distance=differing / BITS
         )
 

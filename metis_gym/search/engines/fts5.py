@@ -1,7 +1,7 @@
 """The default text engine: SQLite's FTS5, out of the standard library.
 
 A query's terms are quoted and joined by OR. Words that very many passages share cost much and say little, so candidates
-come from the rarest terms, as many of them as match `MOST_MATCHES` passages together (at least one); the best
+come from the rarest terms, as many of them as match `MAX_MATCHES` passages together (at least one); the best
 `CANDIDATES` of these are then ordered by BM25 over *all* terms of the query. Equal scores keep the corpus's order.
 
 It finds words, not meaning.
@@ -19,9 +19,9 @@ from metis_gym.search.index.text import searchable
 from metis_gym.search.index.text_reader import TextIndex, find_index
 from metis_gym.search.snippets import MAX_TEXT
 
-__all__ = ["CANDIDATES", "MOST_MATCHES", "Fts5Engine"]
+__all__ = ["CANDIDATES", "MAX_MATCHES", "Fts5Engine"]
 
-MOST_MATCHES = 3_000
+MAX_MATCHES = 3_000
 CANDIDATES = 128
 
 
@@ -50,7 +50,7 @@ class Fts5Engine:
     @property
     def parameters(self) -> Mapping[str, Any]:
         """What the order depends on, besides the corpus."""
-        return {"most_matches": MOST_MATCHES, "candidates": CANDIDATES}
+        return {"most_matches": MAX_MATCHES, "candidates": CANDIDATES}
 
     @property
     def index(self) -> TextIndex:
@@ -100,7 +100,7 @@ class Fts5Engine:
 
 
 def _leading(frequencies: Mapping[str, int]) -> list[str]:
-    """The rarest terms, as many as match `MOST_MATCHES` passages together, and at least one that matches at all.
+    """The rarest terms, as many as match `MAX_MATCHES` passages together, and at least one that matches at all.
 
     >>> _leading({"halworth": 12, "glass": 2_000, "founded": 9_000})
     ['halworth', 'glass']
@@ -108,7 +108,7 @@ def _leading(frequencies: Mapping[str, int]) -> list[str]:
     leading: list[str] = []
     matches = 0
     for term, count in frequencies.items():
-        if matches and matches + count > MOST_MATCHES:
+        if matches and matches + count > MAX_MATCHES:
             break
         leading.append(term)
         matches += count

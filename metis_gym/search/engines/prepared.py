@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 from metis_gym.errors import ImageError, SearchError, SearchIndexError
 from metis_gym.images import decode_file, path_below
 from metis_gym.images.transforms import fit
-from metis_gym.records import TitledPicture
-from metis_gym.search.contract import PictureHit, PictureQuery
+from metis_gym.records import TitledImage
+from metis_gym.search.contract import ImageHit, ImageQuery
 from metis_gym.search.index.files import read_regular
 from metis_gym.search.snippets import short_line
 
@@ -66,7 +66,7 @@ class PreparedEngine:
         """A digest of the file."""
         return self._fingerprint
 
-    def search(self, query: PictureQuery, *, limit: int) -> tuple[PictureHit, ...]:
+    def search(self, query: ImageQuery, *, limit: int) -> tuple[ImageHit, ...]:
         """The task's results.
 
         Raises:
@@ -79,7 +79,7 @@ class PreparedEngine:
             raise SearchError(f"{self._path} holds no results for task {query.task_id!r}, looked up by {tried}")
         return tuple(self._hit(index, title, path) for title, path in self._entries[index][:limit])
 
-    def distances(self, query: PictureQuery, pictures: Sequence[TitledPicture]) -> None:  # noqa: ARG002
+    def distances(self, query: ImageQuery, pictures: Sequence[TitledImage]) -> None:  # noqa: ARG002
         """What was found once carries no measure."""
         return
 
@@ -99,13 +99,13 @@ class PreparedEngine:
             )
         return [(title, path) for title, path in zip(titles or (), paths or (), strict=True) if path is not None]
 
-    def _hit(self, index: str, title: str, path: str) -> PictureHit:
+    def _hit(self, index: str, title: str, path: str) -> ImageHit:
         try:
             place = path_below(self._folder, path, allow_outside=self._allow_outside)
             picture = fit(decode_file(place, follow_link=False))
         except ImageError as error:
             raise SearchError(f"picture {path!r:.200} of entry {index!r:.200} cannot be read: {error}") from error
-        return PictureHit(title=short_line(title), picture=picture)
+        return ImageHit(title=short_line(title), picture=picture)
 
 
 def _last_part(task_id: str) -> str:

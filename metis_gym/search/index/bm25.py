@@ -12,7 +12,7 @@ __all__ = ["K1", "B", "CorpusStatistics", "bm25"]
 
 K1 = 1.2
 B = 0.75
-_SMALLEST_WEIGHT = 1e-6
+_MIN_WEIGHT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CorpusStatistics:
         >>> round(CorpusStatistics(100, 50.0).weight(3), 4)  # log(97.5 / 3.5)
         3.3271
         """
-        return max(math.log((self.passages - containing + 0.5) / (containing + 0.5)), _SMALLEST_WEIGHT)
+        return max(math.log((self.passages - containing + 0.5) / (containing + 0.5)), _MIN_WEIGHT)
 
 
 def bm25(words: Sequence[str], weights: Mapping[str, float], average_length: float) -> float:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from metis_gym.records import Passage, TitledPicture
+from metis_gym.records import Passage, TitledImage
 from metis_gym.registries import Registry, lacking
 from metis_gym.search.index.files import Notify, build_once, log_note
 from metis_gym.search.index.images import FORMAT as PICTURE_FORMAT
-from metis_gym.search.index.images import write_picture_index
+from metis_gym.search.index.images import write_image_index
 from metis_gym.search.index.text import FORMAT as TEXT_FORMAT
 from metis_gym.search.index.text import write_text_index
 
@@ -36,7 +36,7 @@ class Collection(Protocol):
     def version(self) -> str:
         """Changes whenever the pictures do; part of the file's name."""
 
-    def pictures(self) -> Iterator[TitledPicture]:
+    def pictures(self) -> Iterator[TitledImage]:
         """All pictures, in order."""
 
 
@@ -97,7 +97,7 @@ def collection_file(name: str, folder: Path, notify: Notify = log_note) -> Path:
 
     def build(part: Path) -> None:
         notify(f"building the picture collection {name!r} in {path}; this happens once and takes some seconds")
-        write_picture_index(collection.pictures(), part)
+        write_image_index(collection.pictures(), part)
 
     return build_once(path, build)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
 __all__ = ["BITS", "NEAR", "WORDS", "Hashes", "dhash", "differing_bits", "near_distances"]
 
@@ -26,7 +26,7 @@ _SAMPLED_SIDE = 384
 Hashes = NDArray[np.uint64]
 
 
-def dhash(picture: PictureArray) -> Hashes:
+def dhash(picture: ImageArray) -> Hashes:
     """The hash of a picture.
 
     Args:
@@ -65,9 +65,7 @@ def differing_bits(hashes: Hashes, query: Hashes) -> NDArray[np.uint16]:
     return differing
 
 
-def near_distances(
-    picture: PictureArray, others: Sequence[PictureArray], max_distance: float = NEAR
-) -> list[float | None]:
+def near_distances(picture: ImageArray, others: Sequence[ImageArray], max_distance: float = NEAR) -> list[float | None]:
     """The share of bits in which each of some pictures differs from one, None where it is above `max_distance`.
 
     >>> half = np.full((40, 60, 3), 255, np.uint8)
@@ -80,7 +78,7 @@ def near_distances(
     return [bits / BITS if bits <= int(max_distance * BITS) else None for bits in differing]
 
 
-def _small_grey(picture: PictureArray) -> Image.Image:
+def _small_grey(picture: ImageArray) -> Image.Image:
     """A grey picture of at most `_SAMPLED_SIDE` pixels a side: every n-th pixel of a large one.
 
     Some hundred samples of each cell are enough for its average, and reading every pixel would take most of a search.

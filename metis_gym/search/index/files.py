@@ -20,7 +20,7 @@ __all__ = ["Notify", "build_atomically", "build_once", "cache_folder", "log_note
 Notify = Callable[[str], None]
 """Told what takes long, in a sentence."""
 
-_LONGEST_WAIT_SECONDS = 1_800.0
+_MAX_WAIT_SECONDS = 1_800.0
 
 
 def log_note(note: str) -> None:
@@ -114,7 +114,7 @@ def _flush(path: Path) -> None:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold a lock that the system releases when its holder dies: SQLite's, which every platform has."""
-    lock = sqlite3.connect(path, timeout=_LONGEST_WAIT_SECONDS, isolation_level=None)
+    lock = sqlite3.connect(path, timeout=_MAX_WAIT_SECONDS, isolation_level=None)
     try:
         lock.execute("BEGIN EXCLUSIVE")
         yield

@@ -22,13 +22,13 @@ from PIL import Image
 
 from metis_gym.errors import ImageError, SearchError, SearchIndexError
 from metis_gym.images import decode
-from metis_gym.records import PictureArray, TitledPicture
+from metis_gym.records import ImageArray, TitledImage
 from metis_gym.search.index.dhash import WORDS, Hashes, dhash
 from metis_gym.search.index.files import build_atomically
 from metis_gym.search.index.schemas import PICTURE_SCHEMA
 from metis_gym.search.index.sqlite_files import ReadOnlyFile
 
-__all__ = ["FORMAT", "KIND", "PictureIndex", "write_picture_index"]
+__all__ = ["FORMAT", "KIND", "ImageIndex", "write_image_index"]
 
 KIND = "picture index"
 FORMAT = 1
@@ -41,7 +41,7 @@ _UNREADABLE = (OSError, ValueError, SyntaxError, LookupError, TypeError, struct.
 _SETTINGS = "PRAGMA page_size = 4096; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
 
 
-def write_picture_index(pictures: Iterable[TitledPicture], path: Path) -> int:
+def write_image_index(pictures: Iterable[TitledImage], path: Path) -> int:
     """Write a picture index; an older file of this name is replaced once the new one is whole.
 
     Args:
@@ -59,7 +59,7 @@ def write_picture_index(pictures: Iterable[TitledPicture], path: Path) -> int:
     return writer.count
 
 
-class PictureIndex:
+class ImageIndex:
     """A picture index that is open for reading.
 
     Attributes:
@@ -78,7 +78,7 @@ class PictureIndex:
         self.hashes = _hashes(self._file)
         self._recent = functools.lru_cache(maxsize=_RECENT)(self._read)
 
-    def picture(self, position: int) -> TitledPicture:
+    def picture(self, position: int) -> TitledImage:
         """The thumbnail at a position of the collection, from 0 on; read-only.
 
         Recent ones are kept: the episodes of a group search for the same picture.
@@ -88,7 +88,7 @@ class PictureIndex:
         """
         return self._recent(position)
 
-    def _read(self, position: int) -> TitledPicture:
+    def _read(self, position: int) -> TitledImage:
         with self._file.connection() as connection:
             row = connection.execute(
                 "SELECT title, link, thumbnail FROM pictures WHERE id = ?", (position + 1,)
@@ -96,7 +96,7 @@ class PictureIndex:
         if row is None or tuple(map(type, row)) != (str, str, bytes):
             raise self._file.damaged(f"picture {position + 1} is missing, or has no title, link and thumbnail")
         title, link, thumbnail = row
-        return TitledPicture(title=title, link=link, picture=_from_jpeg(thumbnail, self._file))
+        return TitledImage(title=title, link=link, picture=_from_jpeg(thumbnail, self._file))
 
 
 def _hashes(file: ReadOnlyFile) -> Hashes:
@@ -119,7 +119,7 @@ def _hashes(file: ReadOnlyFile) -> Hashes:
 class _Writer:
     """Writes one index."""
 
-    def __init__(self, pictures: Iterable[TitledPicture]) -> None:
+    def __init__(self, pictures: Iterable[TitledImage]) -> None:
         self._pictures = pictures
         self._digest = hashlib.sha256(f"{KIND} {FORMAT}".encode())
         self._hashes: list[bytes] = []
@@ -151,7 +151,7 @@ class _Writer:
             yield self.count, entry.title, entry.link, thumbnail
 
 
-def _to_jpeg(picture: PictureArray) -> bytes:
+def _to_jpeg(picture: ImageArray) -> bytes:
     """A thumbnail, as JPEG."""
     image = Image.fromarray(picture)
     scale = _THUMBNAIL_SIDE / max(image.size)
@@ -163,7 +163,7 @@ def _to_jpeg(picture: PictureArray) -> bytes:
     return stream.getvalue()
 
 
-def _from_jpeg(data: bytes, file: ReadOnlyFile) -> PictureArray:
+def _from_jpeg(data: bytes, file: ReadOnlyFile) -> ImageArray:
     try:
         picture = decode(data, max_pixels=_THUMBNAIL_SIDE**2, name="a thumbnail")
     except ImageError as error:

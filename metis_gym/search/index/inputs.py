@@ -15,7 +15,7 @@ from typing import Any
 
 from metis_gym.errors import ImageError, SearchIndexError
 from metis_gym.images import decode_file
-from metis_gym.records import Passage, TitledPicture
+from metis_gym.records import Passage, TitledImage
 from metis_gym.search.services.retriever import read_contents
 
 __all__ = ["OnBroken", "read_passages", "read_pictures", "refuse"]
@@ -68,7 +68,7 @@ def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"title": title, "text": text, "link": row.get("link") or ""}
 
 
-def read_pictures(folder: Path, on_broken: OnBroken = refuse) -> Iterator[TitledPicture]:
+def read_pictures(folder: Path, on_broken: OnBroken = refuse) -> Iterator[TitledImage]:
     """The pictures of a folder, in the order of their paths.
 
     Args:
@@ -93,7 +93,7 @@ def read_pictures(folder: Path, on_broken: OnBroken = refuse) -> Iterator[Titled
             on_broken(f"{path}: {error}")
             continue
         title = _clean(str(said.get("title") or path.stem.replace("_", " ")))
-        yield TitledPicture(title=title, picture=picture, link=_clean(str(said.get("link") or name)))
+        yield TitledImage(title=title, picture=picture, link=_clean(str(said.get("link") or name)))
 
 
 def _metadata(folder: Path, on_broken: OnBroken) -> dict[str, Mapping[str, Any]]:

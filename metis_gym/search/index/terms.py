@@ -12,9 +12,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-__all__ = ["MOST_QUERY_TERMS", "STOP_WORDS", "folded", "query_terms", "terms_in", "terms_of"]
+__all__ = ["MAX_QUERY_TERMS", "STOP_WORDS", "folded", "query_terms", "terms_in", "terms_of"]
 
-MOST_QUERY_TERMS = 32
+MAX_QUERY_TERMS = 32
 """How many different terms of a query are searched for: the first ones."""
 
 STOP_WORDS = frozenset(
@@ -30,8 +30,8 @@ STOP_WORDS = frozenset(
 )
 """Words that say nothing about a passage, and single letters; neither indexed nor searched for."""
 
-_LONGEST_TERM = 48
-_LONGEST_QUERY = 10_000
+_MAX_TERM = 48
+_MAX_QUERY = 10_000
 _PIECE = 128
 _CHARACTERS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
 _WORD = re.compile(rf"[{_CHARACTERS}]|[^\W_{_CHARACTERS}]+")
@@ -50,18 +50,18 @@ def terms_of(text: str) -> Iterator[str]:
 def terms_in(folded_text: str) -> Iterator[str]:
     """The terms of a text that `folded` gave."""
     for word in _WORD.findall(folded_text):
-        term = _term(word[:_LONGEST_TERM])
+        term = _term(word[:_MAX_TERM])
         if term:
             yield term
 
 
 def query_terms(query: str) -> tuple[str, ...]:
-    """The different terms of a query, at most `MOST_QUERY_TERMS`, in their order; of its first 10,000 characters.
+    """The different terms of a query, at most `MAX_QUERY_TERMS`, in their order; of its first 10,000 characters.
 
     >>> query_terms('"towers" OR tower NEAR(*)')
     ('tower', 'near')
     """
-    return _query_terms(query[:_LONGEST_QUERY])
+    return _query_terms(query[:_MAX_QUERY])
 
 
 @functools.lru_cache(maxsize=256)
@@ -69,7 +69,7 @@ def _query_terms(query: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for term in terms_of(query):
         found[term] = None
-        if len(found) == MOST_QUERY_TERMS:
+        if len(found) == MAX_QUERY_TERMS:
             break
     return tuple(found)
 

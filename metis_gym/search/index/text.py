@@ -29,7 +29,7 @@ KIND = "text index"
 FORMAT = 1
 """Raise this whenever terms are made or stored differently: files and fingerprints carry it."""
 
-_LONGEST_TEXT = 1_000_000
+_MAX_TEXT = 1_000_000
 _SETTINGS = "PRAGMA page_size = 4096; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;"
 
 
@@ -89,9 +89,9 @@ class _Writer:
         for passage in self._passages:
             self.count += 1
             length = len(passage.title) + len(passage.text)
-            if length > _LONGEST_TEXT:
+            if length > _MAX_TEXT:
                 raise SearchIndexError(
-                    f"passage {self.count} has {length:,} characters, at most {_LONGEST_TEXT:,} are indexed; cut it "
+                    f"passage {self.count} has {length:,} characters, at most {_MAX_TEXT:,} are indexed; cut it "
                     "into several"
                 )
             words = searchable(passage)

@@ -20,10 +20,10 @@ from typing import Any, Generic, TypeVar
 
 from metis_gym.errors import ConfigError, SearchError
 from metis_gym.images import decode
-from metis_gym.images.transforms import fingerprint as picture_fingerprint
+from metis_gym.images.transforms import fingerprint as image_fingerprint
 from metis_gym.images.transforms import to_png
-from metis_gym.records import Passage, PictureArray, TitledPicture
-from metis_gym.search.contract import ImageEngine, PictureHit, PictureQuery, TextEngine, TextHit
+from metis_gym.records import ImageArray, Passage, TitledImage
+from metis_gym.search.contract import ImageEngine, ImageHit, ImageQuery, TextEngine, TextHit
 from metis_gym.search.index.files import read_regular
 from metis_gym.search.snippets import clean
 
@@ -209,14 +209,14 @@ class CachedImageEngine(_CachedEngine[ImageEngine]):
         cache: Where answers are kept.
     """
 
-    def search(self, query: PictureQuery, *, limit: int) -> tuple[PictureHit, ...]:
+    def search(self, query: ImageQuery, *, limit: int) -> tuple[ImageHit, ...]:
         """The kept answer, or the engine's.
 
         Raises:
             SearchError: The engine failed.
         """
         wanted = {
-            "picture": picture_fingerprint(query.picture),
+            "picture": image_fingerprint(query.picture),
             "task_id": query.task_id,
             "search_key": query.search_key,
         }
@@ -225,7 +225,7 @@ class CachedImageEngine(_CachedEngine[ImageEngine]):
             key, lambda: [_as_json(hit) for hit in self.engine.search(query, limit=limit)], _as_picture_hits
         )
 
-    def distances(self, query: PictureQuery, pictures: Sequence[TitledPicture]) -> list[float | None] | None:
+    def distances(self, query: ImageQuery, pictures: Sequence[TitledImage]) -> list[float | None] | None:
         """The engine's, never kept."""
         return self.engine.distances(query, pictures)
 
@@ -240,7 +240,7 @@ def _key(engine: TextEngine | ImageEngine, query: object, limit: int) -> dict[st
     }
 
 
-def _as_json(hit: PictureHit) -> dict[str, Any]:
+def _as_json(hit: ImageHit) -> dict[str, Any]:
     picture = None if hit.picture is None else base64.b64encode(to_png(hit.picture)).decode()
     return {**vars(hit), "picture": picture}
 
@@ -257,14 +257,14 @@ def _as_text_hits(kept: object) -> tuple[TextHit, ...]:
     )
 
 
-def _as_picture_hits(kept: object) -> tuple[PictureHit, ...]:
+def _as_picture_hits(kept: object) -> tuple[ImageHit, ...]:
     """Hits out of a file, which anyone may have written.
 
     Raises:
         ValueError: They are none.
     """
     return tuple(
-        PictureHit(title=hit["title"], picture=_picture(hit.get("picture")), link=hit["link"], distance=hit["distance"])
+        ImageHit(title=hit["title"], picture=_picture(hit.get("picture")), link=hit["link"], distance=hit["distance"])
         for hit in _checked(kept, ("title", "link"), "distance")
     )
 
@@ -283,7 +283,7 @@ def _checked(kept: object, texts: Sequence[str], number: str) -> list[dict[str, 
     return entries
 
 
-def _picture(kept: object) -> PictureArray | None:
+def _picture(kept: object) -> ImageArray | None:
     if kept is None:
         return None
     if not isinstance(kept, str):

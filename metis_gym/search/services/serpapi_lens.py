@@ -14,8 +14,8 @@ from metis_gym.http import Deadline
 from metis_gym.images import decode
 from metis_gym.images.transforms import fingerprint
 from metis_gym.keys import ApiKey
-from metis_gym.records import PictureArray, TitledPicture
-from metis_gym.search.contract import LIVE, PictureHit, PictureQuery
+from metis_gym.records import ImageArray, TitledImage
+from metis_gym.search.contract import LIVE, ImageHit, ImageQuery
 from metis_gym.search.services.serpapi import check_status
 from metis_gym.search.services.web import Client, Policy, check_url, shape_error
 from metis_gym.search.snippets import clean, short_line
@@ -83,7 +83,7 @@ class SerpApiLensEngine:
         """The web changes."""
         return LIVE
 
-    def search(self, query: PictureQuery, *, limit: int) -> tuple[PictureHit, ...]:
+    def search(self, query: ImageQuery, *, limit: int) -> tuple[ImageHit, ...]:
         """Ask the service for pages with this picture.
 
         Raises:
@@ -100,21 +100,21 @@ class SerpApiLensEngine:
         deadline = Deadline(self._pictures.policy.timeout)
         return tuple(self._hit(match, deadline) for match in matches[:limit])
 
-    def distances(self, query: PictureQuery, pictures: Sequence[TitledPicture]) -> None:  # noqa: ARG002
+    def distances(self, query: ImageQuery, pictures: Sequence[TitledImage]) -> None:  # noqa: ARG002
         """The service gives no measure."""
         return
 
-    def _public(self, query: PictureQuery) -> str:
+    def _public(self, query: ImageQuery) -> str:
         address = self._picture_url.replace("{task_id}", quote(clean(query.task_id), safe=""))
         return address.replace("{fingerprint}", fingerprint(query.picture)) if "{fingerprint}" in address else address
 
-    def _hit(self, match: Any, deadline: Deadline) -> PictureHit:
+    def _hit(self, match: Any, deadline: Deadline) -> ImageHit:
         if not isinstance(match, dict) or not all(isinstance(match.get(key), str) for key in ("title", "link")):
             raise shape_error(self._client, "matches with the texts 'title' and 'link'", match)
         picture = self._thumbnail(match.get("thumbnail"), deadline) if self._thumbnails else None
-        return PictureHit(title=short_line(match["title"]), picture=picture, link=short_line(match["link"]))
+        return ImageHit(title=short_line(match["title"]), picture=picture, link=short_line(match["link"]))
 
-    def _thumbnail(self, address: Any, deadline: Deadline) -> PictureArray:
+    def _thumbnail(self, address: Any, deadline: Deadline) -> ImageArray:
         if not isinstance(address, str) or not address.startswith(("http://", "https://")):
             raise shape_error(self._client, "'thumbnail' to be an address of the web", address)
         data = self._pictures.fetch("GET", address, deadline=deadline)

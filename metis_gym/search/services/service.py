@@ -12,7 +12,7 @@ from metis_gym.search.snippets import MAX_TEXT, clean, one_line, short_line, sni
 
 __all__ = ["TextService"]
 
-_LONGEST_QUERY = 2_000
+_MAX_QUERY = 2_000
 
 
 class TextService(ABC):
@@ -51,7 +51,7 @@ class TextService(ABC):
         Raises:
             SearchError: It did not answer, or with something else than it documents.
         """
-        sent = one_line(clean(query[: 4 * _LONGEST_QUERY]))[:_LONGEST_QUERY]
+        sent = one_line(clean(query[: 4 * _MAX_QUERY]))[:_MAX_QUERY]
         answer = self.ask(sent, limit)
         return tuple(self._hit(page, sent) for page in self.pages(answer, limit))
 

@@ -43,7 +43,7 @@ def written(folder):
 
 
 def test_building_loads_trains_and_writes_nothing(config, monkeypatch):
-    for name in ("load_pretrained", "new_tiny", "scripted_texts", "equip", "Trainer", "Player"):
+    for name in ("load_pretrained", "new_tiny", "scripted_texts", "equip", "Trainer", "RolloutWorker"):
         monkeypatch.setattr(parts_module, name, None)
     training = build(config)
     training.close()

@@ -251,9 +251,9 @@ def test_scripted_play_ends_as_the_script_says(kit):
 
 
 def test_a_curriculum_is_refused(kit):
-    from metis_agents.qwen3vl.rollouts.worker import Player
+    from metis_agents.qwen3vl.rollouts.worker import RolloutWorker
 
-    acting = Player(ScriptedEngine(kit.tokenizer, SCRIPT), kit.renderer, lambda: make_env(curriculum=4))
+    acting = RolloutWorker(ScriptedEngine(kit.tokenizer, SCRIPT), kit.renderer, lambda: make_env(curriculum=4))
     with pytest.raises(ConfigError, match="curriculum=0"):
         EpisodeCollector(acting, seed=0)
     acting.close()

@@ -28,7 +28,7 @@ from metis_agents.qwen3vl.model.sharding import (
 )
 from metis_agents.qwen3vl.rollouts.collector import EpisodeCollector
 from metis_agents.qwen3vl.sft.demonstrations import Example
-from metis_agents.qwen3vl.sft.sft import ImitationConfig, imitate
+from metis_agents.qwen3vl.sft.sft import SFTConfig, imitate
 from metis_agents.qwen3vl.train.checkpoints import Checkpoints
 from metis_agents.qwen3vl.train.policy import Qwen3VLPolicy
 from metis_agents.rl import Ranks, Trainer, TrainerConfig
@@ -77,7 +77,7 @@ def imitated(ranks):
     if ranks.size > 1:
         shard(kit.scorer)
     limit = None if ranks.rank else 200
-    config = ImitationConfig(steps=3, batch=6 // ranks.size, lr=1e-3, micro_batch_tokens=limit)
+    config = SFTConfig(steps=3, batch=6 // ranks.size, lr=1e-3, micro_batch_tokens=limit)
     imitate(kit.scorer, mine, config, ranks=ranks)
     return weights(kit, playing)
 

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metis_agents.qwen3vl.chat.tokens import EncodedPicture, Tokens, join
+from metis_agents.qwen3vl.chat.tokens import EncodedImage, Tokens, join
 from metis_agents.qwen3vl.chat.vocabulary import END, PICTURE, START, VISION_END, VISION_START, Vocabulary
-from metis_agents.qwen3vl.model.images import PictureEncoder
+from metis_agents.qwen3vl.model.images import ImageEncoder
 from metis_gym.dialects.contract import IMAGE_MARK
 from metis_gym.errors import ConfigError
-from metis_gym.records import Message, PictureArray, Role
+from metis_gym.records import ImageArray, Message, Role
 
 __all__ = ["Renderer", "check_template"]
 
-_Part = str | int | EncodedPicture
+_Part = str | int | EncodedImage
 
 
 class Renderer:
@@ -36,13 +36,13 @@ class Renderer:
         vocabulary: The tokenizer's ids, with the dialect's stops.
     """
 
-    def __init__(self, tokenizer: Any, pictures: PictureEncoder, vocabulary: Vocabulary) -> None:
+    def __init__(self, tokenizer: Any, pictures: ImageEncoder, vocabulary: Vocabulary) -> None:
         self.tokenizer, self.pictures, self.vocabulary = tokenizer, pictures, vocabulary
         # Whether control tokens are split is a state of a tokenizer, not of a call: nobody else may set ours meanwhile.
         self._splitting = copy.deepcopy(tokenizer)
         self._cached_ids = functools.lru_cache(maxsize=4096)(self._encode)
 
-    def prompt(self, system: str, text: str, images: Sequence[PictureArray] = ()) -> Tokens:
+    def prompt(self, system: str, text: str, images: Sequence[ImageArray] = ()) -> Tokens:
         """The conversation up to the model's first turn.
 
         Raises:
@@ -53,7 +53,7 @@ class Renderer:
         parts += [*self._turn("user", self._with_pictures(text, images)), self.vocabulary.start, "assistant\n"]
         return self._piece(parts)
 
-    def observation(self, text: str, images: Sequence[PictureArray] = (), *, is_closed: bool) -> Tokens:
+    def observation(self, text: str, images: Sequence[ImageArray] = (), *, is_closed: bool) -> Tokens:
         """What follows a model's turn: its end, where the model did not write that itself, and the user's turn.
 
         Args:
@@ -114,7 +114,7 @@ class Renderer:
     def _turn(self, role: str, content: Sequence[_Part]) -> list[_Part]:
         return [self.vocabulary.start, f"{role}\n", *content, self.vocabulary.end, "\n"]
 
-    def _with_pictures(self, text: str, images: Sequence[PictureArray]) -> list[_Part]:
+    def _with_pictures(self, text: str, images: Sequence[ImageArray]) -> list[_Part]:
         """The text with each mark replaced by its picture."""
         texts = text.split(IMAGE_MARK)
         if len(texts) - 1 != len(images):
@@ -134,7 +134,7 @@ class Renderer:
         pictures, places = [], []
         position = 0
         for part in _merged(parts):
-            if isinstance(part, EncodedPicture):
+            if isinstance(part, EncodedImage):
                 count = self.pictures.tokens(part)
                 places.append(sum(map(len, ids)))
                 ids.append(np.full(count, self.vocabulary.picture))
@@ -166,7 +166,7 @@ def _merged(parts: Sequence[_Part]) -> list[_Part]:
     return merged
 
 
-def _grid(picture: EncodedPicture, merge: int) -> NDArray[np.int64]:
+def _grid(picture: EncodedImage, merge: int) -> NDArray[np.int64]:
     """Positions of a picture's tokens, from 0 on: time stands still, height and width count."""
     rows, columns = picture.rows // merge, picture.columns // merge
     height, width = np.indices((rows, columns)).reshape(2, -1)

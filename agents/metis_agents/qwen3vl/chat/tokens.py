@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
-__all__ = ["EncodedPicture", "Tokens", "head", "join", "tail"]
+__all__ = ["EncodedImage", "Tokens", "head", "join", "tail"]
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedPicture:
+class EncodedImage:
     """A picture at the size at which the model takes it.
 
     Attributes:
@@ -28,7 +28,7 @@ class EncodedPicture:
         name: The fingerprint of `pixels`: pictures of one name are one picture.
     """
 
-    pixels: PictureArray
+    pixels: ImageArray
     rows: int
     columns: int
     name: str
@@ -51,7 +51,7 @@ class Tokens:
     positions_3T: NDArray[np.int64]
     is_model_token_T: NDArray[np.bool_]
     logprobs_T: NDArray[np.float32]
-    pictures: tuple[EncodedPicture, ...] = ()
+    pictures: tuple[EncodedImage, ...] = ()
     places: tuple[int, ...] = ()
 
     def __len__(self) -> int:

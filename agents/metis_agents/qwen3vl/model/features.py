@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from metis_agents.qwen3vl.chat.tokens import EncodedPicture
+from metis_agents.qwen3vl.chat.tokens import EncodedImage
 from metis_agents.qwen3vl.model.network import Features, Network
 
 __all__ = ["FeatureStore"]
@@ -35,7 +35,7 @@ class FeatureStore:
         self._bytes = 0
 
     @torch.no_grad()
-    def of(self, pictures: Sequence[EncodedPicture]) -> list[Features]:
+    def of(self, pictures: Sequence[EncodedImage]) -> list[Features]:
         """The features of pictures, in order; each different picture is looked at once."""
         found = {picture.name: self._kept[picture.name] for picture in pictures if picture.name in self._kept}
         missing = list({picture.name: picture for picture in pictures if picture.name not in found}.values())
@@ -54,8 +54,8 @@ class FeatureStore:
             self._kept.clear()
             self._bytes = 0
 
-    def _parts(self, pictures: Sequence[EncodedPicture]) -> list[list[EncodedPicture]]:
-        parts: list[list[EncodedPicture]] = []
+    def _parts(self, pictures: Sequence[EncodedImage]) -> list[list[EncodedImage]]:
+        parts: list[list[EncodedImage]] = []
         filled = 0
         for picture in pictures:
             size = picture.pixels.size // 3

@@ -15,16 +15,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from metis_agents.qwen3vl.chat.tokens import EncodedPicture
+from metis_agents.qwen3vl.chat.tokens import EncodedImage
 from metis_gym.errors import BudgetError, ConfigError
 from metis_gym.images.transforms import MAX_ASPECT, fingerprint
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
-__all__ = ["PictureEncoder"]
+__all__ = ["ImageEncoder"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureEncoder:
+class ImageEncoder:
     """How a model takes pictures. The defaults are those of Qwen3-VL with the suite's limits on pixels.
 
     Attributes:
@@ -53,7 +53,7 @@ class PictureEncoder:
             )
 
     @classmethod
-    def of(cls, processor: Any, *, min_pixels: int | None = None, max_pixels: int | None = None) -> "PictureEncoder":
+    def of(cls, processor: Any, *, min_pixels: int | None = None, max_pixels: int | None = None) -> "ImageEncoder":
         """The same as an image processor of transformers does it, with other limits on pixels where given."""
         return cls(
             patch=int(processor.patch_size),
@@ -65,11 +65,11 @@ class PictureEncoder:
             std=tuple(processor.image_std),
         )
 
-    def tokens(self, picture: EncodedPicture) -> int:
+    def tokens(self, picture: EncodedImage) -> int:
         """How many tokens a picture takes."""
         return picture.rows * picture.columns // self.merge**2
 
-    def encode(self, picture: PictureArray) -> EncodedPicture:
+    def encode(self, picture: ImageArray) -> EncodedImage:
         """Bring a picture of shape (height, width, 3) to the model's size.
 
         Raises:
@@ -79,9 +79,9 @@ class PictureEncoder:
         if (height, width) != picture.shape[:2]:
             resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
             picture = np.asarray(resized, dtype=np.uint8)
-        return EncodedPicture(picture, height // self.patch, width // self.patch, fingerprint(picture))
+        return EncodedImage(picture, height // self.patch, width // self.patch, fingerprint(picture))
 
-    def patches(self, pictures: Sequence[EncodedPicture], device: torch.device) -> tuple[Tensor, Tensor]:
+    def patches(self, pictures: Sequence[EncodedImage], device: torch.device) -> tuple[Tensor, Tensor]:
         """What the vision tower takes.
 
         Returns:
@@ -90,7 +90,7 @@ class PictureEncoder:
         grids = torch.tensor([[1, picture.rows, picture.columns] for picture in pictures], device=device)
         return torch.cat([self._cut(picture, device) for picture in pictures]), grids
 
-    def _cut(self, picture: EncodedPicture, device: torch.device) -> Tensor:
+    def _cut(self, picture: EncodedImage, device: torch.device) -> Tensor:
         """Patches of one picture in the order in which the merger joins them."""
         pixels = torch.from_numpy(np.array(picture.pixels)).to(device).permute(2, 0, 1).float()
         mean, std = (pixels.new_tensor(values)[:, None, None] for values in (self.mean, self.std))

@@ -19,7 +19,7 @@ from metis_agents.qwen3vl.chat.renderer import Renderer, check_template
 from metis_agents.qwen3vl.chat.vocabulary import Vocabulary
 from metis_agents.qwen3vl.model.attention import use_attention
 from metis_agents.qwen3vl.model.features import FeatureStore
-from metis_agents.qwen3vl.model.images import PictureEncoder
+from metis_agents.qwen3vl.model.images import ImageEncoder
 from metis_agents.qwen3vl.model.network import Network
 from metis_agents.qwen3vl.model.scoring import Layout, Scorer
 from metis_agents.qwen3vl.model.tiny import tiny_model, tiny_tokenizer
@@ -182,12 +182,12 @@ def equip(model: Any, tokenizer: Any, config: ModelConfig, stop: Sequence[str] =
     check_template(tokenizer)
     vocabulary = Vocabulary.of(tokenizer, model.config.text_config.vocab_size, stop)
     vision = model.config.vision_config
-    encoder = PictureEncoder(
+    encoder = ImageEncoder(
         patch=vision.patch_size,
         merge=vision.spatial_merge_size,
         temporal=vision.temporal_patch_size,
-        min_pixels=config.min_pixels or PictureEncoder.min_pixels,
-        max_pixels=config.max_pixels or PictureEncoder.max_pixels,
+        min_pixels=config.min_pixels or ImageEncoder.min_pixels,
+        max_pixels=config.max_pixels or ImageEncoder.max_pixels,
     )
     model.to(config.torch_device)
     use_attention(model)

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from metis_agents.qwen3vl.chat.tokens import EncodedPicture, Tokens
+from metis_agents.qwen3vl.chat.tokens import EncodedImage, Tokens
 from metis_agents.qwen3vl.chat.vocabulary import Vocabulary
-from metis_agents.qwen3vl.model.images import PictureEncoder
+from metis_agents.qwen3vl.model.images import ImageEncoder
 
 __all__ = ["Batch", "Features", "Network", "batch_of"]
 
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
     ids_BT: Tensor
     positions_3BT: Tensor
     lengths: list[int]
-    pictures: list[EncodedPicture]
+    pictures: list[EncodedImage]
 
 
 def batch_of(pieces: Sequence[Tokens], device: torch.device, padding: int = 0) -> Batch:
@@ -72,9 +72,7 @@ class Network:
         temperature: Divides the logits, while acting and while learning.
     """
 
-    def __init__(
-        self, model: Any, encoder: PictureEncoder, vocabulary: Vocabulary, *, temperature: float = 1.0
-    ) -> None:
+    def __init__(self, model: Any, encoder: ImageEncoder, vocabulary: Vocabulary, *, temperature: float = 1.0) -> None:
         self.model, self.encoder, self.vocabulary = model, encoder, vocabulary
         self.temperature = temperature
         self._is_forbidden_V = vocabulary.is_forbidden_V
@@ -85,7 +83,7 @@ class Network:
         device: torch.device = self.model.device
         return device
 
-    def features(self, pictures: Sequence[EncodedPicture]) -> list[Features]:
+    def features(self, pictures: Sequence[EncodedImage]) -> list[Features]:
         """Look at pictures; the same picture twice is looked at twice."""
         if not pictures:
             return []

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from metis_agents.qwen3vl.chat.tokens import EncodedPicture, Tokens, head, tail
+from metis_agents.qwen3vl.chat.tokens import EncodedImage, Tokens, head, tail
 from metis_agents.qwen3vl.model.cache import PrefixCache, RecordingCache
 from metis_agents.qwen3vl.model.features import FeatureStore
 from metis_agents.qwen3vl.model.network import Batch, Features, Network, batch_of
@@ -127,7 +127,7 @@ class Scorer(nn.Module):
         features = [seen[picture.name] for picture in batch.pictures]
         return self.network.hidden(batch, features, may_attend=may_attend, cache=cache)
 
-    def _seen(self, pictures: Sequence[EncodedPicture]) -> dict[str, Features]:
+    def _seen(self, pictures: Sequence[EncodedImage]) -> dict[str, Features]:
         """Features of each different picture, with gradients where the vision tower is trained."""
         different = list({picture.name: picture for picture in pictures}.values())
         look = self.network.features if self._features is None else self._features.of

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from metis_agents.qwen3vl.chat.tokens import Tokens
-from metis_agents.qwen3vl.rollouts.rollout import Job
-from metis_agents.qwen3vl.rollouts.worker import Player
+from metis_agents.qwen3vl.rollouts.rollout import RolloutPlan
+from metis_agents.qwen3vl.rollouts.worker import RolloutWorker
 from metis_agents.rl import Ranks, Rollout
 from metis_gym.curriculum import PassRateCurriculum
 from metis_gym.errors import ConfigError
@@ -33,7 +33,7 @@ class EpisodeCollector:
         ConfigError: The tasks follow a curriculum, which remembers pass rates that no state of ours holds.
     """
 
-    def __init__(self, player: Player, *, seed: int, ranks: Ranks | None = None) -> None:
+    def __init__(self, player: RolloutWorker, *, seed: int, ranks: Ranks | None = None) -> None:
         check_resumable(player.taskset)
         self.player, self._seed, self._ranks = player, seed, ranks or Ranks()
         self._rng = np.random.default_rng([seed, 0])
@@ -45,7 +45,7 @@ class EpisodeCollector:
         everyone = [self.player.taskset.draw(self._rng) for _ in range(tasks * self._ranks.size)]
         first = tasks * self._ranks.rank
         jobs = [
-            Job(
+            RolloutPlan(
                 task_id=everyone[group],
                 member=member,
                 episode=self._batches,

@@ -8,8 +8,8 @@ import gymnasium as gym
 import numpy as np
 
 from metis_agents.qwen3vl.rollouts.collector import episode_seed
-from metis_agents.qwen3vl.rollouts.rollout import Job
-from metis_agents.qwen3vl.rollouts.worker import Player
+from metis_agents.qwen3vl.rollouts.rollout import RolloutPlan
+from metis_agents.qwen3vl.rollouts.worker import RolloutWorker
 from metis_agents.rl import Ranks
 from metis_gym.records import Outcome
 from metis_gym.wrappers import Recorder
@@ -20,7 +20,7 @@ _TASKS, _EPISODES = 1, 2
 
 
 def play_tasks(
-    player: Player,
+    player: RolloutWorker,
     *,
     episodes: int,
     seed: int,
@@ -48,7 +48,7 @@ def play_tasks(
     task_ids = [player.taskset.draw(rng) for _ in range(episodes)]
     mine = range(ranks.rank, episodes, ranks.size)
     jobs = [
-        Job(
+        RolloutPlan(
             task_id=task_ids[number],
             seed=episode_seed(seed, _EPISODES, number),
             is_greedy=is_greedy,

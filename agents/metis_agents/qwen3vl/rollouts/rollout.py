@@ -17,7 +17,7 @@ from metis_gym.errors import BudgetError, ConfigError
 from metis_gym.parameters import check_parameters, whole
 from metis_gym.records import Outcome
 
-__all__ = ["Budget", "Job", "LiveEpisode"]
+__all__ = ["ActiveRollout", "Budget", "RolloutPlan"]
 
 _SEEDS = 1 << 63
 
@@ -45,7 +45,7 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job(RolloutRequest):
+class RolloutPlan(RolloutRequest):
     """An episode to be played. Those of one task that stand beside each other share the encoding of its prompt.
 
     Attributes:
@@ -58,7 +58,7 @@ class Job(RolloutRequest):
 
 
 @dataclass(eq=False)
-class LiveEpisode:
+class ActiveRollout:
     """An episode that is being played.
 
     Attributes:
@@ -75,7 +75,7 @@ class LiveEpisode:
     """
 
     index: int
-    job: Job
+    job: RolloutPlan
     base: gym.Env[Any, Any]
     budget: Budget
     env: gym.Env[Any, Any] = field(init=False)

@@ -17,17 +17,17 @@ import gymnasium as gym
 from metis_agents.qwen3vl.chat.renderer import Renderer
 from metis_agents.qwen3vl.chat.tokens import Tokens
 from metis_agents.qwen3vl.rollouts.engine import Engine
-from metis_agents.qwen3vl.rollouts.rollout import Budget, Job, LiveEpisode
+from metis_agents.qwen3vl.rollouts.rollout import ActiveRollout, Budget, RolloutPlan
 from metis_agents.qwen3vl.rollouts.tool_sharing import ResultCache, SharingToolbox
 from metis_agents.rl import Rollout
 from metis_gym.backstage import Backstage, backstage
 from metis_gym.errors import ConfigError
 from metis_gym.spaces import Unicode
 
-__all__ = ["Player"]
+__all__ = ["RolloutWorker"]
 
 
-class Player:
+class RolloutWorker:
     """Plays episodes.
 
     Args:
@@ -67,10 +67,10 @@ class Player:
         self.taskset = backstage(self._idle[0]).taskset
         self._equip(backstage(self._idle[0]))
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="environment")
-        self._playing: dict[int, LiveEpisode] = {}
-        self._acting: dict[Future[None], LiveEpisode] = {}
+        self._playing: dict[int, ActiveRollout] = {}
+        self._acting: dict[Future[None], ActiveRollout] = {}
 
-    def play(self, jobs: Sequence[Job]) -> list[Rollout[Tokens]]:
+    def play(self, jobs: Sequence[RolloutPlan]) -> list[Rollout[Tokens]]:
         """Play episodes; their rollouts in the order of the jobs.
 
         `counts` then holds how many episodes exceeded which budget, or failed by which error.
@@ -81,7 +81,7 @@ class Player:
         done = dict(self.rollouts(jobs))
         return [done[index] for index in range(len(jobs))]
 
-    def rollouts(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Rollout[Tokens]]]:
+    def rollouts(self, jobs: Sequence[RolloutPlan]) -> Iterator[tuple[int, Rollout[Tokens]]]:
         """Play episodes; the place of a job and its rollout, as soon as the episode is over."""
         waiting = deque(_groups(jobs, self.engine.capacity))
         loaded = {name: self._threads.submit(self.taskset.load, name) for name in {job.task_id for job in jobs}}
@@ -105,23 +105,23 @@ class Player:
             env.close()
         self._idle = []
 
-    def _begin(self, group: Sequence[tuple[int, Job]]) -> list[LiveEpisode]:
+    def _begin(self, group: Sequence[tuple[int, RolloutPlan]]) -> list[ActiveRollout]:
         """Start the episodes of one task, which share their prompt; those that are over at once."""
         prompt: Tokens | None = None
         begun = []
         for index, job in group:
-            live = LiveEpisode(index, job, self._idle.pop() if self._idle else self._new_env(), self.budget)
+            live = ActiveRollout(index, job, self._idle.pop() if self._idle else self._new_env(), self.budget)
             self._playing[index] = live
             prompt = live.begin(self.renderer, prompt)
             begun.append(live)
         return self._go_on(begun)
 
-    def _advance(self) -> list[LiveEpisode]:
+    def _advance(self) -> list[ActiveRollout]:
         """Let the engine and the environments go on; the episodes that are over."""
         self._write()
         return self._go_on([self._acting.pop(future) for future in self._answers()])
 
-    def _go_on(self, episodes: Sequence[LiveEpisode]) -> list[LiveEpisode]:
+    def _go_on(self, episodes: Sequence[ActiveRollout]) -> list[ActiveRollout]:
         """Ask for the next turns of those that are not over, and return the others."""
         self.engine.submit([live.request() for live in episodes if live.outcome is None])
         return [live for live in episodes if live.outcome is not None]
@@ -143,7 +143,7 @@ class Player:
             wait(self._acting, timeout=None if self.engine.is_idle else 0.0, return_when=FIRST_COMPLETED)
         return [future for future in self._acting if future.done() and future.result() is None]
 
-    def _finish(self, live: LiveEpisode) -> Rollout[Tokens]:
+    def _finish(self, live: ActiveRollout) -> Rollout[Tokens]:
         """Take an episode out of play; its environment is free for another."""
         self.engine.forget([live.index])
         del self._playing[live.index]
@@ -176,9 +176,9 @@ class Player:
             inside.use_toolbox(SharingToolbox(inside.toolbox, self._results))
 
 
-def _groups(jobs: Sequence[Job], most: int) -> list[list[tuple[int, Job]]]:
+def _groups(jobs: Sequence[RolloutPlan], most: int) -> list[list[tuple[int, RolloutPlan]]]:
     """Jobs of one task that stand beside each other, at most so many together, each with its place."""
-    groups: list[list[tuple[int, Job]]] = []
+    groups: list[list[tuple[int, RolloutPlan]]] = []
     for index, job in enumerate(jobs):
         if groups and groups[-1][-1][1].task_id == job.task_id and len(groups[-1]) < most:
             groups[-1].append((index, job))

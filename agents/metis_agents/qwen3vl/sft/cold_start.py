@@ -20,7 +20,7 @@ from metis_agents.qwen3vl.sft.demonstrations import (
     recorded_conversations,
     scripted_pairs,
 )
-from metis_agents.qwen3vl.sft.sft import ImitationConfig, imitate
+from metis_agents.qwen3vl.sft.sft import SFTConfig, imitate
 from metis_agents.qwen3vl.train.config import ColdStartConfig, RunConfig
 from metis_agents.qwen3vl.train.parallel import Strategy
 from metis_agents.rl import Ranks
@@ -75,7 +75,7 @@ class ColdStart:
 
         return self.strategy.sft(equipment, self.run.model, learn)
 
-    def _imitate(self, stage: str, units: Units, config: ImitationConfig, equipment: Equipment, ranks: Ranks) -> None:
+    def _imitate(self, stage: str, units: Units, config: SFTConfig, equipment: Equipment, ranks: Ranks) -> None:
         self.say(f"{stage}: {len(units)} demonstrations, {config.steps} steps")
 
         def heard(step: int, loss: float) -> None:

@@ -20,11 +20,11 @@ from metis_agents.rl import Ranks
 from metis_gym.errors import ConfigError, NonFiniteError
 from metis_gym.parameters import check_parameters, number, whole
 
-__all__ = ["ImitationConfig", "imitate"]
+__all__ = ["SFTConfig", "imitate"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImitationConfig:
+class SFTConfig:
     """How to imitate.
 
     Attributes:
@@ -53,7 +53,7 @@ class ImitationConfig:
     def rate(self, step: int) -> float:
         """The learning rate of a step.
 
-        >>> config = ImitationConfig(steps=100, lr=1.0, warmup=0.1)
+        >>> config = SFTConfig(steps=100, lr=1.0, warmup=0.1)
         >>> [round(config.rate(step), 3) for step in (0, 9, 10, 55, 99)]
         [0.1, 1.0, 1.0, 0.5, 0.0]
         """
@@ -67,7 +67,7 @@ class ImitationConfig:
 def imitate(
     scorer: Scorer,
     units: Sequence[Sequence[Example]],
-    config: ImitationConfig,
+    config: SFTConfig,
     *,
     ranks: Ranks | None = None,
     rounding: str = "nearest",
@@ -113,7 +113,7 @@ def imitate(
     return losses
 
 
-def _backward(scorer: Scorer, examples: Sequence[Example], config: ImitationConfig, ranks: Ranks) -> float:
+def _backward(scorer: Scorer, examples: Sequence[Example], config: SFTConfig, ranks: Ranks) -> float:
     """Gradients of this rank's share of the loss; the loss of all ranks."""
     everything = sum(ranks.gather(float(sum(example.weights_N.sum() for example in examples))))
     total = 0.0
@@ -130,7 +130,7 @@ def _backward(scorer: Scorer, examples: Sequence[Example], config: ImitationConf
     return sum(ranks.gather(total))
 
 
-def _chosen(units: int, config: ImitationConfig, step: int) -> list[int]:
+def _chosen(units: int, config: SFTConfig, step: int) -> list[int]:
     """Which units a step takes: each epoch goes through all of them in an order of its own."""
     chosen = []
     for place in range(step * config.batch, (step + 1) * config.batch):

@@ -8,7 +8,7 @@ from typing import Any
 from metis_agents.qwen3vl.model.models import ModelConfig
 from metis_agents.qwen3vl.rollouts.rollout import Budget
 from metis_agents.qwen3vl.sft.demonstrations import Habits
-from metis_agents.qwen3vl.sft.sft import ImitationConfig
+from metis_agents.qwen3vl.sft.sft import SFTConfig
 from metis_agents.qwen3vl.train.optimizers import ROUNDINGS
 from metis_agents.rl import TrainerConfig
 from metis_agents.settings.fields import assemble, frozen, read_json, to_json
@@ -33,8 +33,8 @@ class ColdStartConfig:
         train_vision: Train the vision tower in the cold start, whatever RL does.
     """
 
-    imitation: ImitationConfig = field(default_factory=ImitationConfig)
-    grounding: ImitationConfig | None = None
+    imitation: SFTConfig = field(default_factory=SFTConfig)
+    grounding: SFTConfig | None = None
     pictures: int = whole(8_000, low=1)
     demonstrations: int = whole(2_500, low=0)
     habits: Habits = field(default_factory=Habits)

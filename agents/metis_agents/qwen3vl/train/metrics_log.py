@@ -9,12 +9,12 @@ from typing import Any
 
 from metis_gym.errors import MissingDependencyError
 
-__all__ = ["Journal"]
+__all__ = ["MetricsLog"]
 
 _FILE = "metrics.jsonl"
 
 
-class Journal:
+class MetricsLog:
     """Writes figures.
 
     Args:

@@ -19,7 +19,7 @@ from metis_agents.qwen3vl.rollouts.collector import EpisodeCollector, check_resu
 from metis_agents.qwen3vl.rollouts.engine import Engine
 from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
 from metis_agents.qwen3vl.rollouts.vllm_engine import make_vllm_engine
-from metis_agents.qwen3vl.rollouts.worker import Player
+from metis_agents.qwen3vl.rollouts.worker import RolloutWorker
 from metis_agents.qwen3vl.sft.demonstrations import scripted_texts
 from metis_agents.qwen3vl.train.config import ColdStartConfig, RunConfig
 from metis_agents.qwen3vl.train.optimizers import make_optimizer
@@ -68,7 +68,7 @@ class Parts:
         check_resumable(inner.taskset)
         probe.close()
         self._given: tuple[Any, Any] | None = None
-        self._players: dict[str, Player] = {}
+        self._players: dict[str, RolloutWorker] = {}
 
     def load(self) -> tuple[Any, Any]:
         """The model to begin with and its tokenizer, newly loaded or built."""
@@ -137,11 +137,11 @@ class Parts:
             cut=policy.cut,
         )
 
-    def player(self, split: str) -> Player:
+    def player(self, split: str) -> RolloutWorker:
         """The player of a split."""
         if split not in self._players:
             config = self.config
-            self._players[split] = Player(
+            self._players[split] = RolloutWorker(
                 self.engine,
                 self.equipment.renderer,
                 lambda: make_env(config, split),

@@ -24,7 +24,7 @@ from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
 from metis_agents.qwen3vl.sft.cold_start import ColdStart
 from metis_agents.qwen3vl.train.checkpoints import Checkpoints
 from metis_agents.qwen3vl.train.config import ColdStartConfig, RunConfig
-from metis_agents.qwen3vl.train.metrics_log import Journal
+from metis_agents.qwen3vl.train.metrics_log import MetricsLog
 from metis_agents.qwen3vl.train.parallel import make_strategy
 from metis_agents.qwen3vl.train.parts import OPENS_CALLS, Parts, make_env
 from metis_agents.rl import BatchReport, Ranks, Trainer
@@ -216,7 +216,7 @@ class Training:
         self._say(", ".join(f"{name} {metric}" for name, metric in metrics.items()))
         return metrics
 
-    def _after(self, report: BatchReport, journal: Journal | None) -> None:
+    def _after(self, report: BatchReport, journal: MetricsLog | None) -> None:
         done, config = self.trainer.batches_done, self.config
         metrics = {f"batch/{name}": float(value) for name, value in vars(report.batch).items()}
         for update in report.updates:
@@ -244,8 +244,8 @@ class Training:
         (self.config.out / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
         self.parts.equipment.save_pretrained(self.config.out / "model", self.parts.acting.model)
 
-    def _journal(self) -> Journal:
-        return Journal(
+    def _journal(self) -> MetricsLog:
+        return MetricsLog(
             self.config.out,
             start=self.trainer.batches_done,
             wandb=self.config.wandb or None,
