@@ -94,7 +94,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_DECODED_PIXELS, name: str = "im
         return _oriented(pixels, container.orientation)
     except ImageError as error:
         raise ImageError(f"{name} cannot be decoded: {error}") from None
-    except Exception as error:  # the boundary of Pillow: what a damaged file makes its decoders raise is no closed set
+    except Exception as error:  # noqa: BLE001 — the boundary of Pillow: what a damaged file makes its decoders raise is no closed set
         raise ImageError(f"{name} cannot be decoded: {type(error).__name__}: {error!s:.200}") from None
 
 

@@ -37,6 +37,7 @@ from metis_gym.records import (
 from metis_gym.registries import format_spec, parse_spec, path_of
 from metis_gym.specs import split_outside_quotes
 from metis_gym.tasksets import SPLITS, Taskset
+from metis_gym.tools.crop_code import crop_call
 
 __all__ = ["Blueprint", "Brief", "Family", "Overlay", "SearchFamily", "versions_fingerprint"]
 
@@ -397,4 +398,4 @@ def _crop_call(region: Box) -> ToolCall:
     left, top, right, bottom = region
     scale = max(1, round(_CROP_SIDE / max(right - left, bottom - top)))
     size = ((right - left) * scale, (bottom - top) * scale)
-    return ToolCall(name="python", arguments={"code": f"image_1.crop({region}).resize({size})"})
+    return crop_call(region, size)

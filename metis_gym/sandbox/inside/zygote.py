@@ -234,7 +234,7 @@ class _Zygote:
 
         try:
             wait_and_run(self._tier, link)
-        except BaseException:  # the boundary of a process: nothing may return into the zygote's loop
+        except BaseException:  # noqa: BLE001 — the boundary of a process: nothing may return into the zygote's loop
             traceback.print_exc()
             os._exit(1)
         os._exit(0)

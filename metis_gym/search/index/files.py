@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from metis_gym.errors import ConfigError, SearchIndexError
+from metis_gym.storage import replacing
 from metis_gym.terminal import printable
 
 __all__ = ["Notify", "build_atomically", "build_once", "cache_folder", "log_note", "read_regular"]
@@ -82,14 +83,8 @@ def build_atomically(path: Path, build: Callable[[Path], None]) -> None:
     Raises:
         SearchIndexError: It cannot be written.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with _saying(path):
-        try:
-            build(part)
-            _flush(part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    with _saying(path), replacing(path) as part:
+        build(part)
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
@@ -103,12 +98,6 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
         raise ValueError(f"it is no regular file of at most {max_bytes:,} bytes")
     return path.read_bytes()
-
-
-def _flush(path: Path) -> None:
-    """Bring the file to the disk before its name says that it is whole."""
-    with path.open("rb+") as stream:
-        os.fsync(stream.fileno())
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from metis_gym.parameters import check_parameters, number, whole
 from metis_gym.recording import Run
 from metis_gym.records import Message, Necessity, Role, Task, ToolCall
 from metis_gym.tasksets import Taskset
+from metis_gym.tools.crop_code import crop_call
 from metis_gym.tools.python import PythonTool
 
 __all__ = [
@@ -275,10 +276,8 @@ def _look(task: Task, longest: int) -> dict[str, Any]:
     left, top, right, bottom = task.region or (0, 0, width, height)
     scale = longest / max(right - left, bottom - top)
     size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-    return {
-        "name": PythonTool.name,
-        "arguments": {"code": f"image_1.crop({(left, top, right, bottom)}).resize({size})"},
-    }
+    call = crop_call((left, top, right, bottom), size)
+    return {"name": call.name, "arguments": dict(call.arguments)}
 
 
 def _answer(task: Task, rng: np.random.Generator | None) -> str:

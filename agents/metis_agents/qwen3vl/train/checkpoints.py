@@ -19,6 +19,7 @@ from typing import Any
 
 from metis_agents.states import read_state, write_state
 from metis_gym.errors import CheckpointError
+from metis_gym.storage import write_json
 
 __all__ = ["Checkpoints"]
 
@@ -122,9 +123,7 @@ def _seal(folder: Path) -> None:
     for path in files:
         _sync(path)
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
-    manifest = folder / _MANIFEST
-    manifest.write_text(json.dumps({"format": FORMAT, "files": sizes}, indent=2), encoding="utf-8")
-    _sync(manifest)
+    write_json(folder / _MANIFEST, {"format": FORMAT, "files": sizes})
 
 
 def _sync(path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from metis_gym.errors import MissingDependencyError
+from metis_gym.storage import write_atomically
 
 __all__ = ["MetricsLog"]
 
@@ -40,7 +41,7 @@ class MetricsLog:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / _FILE
         kept = [line for line in _lines(self._path) if line["batch"] < start]
-        self._path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        write_atomically(self._path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self._board = _tensorboard(folder / "tensorboard", start) if tensorboard else None
         self._wandb = _wandb(wandb, folder, config or {}) if wandb else None
 

@@ -14,7 +14,6 @@ out/
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Mapping
 
 from metis_agents.qwen3vl.chat.tokens import Tokens
@@ -31,6 +30,7 @@ from metis_agents.rl import BatchReport, Ranks, Trainer
 from metis_gym.errors import CheckpointError, ConfigError
 from metis_gym.metrics import Estimate, summarise
 from metis_gym.registration import register_all
+from metis_gym.storage import write_json
 
 __all__ = ["Training", "build"]
 
@@ -164,7 +164,7 @@ class Training:
         parts, config = self.parts, self.config
         if self.ranks.rank == 0:
             config.out.mkdir(parents=True, exist_ok=True)
-            (config.out / "config.json").write_text(json.dumps(config.as_json(), indent=2), encoding="utf-8")
+            write_json(config.out / "config.json", config.as_json())
         model, tokenizer = parts.load()
         if cold_start is not None:
             stage = ColdStart(config, cold_start, lambda: make_env(config, "train"), parts.strategy, self._say)
@@ -241,7 +241,7 @@ class Training:
         if self.ranks.rank:
             return
         report = {name: dataclasses.asdict(estimate) for name, estimate in metrics.items()}
-        (self.config.out / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+        write_json(self.config.out / "report.json", report)
         self.parts.equipment.save_pretrained(self.config.out / "model", self.parts.acting.model)
 
     def _journal(self) -> MetricsLog:
