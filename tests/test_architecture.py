@@ -85,6 +85,19 @@ def test_files_are_short_and_modules_say_what_they_are(name):
     assert ast.get_docstring(ast.parse(text))
 
 
+def length_of(function):
+    """Lines of a function, its docstring left out."""
+    text = ast.get_docstring(function, clean=False)
+    return function.end_lineno - function.lineno + 1 - (len(text.splitlines()) if text else 0)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_functions_are_short(name):
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [node for node in ast.walk(ast.parse(MODULES[name].read_text())) if isinstance(node, functions)]
+    assert [node.name for node in found if length_of(node) > MAX_FUNCTION_LINES] == []
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_public_names_exist_and_examples_run(name):
     if name.startswith(("metis_gym.sandbox.inside", "metis_gym.sandbox.boot")):

@@ -25,6 +25,7 @@ from metis_agents.qwen3vl.train.config import ColdStartConfig, RunConfig
 from metis_agents.qwen3vl.train.optimizers import make_optimizer
 from metis_agents.qwen3vl.train.parallel import Acting, Strategy
 from metis_agents.rl import Trainer
+from metis_gym.backstage import backstage
 from metis_gym.records import ToolCall
 
 __all__ = ["OPENS_CALLS", "Parts", "make_env"]
@@ -62,10 +63,10 @@ class Parts:
     def __init__(self, config: RunConfig, strategy: Strategy, source: ModelConfig) -> None:
         self.config, self.strategy, self.source = config, strategy, source
         probe = make_env(config, "train")
-        inner: Any = probe.unwrapped
-        self.stop: tuple[str, ...] = inner.dialect.stop
-        self.calls_open_with_it = OPENS_CALLS in inner.dialect.write_calls([ToolCall(name="any", arguments={})])
-        check_resumable(inner.taskset)
+        inside = backstage(probe)
+        self.stop = inside.dialect.stop
+        self.calls_open_with_it = OPENS_CALLS in inside.dialect.write_calls([ToolCall(name="any", arguments={})])
+        check_resumable(inside.taskset)
         probe.close()
         self._given: tuple[Any, Any] | None = None
         self._players: dict[str, RolloutWorker] = {}
