@@ -347,6 +347,8 @@ def test_a_list_of_shards_runs_nothing(tmp_path):
 RUNS_CODE = {
     "agents/metis_agents/qwen3vl/train/shard_files.py": "unpickles torch's records of shards, and no other name",
     "agents/metis_agents/sb3/algorithm.py": "stable-baselines3's own form, with trust=True",
+    "metis_gym/testing/agents.py": "copies an agent that is being checked, as workers are sent one",
+    "metis_gym/testing/designs.py": "copies a design that is being checked",
     "metis_gym/sandbox/boot.py": "loads this package's own modules in the zygote",
 }
 

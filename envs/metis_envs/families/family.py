@@ -7,7 +7,6 @@ its own. So nothing but the deciding detail can depend on it, which is what make
 """
 
 import functools
-import importlib.metadata
 import inspect
 import re
 import zlib
@@ -18,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from metis_envs.families.versions import versions_fingerprint
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.view import box_view
 from metis_gym.errors import ConfigError, TaskIdError
@@ -39,7 +39,7 @@ from metis_gym.specs import split_outside_quotes
 from metis_gym.tasksets import SPLITS, Taskset
 from metis_gym.tools.crop_code import crop_call
 
-__all__ = ["Blueprint", "Brief", "Family", "Overlay", "SearchFamily", "versions_fingerprint"]
+__all__ = ["Blueprint", "Brief", "Family", "Overlay", "SearchFamily"]
 
 _SEEDS = 1 << 31
 _ANSWER_FORMATS = ("choice", "open", "mixed")
@@ -326,7 +326,7 @@ class Family(Taskset):
             raise TaskIdError(f"task id {task_id!r:.200} has other options than {', '.join(known)}")
         if versions and versions != versions_fingerprint(self.generation):
             raise TaskIdError(
-                f"task {task_id!r} was made by other versions than those installed ({_versions(self.generation)}), "
+                f"task {task_id!r} was made by other versions than those installed ({named_versions(self.generation)}), "
                 f"which may draw it differently. Leave out '@{versions}' to draw it anyway."
             )
         return _family_of(type(self), parts[1], int(parts[2]), tuple(sorted(parameters.items()))), int(parts[3])
@@ -366,19 +366,6 @@ def _defaults(kind: type[Family]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=256)
 def _family_of(kind: type[Family], split: str, view_size: int, parameters: tuple[tuple[str, Any], ...]) -> Family:
     return kind(split=split, view_size=view_size, **dict(parameters))
-
-
-@functools.cache
-def versions_fingerprint(generation: int) -> str:
-    """Eight hexadecimal digits for the generation of a family and the versions of all that draws."""
-    return f"{zlib.crc32(_versions(generation).encode()):08x}"
-
-
-@functools.cache
-def _versions(generation: int) -> str:
-    packages = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn")
-    installed = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages)
-    return f"generation {generation}, {installed}"
 
 
 def _frozen(picture: ImageArray) -> ImageArray:
