@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from metis_envs.families.versions import versions_fingerprint
+from metis_envs.families.versions import named_versions, versions_fingerprint
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.view import box_view
 from metis_gym.errors import ConfigError, TaskIdError
@@ -326,8 +326,8 @@ class Family(Taskset):
             raise TaskIdError(f"task id {task_id!r:.200} has other options than {', '.join(known)}")
         if versions and versions != versions_fingerprint(self.generation):
             raise TaskIdError(
-                f"task {task_id!r} was made by other versions than those installed ({named_versions(self.generation)}), "
-                f"which may draw it differently. Leave out '@{versions}' to draw it anyway."
+                f"task {task_id!r} was made by other versions than those installed "
+                f"({named_versions(self.generation)}), which may draw it differently. Leave out '@{versions}' to draw it anyway."
             )
         return _family_of(type(self), parts[1], int(parts[2]), tuple(sorted(parameters.items()))), int(parts[3])
 
