@@ -327,7 +327,8 @@ class Family(Taskset):
         if versions and versions != versions_fingerprint(self.generation):
             raise TaskIdError(
                 f"task {task_id!r} was made by other versions than those installed "
-                f"({named_versions(self.generation)}), which may draw it differently. Leave out '@{versions}' to draw it anyway."
+                f"({named_versions(self.generation)}), which may draw it differently. "
+                f"Leave out '@{versions}' to draw it anyway."
             )
         return _family_of(type(self), parts[1], int(parts[2]), tuple(sorted(parameters.items()))), int(parts[3])
 
