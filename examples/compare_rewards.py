@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from metis_agents.compare import Plan, Settings, compare, write_report
-from metis_agents.sb3 import CloningConfig
+from metis_agents.sb3 import SFTConfig
 from metis_gym import rewards
 from metis_gym.records import Outcome
 
@@ -41,7 +41,7 @@ def main() -> None:
         batches=given.batches,
         learning_rate=1e-3,
         eval_tasks=given.eval_tasks,
-        start=CloningConfig(tasks=given.start_tasks),
+        start=SFTConfig(tasks=given.start_tasks),
     )
     plan = Plan(designs=("halving", "hdpo"), seeds=tuple(range(given.seeds)), settings=settings)
     comparison = compare(plan, given.out, processes=given.jobs)

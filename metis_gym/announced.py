@@ -55,7 +55,7 @@ def _by_group() -> Mapping[str, Mapping[str, tuple[Announcement, ...]]]:
                 continue
             package, version = distribution.name, distribution.version
             points = tuple(distribution.entry_points)
-        except Exception:  # another package's broken metadata, of whatever kind
+        except Exception:  # noqa: BLE001 — another package's broken metadata, of whatever kind
             continue
         if package in seen:  # the same package again, further down the path
             continue

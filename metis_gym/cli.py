@@ -13,14 +13,14 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "compare": ("metis_agents.compare.command:compare_command", "train with several reward designs and compare"),
-    "eval": ("metis_agents.commands:eval_command", "let an agent play episodes and print the table"),
+    "eval": ("metis_agents.command:eval_command", "let an agent play episodes and print the table"),
     "gallery": ("metis_envs.gallery:gallery_command", "draw what the families look like"),
-    "index": ("metis_gym.search.commands:main", "build an index for text or image search, or search one"),
+    "index": ("metis_gym.search.command:main", "build an index for text or image search, or search one"),
     "list": ("metis_gym.listing:list_command", "which names there are, built in and from installed packages"),
     "map": ("metis_agents.compare.command:map_command", "where each reward design works: weight × noise × guesses"),
-    "train": ("metis_agents.qwen3vl.command:train_command", "train a Qwen3-VL by a reward design"),
+    "train": ("metis_agents.qwen3vl.train.command:train_command", "train a Qwen3-VL by a reward design"),
     "replay": ("metis_gym.replaying:replay_command", "play a recorded run again and report differences"),
-    "sandbox": ("metis_gym.sandbox.commands:main", "what isolation this machine offers"),
+    "sandbox": ("metis_gym.sandbox.command:main", "what isolation this machine offers"),
 }
 """Sub-command → where it is and what it does."""
 

@@ -16,7 +16,7 @@ from metis_gym import rewards
 from metis_gym.actions import action_text
 from metis_gym.curriculum import PassRateCurriculum
 from metis_gym.dialects import DIALECTS, Limits
-from metis_gym.dialects.base import returned
+from metis_gym.dialects.contract import returned
 from metis_gym.errors import ConfigError, InfrastructureError
 from metis_gym.grading import GRADERS, Grade, GraderNoise, GradingStep, Visit, checked_grade
 from metis_gym.records import (
@@ -30,11 +30,11 @@ from metis_gym.records import (
     Turn,
 )
 from metis_gym.registries import nearest, parse_spec
-from metis_gym.rendering import conversation_picture, conversation_text
+from metis_gym.rendering import conversation_image, conversation_text
 from metis_gym.spaces import Picture, Pictures, Unicode
 from metis_gym.tasksets import Taskset, TasksetSpec, draw_task, make_taskset
 from metis_gym.tools import TOOLS, ToolSettings
-from metis_gym.tools.base import wanted_settings
+from metis_gym.tools.contract import wanted_settings
 from metis_gym.tools.toolbox import Toolbox
 from metis_gym.turns import MAX_ACTION_CHARS, TurnTaker, encodable, estimated_tokens
 
@@ -159,42 +159,21 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         gym.utils.EzPickle.__init__(self, **arguments)
         for name in unknown:
             raise ConfigError(f"there is no argument {name!r}. {nearest(name, tuple(arguments))}")
-        if max_turns < 0 or calls_per_turn < 1:
-            raise ConfigError(
-                f"max_turns must be at least 0 and calls_per_turn at least 1, actually: {max_turns}, {calls_per_turn}"
-            )
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ConfigError(f"unknown render_mode {render_mode!r}; valid: ansi, rgb_array")
+        _check(max_turns, calls_per_turn, render_mode)
         self.render_mode = render_mode
         limits = Limits(max_turns=max_turns, calls_per_turn=calls_per_turn)
         self.dialect = DIALECTS.make(dialect)
         self.design = rewards.make(reward)
         self.grader = GRADERS.make(grader)
         self.noise, self._visit = GraderNoise(grader_noise, noise_key, split), Visit()
-        options = {
-            "answers": answers,
-            "choices": choices,
-            "required_share": required_share,
-            "max_source": max_source,
-        }
-        self.taskset = make_taskset(
-            taskset,
-            split=split,
-            view_size=view_size,
-            options={key: value for key, value in options.items() if value is not None},
-        )
-        if curriculum:
-            self.taskset = PassRateCurriculum(self.taskset, pool=curriculum)
+        options = {"answers": answers, "choices": choices, "required_share": required_share, "max_source": max_source}
+        given = {key: value for key, value in options.items() if value is not None}
+        fresh = make_taskset(taskset, split=split, view_size=view_size, options=given)
+        self.taskset = PassRateCurriculum(fresh, pool=curriculum) if curriculum else fresh
         settings = ToolSettings(sandbox=sandbox, text_engine=text_engine, image_engine=image_engine)
         wanted = self.taskset.tools if tools is None else tools
         self.toolbox = self._make_toolbox(wanted, dict(prices or {}), settings)
-        self.observation_space = spaces.Dict(
-            {
-                "images": Pictures(Picture(_MAX_PICTURE_SIDE, _MAX_PICTURE_SIDE)),
-                "system": Unicode(_MAX_TEXT_CHARS),
-                "text": Unicode(_MAX_TEXT_CHARS),
-            }
-        )
+        self.observation_space = _observation_space()
         self.action_space = Unicode(MAX_ACTION_CHARS)
         system = self.dialect.system(self.toolbox.specs(show_prices=show_prices), limits)
         self._system = returned(system, str, self.dialect, "system")
@@ -290,7 +269,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         if self.render_mode == "ansi":
             return conversation_text(self.episode)
         if self.render_mode == "rgb_array":
-            return conversation_picture(self.episode)
+            return conversation_image(self.episode)
         return None
 
     def close(self) -> None:
@@ -363,6 +342,20 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         is_rewarded = self._end is not _RUNNING and self._end.scored
         components = rewards.checked_components(self.design, outcome) if is_rewarded else self._no_components
         return outcome.to_info() | {f"reward_components/{name}": score for name, score in components.items()}
+
+
+def _check(max_turns: int, calls_per_turn: int, render_mode: str | None) -> None:
+    if max_turns < 0 or calls_per_turn < 1:
+        raise ConfigError(
+            f"max_turns must be at least 0 and calls_per_turn at least 1, actually: {max_turns}, {calls_per_turn}"
+        )
+    if render_mode not in (None, *ToolUseEnv.metadata["render_modes"]):
+        raise ConfigError(f"unknown render_mode {render_mode!r}; valid: ansi, rgb_array")
+
+
+def _observation_space() -> spaces.Dict:
+    images = Pictures(Picture(_MAX_PICTURE_SIDE, _MAX_PICTURE_SIDE))
+    return spaces.Dict({"images": images, "system": Unicode(_MAX_TEXT_CHARS), "text": Unicode(_MAX_TEXT_CHARS)})
 
 
 _NO_GRADE = Grade(0.0, GradingStep.NO_ANSWER)

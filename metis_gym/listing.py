@@ -15,18 +15,18 @@ __all__ = ["KINDS", "list_command"]
 
 KINDS = {
     "agents": (("metis_gym.agents:AGENTS",), "who plays: --agent"),
-    "collections": (("metis_gym.search.corpora:COLLECTIONS",), "images that can be searched: dhash:collection="),
-    "corpora": (("metis_gym.search.corpora:CORPORA",), "text that can be searched: fts5:corpus="),
+    "collections": (("metis_gym.search.index.corpora:COLLECTIONS",), "images that can be searched: dhash:collection="),
+    "corpora": (("metis_gym.search.index.corpora:CORPORA",), "text that can be searched: fts5:corpus="),
     "dialects": (("metis_gym.dialects:DIALECTS",), "what a model writes and reads: dialect="),
     "estimators": (("metis_gym.rewards:ESTIMATORS",), "how rewards of a group are compared: accuracy:estimator="),
     "graders": (("metis_gym.grading:GRADERS",), "what compares answers: grader="),
     "rewards": (("metis_gym.rewards:DESIGNS",), "reward designs: reward=, --design"),
     "sandboxes": (("metis_gym.sandbox.sharing:SANDBOXES",), "where model-written code runs: sandbox="),
     "search_engines": (
-        ("metis_gym.search.engines:TEXT_ENGINES", "metis_gym.search.engines:IMAGE_ENGINES"),
+        ("metis_gym.search.registry:TEXT_ENGINES", "metis_gym.search.registry:IMAGE_ENGINES"),
         "what the search tools ask: text_engine=, image_engine=",
     ),
-    "surrogates": (("metis_agents.hdpo.surrogates:SURROGATES",), "losses of the trainer"),
+    "surrogates": (("metis_agents.rl.surrogates:SURROGATES",), "losses of the trainer"),
     "tasksets": (("metis_gym.tasksets:TASKSETS",), "where tasks come from: taskset="),
     "tools": (("metis_gym.tools:TOOLS",), "what a model may call: tools="),
 }

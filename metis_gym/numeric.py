@@ -18,7 +18,7 @@ from metis_gym.actions import plain_action, shown
 from metis_gym.env import ToolUseEnv
 from metis_gym.errors import ConfigError, InvalidActionError
 from metis_gym.grading.choice import LETTERS
-from metis_gym.records import Box, Message, PictureArray, Task, TaskImage
+from metis_gym.records import Box, ImageArray, Message, Task, TaskImage
 from metis_gym.tools import Tool, ToolSettings
 from metis_gym.tools.crop import CropTool
 from metis_gym.tools.text_search import TextSearchTool
@@ -27,9 +27,9 @@ from metis_gym.tools.toolbox import Toolbox
 __all__ = ["NumericToolUseEnv"]
 
 _TEXT_BYTES = 512
-_MOST_COUNTED = 255
+_MAX_COUNTED = 255
 _PAGES = 4
-_SMALLEST_SOURCE = 1024
+_MIN_SOURCE = 1024
 _GREY = 128
 
 
@@ -100,7 +100,7 @@ class NumericToolUseEnv(ToolUseEnv):
             "taskset": taskset,
             "choices": choices,
             "view_size": view_size,
-            "max_source": max_source or max(_SMALLEST_SOURCE, 4 * view_size),
+            "max_source": max_source or max(_MIN_SOURCE, 4 * view_size),
             "max_turns": max_turns,
             **others,
         }
@@ -206,15 +206,15 @@ class NumericToolUseEnv(ToolUseEnv):
             if crops
             else np.zeros((self.view_size, self.view_size, 3), dtype=np.uint8),
             "text": _text_bytes(task),
-            "tool_counts": np.array([min(len(results), _MOST_COUNTED)], dtype=np.uint8),
-            "turns_left": np.array([min(left, _MOST_COUNTED)], dtype=np.uint8),
+            "tool_counts": np.array([min(len(results), _MAX_COUNTED)], dtype=np.uint8),
+            "turns_left": np.array([min(left, _MAX_COUNTED)], dtype=np.uint8),
         }
         if self.can_search:
             found = [result.output for result in results if result.name == TextSearchTool.name]
             observation["mentions"] = _mentions(found[-1] if found else "", task.options)
         return observation
 
-    def _reduced_crop(self, crop: PictureArray) -> PictureArray:
+    def _reduced_crop(self, crop: ImageArray) -> ImageArray:
         """A crop at the size of the view. One that cannot be written is shared by episodes, and reduced once."""
         if crop.flags.writeable:
             return _reduced(crop, self.view_size)
@@ -225,7 +225,7 @@ class NumericToolUseEnv(ToolUseEnv):
         return known[key][1]
 
 
-_reductions: weakref.WeakKeyDictionary[TaskImage, dict[tuple[int, int], tuple[PictureArray, PictureArray]]] = (
+_reductions: weakref.WeakKeyDictionary[TaskImage, dict[tuple[int, int], tuple[ImageArray, ImageArray]]] = (
     weakref.WeakKeyDictionary()
 )
 """Picture → crop's identity and side → the crop, which keeps its identity taken, and what it was reduced to."""
@@ -239,7 +239,7 @@ def _whole_number(action: Any) -> int | None:
     return int.__int__(action) if issubclass(kind, int) and not issubclass(kind, bool) else None
 
 
-def _squared(view: PictureArray, side: int) -> PictureArray:
+def _squared(view: ImageArray, side: int) -> ImageArray:
     """A view in the middle of a grey square."""
     height, width = view.shape[:2]
     if (height, width) == (side, side):
@@ -252,7 +252,7 @@ def _squared(view: PictureArray, side: int) -> PictureArray:
     return square
 
 
-def _reduced(picture: PictureArray, side: int) -> PictureArray:
+def _reduced(picture: ImageArray, side: int) -> ImageArray:
     return np.array(Image.fromarray(picture).resize((side, side), Image.Resampling.BOX), dtype=np.uint8)
 
 

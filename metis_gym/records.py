@@ -12,28 +12,30 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from metis_gym.deprecation import former_names
+
 __all__ = [
     "INVALID_CALLS",
     "AnswerKind",
     "Box",
     "Episode",
     "GoldAnswer",
+    "ImageArray",
     "Message",
     "Necessity",
     "Outcome",
     "Passage",
-    "PictureArray",
     "Role",
     "Task",
     "TaskImage",
-    "TitledPicture",
+    "TitledImage",
     "ToolCall",
     "ToolResult",
     "ToolStatus",
     "Turn",
 ]
 
-PictureArray: TypeAlias = NDArray[np.uint8]
+ImageArray: TypeAlias = NDArray[np.uint8]
 Box: TypeAlias = tuple[int, int, int, int]
 
 INVALID_CALLS = "invalid"
@@ -111,8 +113,8 @@ class TaskImage:
         view: What the model is shown: for built-in tasks the source, box-filtered down by an integer factor.
     """
 
-    source: PictureArray
-    view: PictureArray
+    source: ImageArray
+    view: ImageArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +150,7 @@ class ToolResult:
     status: ToolStatus
     output: str = ""
     errors: str = ""
-    images: tuple[PictureArray, ...] = ()
+    images: tuple[ImageArray, ...] = ()
     captions: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -159,7 +161,7 @@ class Message:
 
     role: Role
     text: str
-    images: tuple[PictureArray, ...] = ()
+    images: tuple[ImageArray, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +180,7 @@ class Passage:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TitledPicture:
+class TitledImage:
     """A picture that image search can find.
 
     Attributes:
@@ -188,7 +190,7 @@ class TitledPicture:
     """
 
     title: str
-    picture: PictureArray
+    picture: ImageArray
     link: str = ""
 
 
@@ -233,7 +235,7 @@ class Task:
     notes: str = ""
     tool_benefit: float | None = None
     passages: tuple[Passage, ...] = ()
-    pictures: tuple[TitledPicture, ...] = ()
+    pictures: tuple[TitledImage, ...] = ()
     search_key: str = ""
 
 
@@ -386,3 +388,6 @@ class Outcome:
             tool_benefit=float(info["tool_benefit"]) if info["tool_benefit_known"] else None,
             tool_calls_by=calls_by,
         )
+
+
+__getattr__ = former_names(__name__, {"PictureArray": "ImageArray", "TitledPicture": "TitledImage"})

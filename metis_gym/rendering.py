@@ -5,16 +5,16 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from metis_gym.dialects.base import IMAGE_MARK
-from metis_gym.records import Episode, Message, PictureArray, Role
+from metis_gym.dialects.contract import IMAGE_MARK
+from metis_gym.records import Episode, ImageArray, Message, Role
 from metis_gym.terminal import printable
 
-__all__ = ["PICTURE_HEIGHT", "PICTURE_WIDTH", "conversation_picture", "conversation_text"]
+__all__ = ["PICTURE_HEIGHT", "PICTURE_WIDTH", "conversation_image", "conversation_text"]
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 960, 1080
 _MARGIN, _GAP, _TEXT_SIZE, _LINE = 24, 14, 16, 22
-_LARGEST_IMAGE = 420
-_LONGEST_TEXT = 1_500
+_MAX_IMAGE = 420
+_MAX_TEXT = 1_500
 _SHADES = {
     Role.SYSTEM: ((236, 236, 240), (70, 70, 80)),
     Role.USER: ((226, 238, 252), (20, 50, 95)),
@@ -34,7 +34,7 @@ def conversation_text(episode: Episode) -> str:
     return printable("\n\n".join(blocks) + "\n")
 
 
-def conversation_picture(episode: Episode) -> PictureArray:
+def conversation_image(episode: Episode) -> ImageArray:
     """The conversation as a picture of fixed size, shape (1080, 960, 3): the newest messages that fit, oldest on top.
 
     The system turn is left out. Where not everything fits, the beginning is cut and a line says so.
@@ -90,12 +90,12 @@ def _block(message: Message) -> Image.Image:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + " …"
+    return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " …"
 
 
-def _thumbnail(picture: PictureArray) -> Image.Image:
+def _thumbnail(picture: ImageArray) -> Image.Image:
     image = Image.fromarray(picture)
-    image.thumbnail((_LARGEST_IMAGE * 2, _LARGEST_IMAGE), Image.Resampling.LANCZOS)
+    image.thumbnail((_MAX_IMAGE * 2, _MAX_IMAGE), Image.Resampling.LANCZOS)
     return image
 
 

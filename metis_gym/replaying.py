@@ -10,7 +10,7 @@ from metis_gym.terminal import say
 
 __all__ = ["replay_command"]
 
-_MOST_SHOWN = 200
+_MAX_SHOWN = 200
 _MAX_LINES = 1_000
 
 
@@ -53,4 +53,4 @@ def _line(difference: Difference) -> str:
 def _short(value: object) -> str:
     shape = getattr(value, "shape", None)
     text = repr(value) if shape is None else f"an array of shape {shape}"
-    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"

@@ -15,7 +15,7 @@ from gymnasium.spaces.utils import is_space_dtype_shape_equiv
 from gymnasium.vector.utils import create_shared_memory
 
 from metis_gym.errors import ConfigError
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
 __all__ = ["Picture", "Pictures", "Unicode"]
 
@@ -76,7 +76,7 @@ class Unicode(Space[str]):
     __hash__ = None  # type: ignore[assignment]
 
 
-class Picture(Space[PictureArray]):
+class Picture(Space[ImageArray]):
     """RGB pictures, uint8, of any height and width up to a cap.
 
     Args:
@@ -101,7 +101,7 @@ class Picture(Space[PictureArray]):
         """Pictures differ in size."""
         return False
 
-    def sample(self, mask: None = None, probability: None = None) -> PictureArray:
+    def sample(self, mask: None = None, probability: None = None) -> ImageArray:
         """Draw a small picture of noise."""
         if mask is not None or probability is not None:
             raise ConfigError("Picture.sample takes no mask and no probability")
@@ -115,11 +115,11 @@ class Picture(Space[PictureArray]):
             return False
         return bool(0 < x.shape[0] <= self.max_height and 0 < x.shape[1] <= self.max_width)
 
-    def to_jsonable(self, sample_n: Iterable[PictureArray]) -> list[Any]:
+    def to_jsonable(self, sample_n: Iterable[ImageArray]) -> list[Any]:
         """As nested lists of numbers."""
         return [picture.tolist() for picture in sample_n]
 
-    def from_jsonable(self, sample_n: list[Any]) -> list[PictureArray]:
+    def from_jsonable(self, sample_n: list[Any]) -> list[ImageArray]:
         """The inverse of `to_jsonable`."""
         return [np.asarray(picture, dtype=np.uint8) for picture in sample_n]
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from metis_gym.dialects import Dialect, Limits, ParsedTurn
-from metis_gym.dialects.base import returned
+from metis_gym.dialects.contract import returned
 from metis_gym.records import Message, Role, ToolCall, ToolResult, Turn
 from metis_gym.tools.toolbox import Toolbox
 

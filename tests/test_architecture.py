@@ -18,7 +18,7 @@ PACKAGES = {
 }
 HEAVY = {"torch", "transformers", "matplotlib", "skimage", "sklearn", "requests", "metis_envs", "metis_agents", "rich"}
 MAY_IMPORT = {"metis_gym": set(), "metis_envs": {"metis_gym"}, "metis_agents": {"metis_gym"}}
-LONGEST_FILE = 450
+MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 
 
 def modules():
@@ -81,8 +81,21 @@ def test_no_import_cycles():
 @pytest.mark.parametrize("name", MODULES)
 def test_files_are_short_and_modules_say_what_they_are(name):
     text = MODULES[name].read_text()
-    assert len(text.splitlines()) <= LONGEST_FILE
+    assert len(text.splitlines()) <= MAX_FILE_LINES
     assert ast.get_docstring(ast.parse(text))
+
+
+def length_of(function):
+    """Lines of a function, its docstring left out."""
+    text = ast.get_docstring(function, clean=False)
+    return function.end_lineno - function.lineno + 1 - (len(text.splitlines()) if text else 0)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_functions_are_short(name):
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [node for node in ast.walk(ast.parse(MODULES[name].read_text())) if isinstance(node, functions)]
+    assert [node.name for node in found if length_of(node) > MAX_FUNCTION_LINES] == []
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metis_gym.dialects import DIALECTS, Limits
-from metis_gym.dialects.base import ToolSpec, find_blocks, remove_blocks, without_image_marks
+from metis_gym.dialects.contract import ToolSpec, find_blocks, remove_blocks, without_image_marks
 from metis_gym.dialects.plain import final_answer
 from metis_gym.records import ToolCall, ToolResult, ToolStatus
 from metis_gym.testing import check_dialect

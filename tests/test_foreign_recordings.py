@@ -15,8 +15,8 @@ import metis_gym  # noqa: F401 — registers the ids
 from metis_gym.cli import main
 from metis_gym.env import ToolUseEnv
 from metis_gym.errors import MetisError, RecordingError, TaskIdError
+from metis_gym.images.transforms import fingerprint, to_png
 from metis_gym.numeric import NumericToolUseEnv
-from metis_gym.pictures import fingerprint, to_png
 from metis_gym.recording import Run, replay
 from metis_gym.recording.choices import _CHECKS, LEFT_OUT, chosen
 from metis_gym.recording.files import MAX_HEADER_BYTES, MAX_LINE_BYTES

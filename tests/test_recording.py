@@ -9,7 +9,7 @@ import pytest
 import metis_gym  # noqa: F401 — registers the ids
 from metis_gym.cli import main
 from metis_gym.errors import InfrastructureError, RecordingError, TaskIdError
-from metis_gym.pictures import fingerprint, to_png
+from metis_gym.images.transforms import fingerprint, to_png
 from metis_gym.recording import Run, replay
 from metis_gym.records import ToolResult, ToolStatus
 from metis_gym.tools import TOOLS, Tool, ToolSession

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metis_gym.pictures import MAX_PIXELS, MIN_PIXELS, fingerprint, fit, from_png, to_png
+from metis_gym.images.transforms import MAX_PIXELS, MIN_PIXELS, fingerprint, fit, from_png, to_png
 from metis_gym.rendering import PICTURE_HEIGHT, PICTURE_WIDTH
 from metis_gym.wrappers import Timing
 

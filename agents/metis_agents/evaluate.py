@@ -8,6 +8,7 @@ from metis_agents.agent import Agent, BatchAgent
 from metis_agents.play import play
 from metis_agents.progress import progress_bar
 from metis_gym.errors import ConfigError
+from metis_gym.markdown import table
 from metis_gym.metrics import Estimate, by_family, summarise
 from metis_gym.records import Necessity, Outcome
 
@@ -60,22 +61,13 @@ def needs_table(reports: Sequence[Report]) -> str:
         called = sorted({name for outcome in outcomes for name, calls in outcome.tool_calls_by.items() if calls})
         accuracies = [f"{report.families[family]['accuracy'].mean:.2f}" for report in reports]
         cells.append([family, f"{needy} of {len(outcomes)}", ", ".join(called) or "–", *accuracies])
-    return _aligned(cells)
+    return table(cells[0], cells[1:], aligned=True)
 
 
 def markdown_table(corner: str, rows: Mapping[str, Mapping[str, Estimate]], columns: Sequence[str]) -> str:
     """A Markdown table of estimates with aligned columns."""
     cells = [[corner, *columns], *([name, *(str(row[column]) for column in columns)] for name, row in rows.items())]
-    return _aligned(cells)
-
-
-def _aligned(cells: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells
-    ]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
+    return table(cells[0], cells[1:], aligned=True)
 
 
 def evaluate(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from metis_gym.records import Necessity, Task, ToolCall
+from metis_gym.tools.crop_code import crop_call
 
 __all__ = [
     "SCRIPTED",
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 Action = Mapping[str, Any]
+
+_SHOWN = (448, 448)
 
 
 class ScriptedAgent:
@@ -127,12 +130,11 @@ def _guess(task: Task, rng: np.random.Generator) -> str:
 
 
 def _look_at(task: Task) -> ToolCall:
-    box = task.region or (0, 0, *task.images[0].source.shape[1::-1])
-    return ToolCall(name="python", arguments={"code": f"image_1.crop({tuple(box)}).resize((448, 448))"})
+    height, width = task.images[0].source.shape[:2]
+    return crop_call(task.region or (0, 0, width, height), _SHOWN)
 
 
 def _random_crop(task: Task, rng: np.random.Generator) -> ToolCall:
     height, width = task.images[0].source.shape[:2]
     left, top = int(rng.integers(width // 2)), int(rng.integers(height // 2))
-    box = (left, top, left + width // 4, top + height // 4)
-    return ToolCall(name="python", arguments={"code": f"image_1.crop({box}).resize((448, 448))"})
+    return crop_call((left, top, left + width // 4, top + height // 4), _SHOWN)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from metis_envs.scenes.drawing import font
 from metis_gym.errors import ConfigError
-from metis_gym.records import Necessity, PictureArray, Task
+from metis_gym.records import ImageArray, Necessity, Task
 from metis_gym.registration import FAMILY_IDS
 from metis_gym.tasksets import make_taskset
 from metis_gym.terminal import say
@@ -67,7 +67,7 @@ def _tasks(taskset: str, split: str) -> Iterator[Task]:
         yield source.build(source.draw(rng))
 
 
-def contact_sheet(tasks: Sequence[Task], columns: int = 2) -> PictureArray:
+def contact_sheet(tasks: Sequence[Task], columns: int = 2) -> ImageArray:
     """A sheet with one card for each task.
 
     A card shows the view, as the model sees it; the deciding detail cut out of the source, as a tool would show it; the

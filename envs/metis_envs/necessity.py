@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from metis_envs.families.base import Blueprint, Brief
+from metis_envs.families.family import Blueprint, Brief
 from metis_envs.scenes.view import box_view
-from metis_gym.records import Box, PictureArray
+from metis_gym.records import Box, ImageArray
 
 __all__ = ["read", "views_differ"]
 
@@ -82,14 +82,14 @@ def read(
     return equal[int(rng.integers(len(equal)))]
 
 
-def _region(source: PictureArray, region: Box, factor: int, full_resolution: bool) -> PictureArray:
+def _region(source: ImageArray, region: Box, factor: int, full_resolution: bool) -> ImageArray:
     """The region and a little around it, in view pixels or in source pixels."""
     picture, scale = (source, 1) if full_resolution else (box_view(source, factor), factor)
     left, top, right, bottom = (edge // scale for edge in region)
     return picture[max(0, top - _MARGIN) : bottom + _MARGIN, max(0, left - _MARGIN) : right + _MARGIN]
 
 
-def _degraded(picture: PictureArray, rng: np.random.Generator) -> NDArray[np.float64]:
+def _degraded(picture: ImageArray, rng: np.random.Generator) -> NDArray[np.float64]:
     shift_y, shift_x = (int(shift) for shift in rng.integers(-1, 2, size=2))
     blurred = np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(_BLUR_RADIUS)), dtype=np.float64)
     shifted = np.roll(blurred, (shift_y, shift_x), axis=(0, 1))
@@ -97,7 +97,7 @@ def _degraded(picture: PictureArray, rng: np.random.Generator) -> NDArray[np.flo
     return noisy
 
 
-def _distance(shown: NDArray[np.float64], picture: PictureArray) -> float:
+def _distance(shown: NDArray[np.float64], picture: ImageArray) -> float:
     """Mean squared difference at the best shift, without the edge that a shift wraps around."""
     plain = picture.astype(np.float64)
     return min(

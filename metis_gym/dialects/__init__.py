@@ -1,6 +1,6 @@
 """What models write and read: one dialect for each system of the field."""
 
-from metis_gym.dialects.base import Dialect, Limits, ParsedTurn, ToolSpec, dialect_problems
+from metis_gym.dialects.contract import Dialect, Limits, ParsedTurn, ToolSpec, dialect_problems
 from metis_gym.registries import Registry
 
 __all__ = ["DIALECTS", "Dialect", "Limits", "ParsedTurn", "ToolSpec"]

@@ -8,7 +8,7 @@ tool's output is never taken for an answer.
 import json
 from collections.abc import Sequence
 
-from metis_gym.dialects.base import (
+from metis_gym.dialects.contract import (
     IMAGE_MARK,
     Dialect,
     Limits,

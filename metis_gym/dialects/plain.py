@@ -3,12 +3,12 @@
 import re
 from collections.abc import Sequence
 
-from metis_gym.dialects.base import Dialect, Limits, ParsedTurn, ToolSpec, find_blocks, remove_blocks
+from metis_gym.dialects.contract import Dialect, Limits, ParsedTurn, ToolSpec, find_blocks, remove_blocks
 from metis_gym.records import ToolCall, ToolResult
 
 __all__ = ["PlainDialect", "final_answer"]
 
-_LONGEST_WHOLE_ANSWER = 300
+_MAX_WHOLE_ANSWER = 300
 _ANSWER_MARK = re.compile(r"answer:", re.IGNORECASE)
 
 
@@ -59,4 +59,4 @@ def final_answer(text: str) -> str:
     if marked:
         return text[marked[-1].end() :].strip()
     whole = text.strip()
-    return whole if len(whole) < _LONGEST_WHOLE_ANSWER else whole.splitlines()[-1].strip()
+    return whole if len(whole) < _MAX_WHOLE_ANSWER else whole.splitlines()[-1].strip()

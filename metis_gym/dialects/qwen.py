@@ -6,7 +6,7 @@ The tags are those of Qwen3-VL's chat template; the wording is ours.
 import json
 from collections.abc import Sequence
 
-from metis_gym.dialects.base import (
+from metis_gym.dialects.contract import (
     IMAGE_MARK,
     Dialect,
     Limits,

@@ -98,7 +98,7 @@ class HubRows:
         place = f"row {row} of {self.path}"
         try:
             columns = self._rows[row].to_pylist()[0]
-        except Exception as error:  # the boundary of datasets
+        except Exception as error:  # noqa: BLE001 — the boundary of datasets
             raise TaskDataError(f"{place} cannot be read: {type(error).__name__}: {error!s:.200}") from None
         renamed = {ours: columns[theirs] for ours, theirs in self._columns.items()}
         if isinstance(renamed["image"], list):

@@ -46,7 +46,7 @@ class ParquetRows:
             metadata = self._file.metadata
             groups = [metadata.row_group(group) for group in range(self._file.num_row_groups)]
             sizes, self._bytes = [group.num_rows for group in groups], [group.total_byte_size for group in groups]
-        except Exception as error:  # the boundary of pyarrow: what damaged files make it raise is no closed set
+        except Exception as error:  # noqa: BLE001 — the boundary of pyarrow: what damaged files make it raise is no closed set
             raise TaskDataError(f"{path} is no parquet file: {type(error).__name__}: {error!s:.300}") from None
         self._is_verl = {"prompt", "reward_model"} <= set(columns)
         self._columns = _used(columns, self._is_verl, path)
@@ -86,7 +86,7 @@ class ParquetRows:
             return f"it has {self._bytes[group]:,} bytes; at most {MAX_GROUP_BYTES:,} are read"
         try:
             return self._file.read_row_group(group, columns=self._columns)
-        except Exception as error:  # the boundary of pyarrow
+        except Exception as error:  # noqa: BLE001 — the boundary of pyarrow
             return f"{type(error).__name__}: {error!s:.300}"
 
 
@@ -110,7 +110,7 @@ def _used(columns: list[str], is_verl: bool, path: Path) -> list[str]:
 def _value(table: Any, name: str, index: int, place: str) -> Any:
     try:
         return table.column(name)[index].as_py()
-    except Exception as error:  # the boundary of pyarrow: bytes that are no text, dates that are no dates
+    except Exception as error:  # noqa: BLE001 — the boundary of pyarrow: bytes that are no text, dates that are no dates
         raise TaskDataError(f"{place}: {name!r} cannot be read: {type(error).__name__}: {error!s:.200}") from None
 
 

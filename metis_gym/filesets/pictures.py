@@ -3,12 +3,12 @@
 import numpy as np
 from PIL import Image
 
-from metis_gym.records import PictureArray, TaskImage
+from metis_gym.records import ImageArray, TaskImage
 
 __all__ = ["task_image"]
 
 
-def task_image(source: PictureArray, view_size: int) -> TaskImage:
+def task_image(source: ImageArray, view_size: int) -> TaskImage:
     """A source picture with its view: shrunk so that the longest side is `view_size`, never enlarged."""
     height, width = source.shape[:2]
     if max(height, width) <= view_size:

@@ -8,7 +8,7 @@ from metis_gym.errors import ConfigError, ImageError, TaskDataError, TaskIdError
 from metis_gym.filesets.pictures import task_image
 from metis_gym.filesets.rows import LETTERS, RawTask, Rows
 from metis_gym.images import MAX_DECODED_PIXELS, decode, decode_file
-from metis_gym.records import AnswerKind, GoldAnswer, PictureArray, Task, TaskImage
+from metis_gym.records import AnswerKind, GoldAnswer, ImageArray, Task, TaskImage
 from metis_gym.tasksets import Taskset
 
 __all__ = ["FileTaskset"]
@@ -110,7 +110,7 @@ class FileTaskset(Taskset):
             name = f"{place}, image {number}"
             limit = min(self.max_pixels, left)
             try:
-                source: PictureArray = (
+                source: ImageArray = (
                     decode(picture, max_pixels=limit, name=name)
                     if isinstance(picture, bytes)
                     else decode_file(

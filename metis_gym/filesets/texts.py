@@ -2,7 +2,7 @@
 
 import reprlib
 
-from metis_gym.dialects.base import without_image_marks
+from metis_gym.dialects.contract import without_image_marks
 
 __all__ = ["clean", "shown"]
 

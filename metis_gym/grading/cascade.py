@@ -18,9 +18,9 @@ from metis_gym.grading.steps import Grade, GradingStep
 from metis_gym.grading.values import Comparison
 from metis_gym.records import AnswerKind, Task
 
-__all__ = ["LONGEST_ANSWER", "CascadeGrader", "Grade", "Grader", "GradingStep"]
+__all__ = ["MAX_ANSWER", "CascadeGrader", "Grade", "Grader", "GradingStep"]
 
-LONGEST_ANSWER = 300
+MAX_ANSWER = 300
 """Answers of this many characters or more are rejected: they hide guesses. Where a right answer is itself about as
 long, its length and what may stand around it are the limit."""
 _AROUND = 100
@@ -58,7 +58,7 @@ class CascadeGrader:
 
 def _limit(task: Task) -> int:
     longest = max(map(len, (task.gold.value, *task.gold.candidates, *task.options)))
-    return max(LONGEST_ANSWER, min(longest + _AROUND, MAX_LENGTH) if longest + _AROUND > LONGEST_ANSWER else 0)
+    return max(MAX_ANSWER, min(longest + _AROUND, MAX_LENGTH) if longest + _AROUND > MAX_ANSWER else 0)
 
 
 def _choice_step(answer: str, task: Task) -> GradingStep:

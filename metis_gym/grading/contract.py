@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from metis_gym.errors import ConfigError
-from metis_gym.grading.cascade import LONGEST_ANSWER, Grade, GradingStep
+from metis_gym.grading.cascade import MAX_ANSWER, Grade, GradingStep
 from metis_gym.records import Task
 from metis_gym.registries import lacking, path_of
 
@@ -26,7 +26,7 @@ class SimpleGrader(ABC):
         """Grade the final answer of an episode; None when there was none."""
         if answer is None or not answer.strip():
             return Grade(0.0, GradingStep.NO_ANSWER)
-        if len(answer) >= LONGEST_ANSWER:
+        if len(answer) >= MAX_ANSWER:
             return Grade(0.0, GradingStep.TOO_LONG)
         score = float(self.score(answer, task))
         return Grade(score, GradingStep.OWN if score > 0 else GradingStep.NO_MATCH)

@@ -100,7 +100,7 @@ def _compare_in_fork(compare: _Comparer, answer: str, gold: str, seconds: float)
         code = 0 if compare(answer, gold) else 1
     except MemoryError:
         code = 2
-    except BaseException:  # the border of the fork: whatever math-verify raises means that it could not compare
+    except BaseException:  # noqa: BLE001 — the border of the fork: whatever math-verify raises means that it could not compare
         code = 1
     finally:
         os._exit(code)

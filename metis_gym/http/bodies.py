@@ -1,7 +1,10 @@
 """The body of an answer: bounded as it comes and as it unpacks."""
 
-import http.client
 import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from urllib3 import HTTPResponse
 
 __all__ = ["ACCEPTED", "TooLongError", "read_body"]
 
@@ -19,8 +22,8 @@ class EncodingError(ValueError):
     """A body has an encoding that was not asked for, or several."""
 
 
-def read_body(answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
-    """The body, unpacked.
+def read_body(answer: "HTTPResponse", max_bytes: int) -> bytes:
+    """The body, unpacked here: urllib3 unpacks a body as often as its headers say.
 
     Raises:
         TooLongError: It is longer than `max_bytes`. No more than that was ever unpacked.
@@ -31,7 +34,7 @@ def read_body(answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
     unpack = _decoder(answer)
     parts: list[bytes] = []
     size = 0
-    while chunk := answer.read1(_CHUNK):
+    while chunk := answer.read1(_CHUNK, decode_content=False):
         part = chunk if unpack is None else unpack.decompress(chunk, max_bytes + 1 - size)
         parts.append(part)
         size += len(part)
@@ -39,14 +42,13 @@ def read_body(answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
             raise TooLongError
         if unpack is not None and unpack.unused_data:
             raise EncodingError
-    if answer.length or (unpack is not None and not unpack.eof):
+    if unpack is not None and not unpack.eof:
         raise EOFError
     return b"".join(parts)
 
 
-def _decoder(answer: http.client.HTTPResponse) -> "zlib._Decompress | None":
-    lines = answer.headers.get_all("Content-Encoding", [])
-    named = [name.strip().lower() for name in ",".join(lines).split(",")]
+def _decoder(answer: "HTTPResponse") -> "zlib._Decompress | None":
+    named = [name.strip().lower() for name in answer.headers.get("Content-Encoding", "").split(",")]
     if named in ([""], ["identity"]):
         return None
     if named in (["gzip"], ["x-gzip"]):

@@ -5,8 +5,9 @@ they come and as they unpack. It is tried again after a time-out, without a conn
 as the policy says and after the pause that the service asks for; all else is final. Errors hold our own words only:
 nothing that a service sent, and no key.
 
-It is `http.client` below: urllib3 offers no deadline over headers, and unpacks a body as often as its headers say.
-Proxies are those of the environment (`http_proxy`, `https_proxy`, `no_proxy`). Only HTTP/1.1, no cookies, no `.netrc`.
+It is requests and urllib3 below, over sockets of our own: they offer no deadline over headers, and unpack a body as
+often as its headers say. Proxies are those of the environment (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`),
+and so is the bundle of authorities (`REQUESTS_CA_BUNDLE`). Only HTTP/1.1, no cookies, no `.netrc`.
 """
 
 import datetime
@@ -20,15 +21,18 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from metis_gym.errors import ConfigError, InfrastructureError
 from metis_gym.http.addresses import InvalidUrlError
 from metis_gym.http.bodies import TooLongError, read_body
-from metis_gym.http.connections import Connections
-from metis_gym.http.request import Request, Target
+from metis_gym.http.pools import Connections
+from metis_gym.http.request import Request
 from metis_gym.http.sockets import Deadline, PrivateAddressError, TooMuchError
 from metis_gym.keys import ApiKey
+
+if TYPE_CHECKING:
+    from urllib3 import HTTPResponse
 
 __all__ = ["Client", "Policy"]
 
@@ -184,8 +188,7 @@ class Client:
     def _follow(self, asked: Request, deadline: Deadline) -> bytes:
         """Send a request and, if the policy says so, follow redirects to its answer."""
         for _ in range(int(self.policy.redirects) + 1):
-            target = Target.of(asked.url, public_only=self.public_only)
-            with self._connections.exchange(asked, target, deadline) as answer:
+            with self._connections.exchange(asked, deadline, public_only=self.public_only) as answer:
                 if answer.status == 200:
                     return read_body(answer, int(self.policy.max_bytes))
                 place = answer.headers.get("Location", "")
@@ -194,7 +197,7 @@ class Client:
             asked = asked.redirected(place)
         raise self.error(f"it redirects more than {self.policy.redirects} times")
 
-    def _refusal(self, answer: http.client.HTTPResponse) -> Exception:
+    def _refusal(self, answer: "HTTPResponse") -> Exception:
         phrases = {status.value: f" {status.phrase}" for status in HTTPStatus}
         reason = f"HTTP {answer.status}{phrases.get(answer.status, '')}"
         if answer.status == 429 or answer.status >= 500:

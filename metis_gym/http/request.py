@@ -1,16 +1,14 @@
-"""What is asked, and the way there."""
+"""What is asked."""
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote, urlencode, urljoin, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
+from urllib.parse import urlencode, urljoin
 
 from metis_gym.http.addresses import InvalidUrlError, split_url
 from metis_gym.http.bodies import ACCEPTED
 
-__all__ = ["Request", "Target", "read_proxy"]
+__all__ = ["Request"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,61 +58,3 @@ class Request:
         if (here.scheme, here.hostname, here.port) == (there.scheme, there.hostname, there.port):
             return Request(method=self.method, url=there.geturl(), headers=self.headers, body=None)
         return Request.of(self.method, there.geturl(), {}, {}, None)
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a request goes: host, port, scheme, and how the way there is.
-
-    Attributes:
-        scheme: "http" or "https".
-        host: Name or IP address.
-        port: The port.
-        proxy: Address of the proxy in between; empty for none.
-        public_only: Only publicly routed addresses may be connected to.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    proxy: str
-    public_only: bool
-
-    @classmethod
-    def of(cls, url: str, *, public_only: bool) -> "Target":
-        """Read an address. Where only public addresses are allowed, no proxy is used: it would be the one to connect.
-
-        Raises:
-            InvalidUrlError: It is none of the web.
-        """
-        parts = split_url(url)
-        host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
-        proxy = ""
-        if not public_only and not proxy_bypass_environment(f"{host}:{port}"):
-            proxies = getproxies_environment()
-            proxy = proxies.get(parts.scheme, proxies.get("all", ""))
-        return cls(parts.scheme, host, port, proxy, public_only)
-
-    @property
-    def place(self) -> str:
-        """Host and port, as in an address."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def read_proxy(address: str) -> tuple[str, int, dict[str, str]]:
-    """Host, port and headers of a proxy.
-
-    Raises:
-        InvalidUrlError: It is none that is spoken here.
-    """
-    try:
-        parts = urlsplit(address if "://" in address else f"http://{address}")
-        host, port = parts.hostname, parts.port or 80
-    except ValueError:
-        host = None
-    if host is None or parts.scheme != "http":
-        raise InvalidUrlError("the environment names a proxy whose address does not begin with http://")
-    if parts.username is None:
-        return host, port, {}
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return host, port, {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}

@@ -1,36 +1,42 @@
 """Sockets with one deadline over everything: names, connecting, TLS, each byte sent and received.
 
-A time-out of a socket starts afresh with every byte that comes, so that a server that sends one byte now and then is
-waited for without end. Here each call to the system gets what is left until the deadline. (Reads and handshakes of TLS
-loop inside Python's `ssl`, which counts their time-out over the whole loop.)
+The bounds are those of the request in progress, `current_limits()`: a library that opens, wraps and keeps the sockets
+has no need to know them. A time-out of a socket starts afresh with every byte that comes, so that a server that sends
+one byte now and then is waited for without end. Here each call to the system gets what is left until the deadline.
+(Reads and handshakes of TLS loop inside Python's `ssl`, which counts their time-out over the whole loop.)
 """
 
-import functools
+import contextlib
 import math
-import os
-import queue
 import socket
 import ssl
 import sys
 import threading
 import time
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from metis_gym.http.addresses import is_public
 
 __all__ = [
     "BoundedSocket",
     "Deadline",
+    "Limits",
     "PrivateAddressError",
     "TlsSocket",
     "TooMuchError",
     "connect",
-    "is_idle",
-    "start_tls",
+    "current_limits",
+    "is_limited",
+    "limited",
+    "within",
 ]
 
 _MAX_ADDRESSES = 8
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_Made = TypeVar("_Made")
 
 
 class TooMuchError(Exception):
@@ -71,11 +77,49 @@ class Deadline:
         return Deadline(min(seconds, self.remaining()))
 
 
-class BoundedSocket(socket.socket):
-    """A socket whose calls end at `deadline`, and that receives at most `allowance` bytes."""
+@dataclass
+class Limits:
+    """The bounds of one request.
+
+    Attributes:
+        deadline: When each call to the system ends.
+        public_only: Connect to publicly routed addresses only.
+        allowance: How many bytes may still be received.
+        has_connected: Whether a connection was opened; else one was used that had been kept.
+    """
 
     deadline: Deadline
+    public_only: bool = False
     allowance: float = math.inf
+    has_connected: bool = False
+
+
+_limits: ContextVar[Limits] = ContextVar("limits of metis_gym.http")
+
+
+@contextlib.contextmanager
+def limited(deadline: Deadline, *, public_only: bool) -> Iterator[Limits]:
+    """Bound all that sockets of this module do in this thread, as long as the context is open."""
+    limits = Limits(deadline, public_only)
+    token = _limits.set(limits)
+    try:
+        yield limits
+    finally:
+        _limits.reset(token)
+
+
+def current_limits() -> Limits:
+    """The bounds of this thread's request."""
+    return _limits.get()
+
+
+def is_limited() -> bool:
+    """Is a request in progress in this thread?"""
+    return _limits.get(None) is not None
+
+
+class BoundedSocket(socket.socket):
+    """A socket whose calls keep to the bounds of the request in progress."""
 
     def recv_into(self, *args: Any) -> int:
         """Receive what there is, before the deadline.
@@ -85,19 +129,21 @@ class BoundedSocket(socket.socket):
             TooMuchError: More than the allowance came.
         """
         _await(self)
-        return _counted(self, super().recv_into(*args))
+        return _counted(super().recv_into(*args))
 
     def sendall(self, *args: Any) -> None:
         """Send everything before the deadline."""
-        self.settimeout(self.deadline.remaining())
+        self.settimeout(current_limits().deadline.remaining())
         super().sendall(*args)
 
 
 class TlsSocket(ssl.SSLSocket):
     """The same, encrypted."""
 
-    deadline: Deadline
-    allowance: float = math.inf
+    def do_handshake(self, block: bool = False) -> None:
+        """Agree upon keys before the deadline."""
+        self.settimeout(current_limits().deadline.remaining())
+        super().do_handshake(block)
 
     def recv_into(self, *args: Any) -> int:
         """Receive what there is, before the deadline.
@@ -107,27 +153,35 @@ class TlsSocket(ssl.SSLSocket):
             TooMuchError: More than the allowance came.
         """
         _await(self)
-        return _counted(self, super().recv_into(*args))
+        return _counted(super().recv_into(*args))
+
+    def recv(self, *args: Any) -> bytes:
+        """The same: what TLS inside TLS is read with, where a proxy is spoken to by https."""
+        _await(self)
+        data = super().recv(*args)
+        _counted(len(data))
+        return data
 
     def send(self, *args: Any) -> int:
         """Send a part; `sendall` calls this until everything is sent."""
-        self.settimeout(self.deadline.remaining())
+        self.settimeout(current_limits().deadline.remaining())
         return super().send(*args)
 
 
 def _await(receiver: BoundedSocket | TlsSocket) -> None:
-    """Give a socket what is left of its time; and have what comes acknowledged at once.
+    """Give a socket what is left of the time; and have what comes acknowledged at once.
 
     Otherwise a server that sends its headers and its body apart waits 40 ms in between on a connection that was kept.
     """
-    receiver.settimeout(receiver.deadline.remaining())
+    receiver.settimeout(current_limits().deadline.remaining())
     if sys.platform == "linux":
         receiver.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-def _counted(receiver: BoundedSocket | TlsSocket, count: int) -> int:
-    receiver.allowance -= count
-    if receiver.allowance < 0:
+def _counted(count: int) -> int:
+    limits = current_limits()
+    limits.allowance -= count
+    if limits.allowance < 0:
         raise TooMuchError
     return count
 
@@ -164,7 +218,6 @@ def connect(host: str, port: int, deadline: Deadline, *, public_only: bool = Fal
             if not isinstance(error, OSError) or number == len(allowed):
                 raise
         else:
-            connection.deadline = deadline
             return connection
     raise AssertionError("unreachable: the last address is connected to or raises")
 
@@ -180,65 +233,34 @@ def _look_up(host: str, port: int, deadline: Deadline) -> list[Any]:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
         pass
-    answer: queue.SimpleQueue[list[Any] | OSError] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            answer.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except UnicodeError:
-            answer.put(OSError("not a name"))
-        except OSError as error:
-            answer.put(error)
-
-    threading.Thread(target=ask, name="metis-gym name look-up", daemon=True).start()
     try:
-        found = answer.get(timeout=deadline.remaining())
-    except queue.Empty:
-        raise TimeoutError from None
-    if isinstance(found, OSError):
-        raise found
-    return found
+        return within(deadline, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except UnicodeError:
+        raise OSError("not a name") from None
 
 
-def start_tls(plain: BoundedSocket, host: str) -> TlsSocket:
-    """Encrypt a connection, having checked the host's certificate.
+def within(deadline: Deadline, work: Callable[[], _Made]) -> _Made:
+    """Have something done that knows no time-out, in a thread of its own.
 
     Raises:
-        TimeoutError: The deadline has come.
-        OSError: The host has no valid certificate, or speaks no TLS.
+        TimeoutError: The deadline has come. A connection that is opened later is closed.
     """
-    deadline = plain.deadline
+    made: Future[_Made] = Future()
+
+    def run() -> None:
+        try:
+            made.set_result(work())
+        except Exception as error:  # noqa: BLE001 — the boundary of a thread: whoever waits raises it
+            made.set_exception(error)
+
+    threading.Thread(target=run, name="metis-gym connecting", daemon=True).start()
     try:
-        plain.settimeout(deadline.remaining())
-        bundle = next((os.environ[name] for name in _CA_VARIABLES if os.environ.get(name)), "")
-        encrypted = cast(TlsSocket, _tls_context(bundle).wrap_socket(plain, server_hostname=host))
-    except BaseException:
-        plain.close()
+        return made.result(timeout=deadline.remaining())
+    except TimeoutError:
+        made.add_done_callback(_close)
         raise
-    encrypted.deadline = deadline
-    return encrypted
 
 
-@functools.lru_cache(maxsize=4)
-def _tls_context(bundle: str) -> ssl.SSLContext:
-    """A context that trusts the authorities of a bundle; of Mozilla's, which `certifi` brings, if none is named."""
-    if not bundle:
-        import certifi
-
-        bundle = certifi.where()
-    is_folder = os.path.isdir(bundle)
-    context = ssl.create_default_context(cafile=None if is_folder else bundle, capath=bundle if is_folder else None)
-    context.sslsocket_class = TlsSocket
-    return context
-
-
-def is_idle(connection: BoundedSocket | TlsSocket) -> bool:
-    """Is a kept connection open and silent? Whatever came unasked for is no answer to the next question."""
-    try:
-        connection.settimeout(0)
-        socket.socket.recv(connection, 1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return False
+def _close(late: "Future[Any]") -> None:
+    if late.exception() is None and isinstance(late.result(), socket.socket):
+        late.result().close()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from metis_gym.errors import RecordingError
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
 __all__ = ["MAX_DEPTH", "decoded", "encoded"]
 
@@ -23,7 +23,7 @@ _DTYPES = frozenset(
 """Names of numpy types that a recording may hold: numbers of fixed size, nothing that holds objects."""
 
 
-def encoded(value: Any, store: Callable[[PictureArray], str], depth: int = 0) -> Any:
+def encoded(value: Any, store: Callable[[ImageArray], str], depth: int = 0) -> Any:
     """A value as JSON.
 
     Args:
@@ -51,7 +51,7 @@ def encoded(value: Any, store: Callable[[PictureArray], str], depth: int = 0) ->
     return value
 
 
-def decoded(value: Any, image: Callable[[Any], PictureArray], depth: int = 0) -> Any:
+def decoded(value: Any, image: Callable[[Any], ImageArray], depth: int = 0) -> Any:
     """The inverse of `encoded`, for whatever stood in a file.
 
     Args:

@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 from metis_gym.errors import ImageError, RecordingError
 from metis_gym.images import decode
-from metis_gym.pictures import fingerprint
-from metis_gym.records import PictureArray
+from metis_gym.images.transforms import fingerprint
+from metis_gym.records import ImageArray
 
 __all__ = [
     "EVENTS",
@@ -71,7 +71,7 @@ def read_whole(path: Path, max_bytes: int) -> bytes:
     return data
 
 
-def read_image(folder: Path, name: object) -> PictureArray:
+def read_image(folder: Path, name: object) -> ImageArray:
     """The image of a fingerprint.
 
     Args:
@@ -101,7 +101,7 @@ def saying(what: str) -> Iterator[None]:
         raise RecordingError(f"{what}: {type(error).__name__}: {error}") from error
 
 
-def _decoded(data: bytes, path: Path) -> PictureArray:
+def _decoded(data: bytes, path: Path) -> ImageArray:
     """Decode a PNG. The one place where a recording's images are decoded."""
     if not data.startswith(_PNG):
         raise RecordingError(f"{path} is damaged: it is no PNG file")

@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from metis_gym.backstage import backstage
 from metis_gym.env import ToolUseEnv
 from metis_gym.errors import ConfigError, InfrastructureError, InvalidActionError, RecordingError, TaskIdError
 from metis_gym.recording.choices import chosen
@@ -58,10 +59,10 @@ def replay(run: Run, *, live_tools: bool = False, trust: bool = False) -> Iterat
         TaskIdError: The run was recorded under other versions of the drawing packages.
     """
     env = _trusted(run) if trust else _made(run)
-    inner: Any = env.unwrapped
-    recorded = _RecordedToolbox(inner.toolbox)
+    inside = backstage(env)
+    recorded = _RecordedToolbox(inside.toolbox)
     if not live_tools:
-        inner.use_toolbox(recorded)
+        inside.use_toolbox(recorded)
     with contextlib.closing(env):
         for number, event in enumerate(run.events()):
             recorded.expect(event)

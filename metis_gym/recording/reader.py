@@ -20,7 +20,7 @@ from metis_gym.recording.files import (
     read_whole,
     saying,
 )
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
 __all__ = ["Run"]
 
@@ -88,8 +88,8 @@ class _Images:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._kept: OrderedDict[str, PictureArray] = OrderedDict()
-        self._event: dict[str, PictureArray] = {}
+        self._kept: OrderedDict[str, ImageArray] = OrderedDict()
+        self._event: dict[str, ImageArray] = {}
         self._pixels = 0
 
     def start_event(self) -> None:
@@ -100,7 +100,7 @@ class _Images:
         while sum(map(_pixels, self._kept.values())) > _MAX_KEPT_PIXELS:
             self._kept.popitem(last=False)
 
-    def get(self, name: Any) -> PictureArray:
+    def get(self, name: Any) -> ImageArray:
         """The image of a fingerprint; the caller's own."""
         if name not in self._event:
             image = self._kept[name] if isinstance(name, str) and name in self._kept else read_image(self._folder, name)
@@ -111,7 +111,7 @@ class _Images:
         return self._event[name].copy()
 
 
-def _pixels(image: PictureArray) -> int:
+def _pixels(image: ImageArray) -> int:
     height, width = image.shape[:2]
     return int(height * width)
 

@@ -1,7 +1,6 @@
 """Writes a run: every event is on disk when it was written, nothing written is ever changed."""
 
 import json
-import os
 from pathlib import Path
 
 import gymnasium as gym
@@ -9,11 +8,12 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from metis_gym.errors import RecordingError
-from metis_gym.pictures import fingerprint, to_png
+from metis_gym.images.transforms import fingerprint, to_png
 from metis_gym.recording.encoding import encoded
 from metis_gym.recording.events import Event, as_dict
 from metis_gym.recording.files import EVENTS, FORMAT, HEADER, IMAGES, MAX_IMAGE_PIXELS, MAX_LINE_BYTES, saying
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
+from metis_gym.storage import write_atomically
 
 __all__ = ["RunWriter"]
 
@@ -37,7 +37,7 @@ class RunWriter:
         with saying(f"cannot record into {folder}"):
             (folder / IMAGES).mkdir(parents=True, exist_ok=True)
             header = {"format": FORMAT, "versions": _versions(), "spec": json.loads(spec.to_json())}
-            _write_atomically(folder / HEADER, json.dumps(header, indent=2).encode())
+            write_atomically(folder / HEADER, json.dumps(header, indent=2).encode())
             self._stream = (folder / EVENTS).open("a", encoding="utf-8")
 
     def write(self, event: Event) -> None:
@@ -57,13 +57,13 @@ class RunWriter:
         """Close the file. May be called twice."""
         self._stream.close()
 
-    def _stored(self, image: PictureArray) -> str:
+    def _stored(self, image: ImageArray) -> str:
         height, width = image.shape[:2]
         if height * width > MAX_IMAGE_PIXELS:
             raise RecordingError(f"an image of {width} x {height} pixels; at most {MAX_IMAGE_PIXELS:,} are read back")
         name = fingerprint(image)
         if name not in self._known:
-            _write_atomically(self.folder / IMAGES / f"{name}.png", to_png(image))
+            write_atomically(self.folder / IMAGES / f"{name}.png", to_png(image), durable=False)
             self._known.add(name)
         return name
 
@@ -72,9 +72,3 @@ def _versions() -> dict[str, str]:
     from metis_gym import __version__
 
     return {"metis-gym": __version__, "gymnasium": gym.__version__, "numpy": np.__version__}
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_bytes(data)
-    partial.replace(path)

@@ -12,6 +12,7 @@ Axes: N is the number of episodes of a batch, all groups end to end. The table o
 `python -m metis_gym.rewards.table docs/rewards.md` writes it. Nothing here knows an environment, a model or a token.
 """
 
+from metis_gym.parameters import choice, flag, number, whole
 from metis_gym.rewards.catalogue import (
     DESIGNS,
     available,
@@ -33,7 +34,6 @@ from metis_gym.rewards.design import (
     efficiency_score,
 )
 from metis_gym.rewards.estimators import ESTIMATORS
-from metis_gym.rewards.parameters import choice, flag, number, whole
 from metis_gym.rewards.statistics import Scale
 
 __all__ = [

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from metis_gym.parameters import choice, number
 from metis_gym.records import Outcome
 from metis_gym.rewards.design import Card, Evidence, SingleReward
-from metis_gym.rewards.parameters import choice, number
 
 __all__ = ["L1Budget"]
 

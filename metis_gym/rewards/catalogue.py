@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from metis_gym.errors import ConfigError
+from metis_gym.parameters import changed_parameters
 from metis_gym.records import Outcome
 from metis_gym.registries import Registry, format_spec, nearest, parse_spec, path_of
 from metis_gym.rewards.contract import RewardDesign
 from metis_gym.rewards.estimators import ESTIMATORS
-from metis_gym.rewards.parameters import changed_parameters
 
 __all__ = [
     "DESIGNS",

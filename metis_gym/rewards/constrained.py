@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from metis_gym.errors import ConfigError
+from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.batch import Batch, check_outcome
 from metis_gym.rewards.contract import Channel, Groups
 from metis_gym.rewards.design import Card, Design, Evidence, everyones_channel
 from metis_gym.rewards.estimators import dr_grpo, grpo
-from metis_gym.rewards.parameters import number
 from metis_gym.rewards.statistics import mean
 
 __all__ = ["Lagrangian"]

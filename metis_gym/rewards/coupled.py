@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from metis_gym.errors import ConfigError
+from metis_gym.parameters import flag, number
 from metis_gym.records import Outcome
 from metis_gym.rewards.design import Card, Evidence, SingleReward, accuracy_score
-from metis_gym.rewards.parameters import flag, number
 
 __all__ = ["AdaToolerGrpo", "Coupled", "LinearCost"]
 

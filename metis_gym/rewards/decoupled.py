@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.batch import Batch
 from metis_gym.rewards.contract import Floats
 from metis_gym.rewards.design import Card, Evidence, ScoredApart
 from metis_gym.rewards.estimators import grpo
-from metis_gym.rewards.parameters import number
 from metis_gym.rewards.statistics import Scale, mean, rescale, spread, standardise
 
 __all__ = ["Diet", "Dvao", "Gdpo", "MoGrpo", "SaMrpo", "dvao_advantages", "whitened"]

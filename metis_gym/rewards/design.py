@@ -15,11 +15,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from metis_gym.errors import ConfigError
+from metis_gym.parameters import check_parameters, number, whole
 from metis_gym.records import Outcome
 from metis_gym.rewards.batch import Batch, check_outcome
 from metis_gym.rewards.contract import Bools, Channel, Floats, Groups
 from metis_gym.rewards.estimators import ESTIMATORS
-from metis_gym.rewards.parameters import check_parameters, number, whole
 from metis_gym.rewards.statistics import Scale
 
 __all__ = [

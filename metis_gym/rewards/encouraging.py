@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.contract import Floats
 from metis_gym.rewards.design import Card, Evidence, SingleReward
-from metis_gym.rewards.parameters import number
 
 __all__ = ["DeepEyes", "PixelReasoner", "ReTool", "kept_format", "retool_failure"]
 

@@ -11,11 +11,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.contract import Floats
 from metis_gym.rewards.design import Card, Evidence, SingleReward
 from metis_gym.rewards.encouraging import kept_format
-from metis_gym.rewards.parameters import number
 from metis_gym.rewards.statistics import mean, standardise
 
 __all__ = ["Eapo", "Ikea", "KimiDecay", "LengthGated", "MmSearchR1", "SlimSearcher", "slimsearcher_gate"]

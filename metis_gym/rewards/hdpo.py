@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.batch import Batch, check_outcome
 from metis_gym.rewards.contract import Channel, Groups
 from metis_gym.rewards.design import Card, Design, Evidence, accuracy_score, efficiency_score
 from metis_gym.rewards.estimators import grpo
-from metis_gym.rewards.parameters import number
 
 __all__ = ["Hdpo"]
 

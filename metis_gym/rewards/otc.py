@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from metis_gym.errors import ConfigError
+from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.design import Card, Evidence, SingleReward
-from metis_gym.rewards.parameters import number
 
 __all__ = ["Otc", "otc_tool_reward"]
 

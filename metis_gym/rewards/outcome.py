@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.design import Card, Evidence, SingleReward, accuracy_score
-from metis_gym.rewards.parameters import number
 
 __all__ = ["Accuracy"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metis_gym.parameters import check_parameters, number, whole
 from metis_gym.rewards.contract import Floats
-from metis_gym.rewards.parameters import check_parameters, number, whole
 
 __all__ = ["Scale", "deviations", "mean", "spread", "standardise", "tied"]
 

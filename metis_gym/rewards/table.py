@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from metis_gym.markdown import table
 from metis_gym.records import Outcome
 from metis_gym.rewards.catalogue import available, make
 from metis_gym.rewards.contract import Floats, RewardDesign
@@ -140,7 +141,7 @@ def _designs_table(names: Sequence[str]) -> str:
         card = _built_in(name).card
         source = card.source if card.evidence == "folklore" else f"{card.source} ({card.evidence})"
         rows.append([f"`{name}`", card.kind, source, card.formula.replace("|", "\\|"), _defaults(_built_in(name))])
-    return _table(["name", "kind", "source (read in)", "reward, or advantage", "defaults"], rows)
+    return table(["name", "kind", "source (read in)", "reward, or advantage", "defaults"], rows)
 
 
 def _rewards_table(names: Sequence[str]) -> str:
@@ -150,7 +151,7 @@ def _rewards_table(names: Sequence[str]) -> str:
         scalars = [design.reward(episode(correct, calls)) for correct in (True, False) for calls in _CALLS]
         rows.append([f"`{name}`", *(_number(scalar) for scalar in scalars)])
     head = [f"{verdict}, T = {calls}" for verdict in ("right", "wrong") for calls in _CALLS]
-    return _table(["name", *head], rows)
+    return table(["name", *head], rows)
 
 
 def _silly_table(names: Sequence[str]) -> str:
@@ -158,7 +159,7 @@ def _silly_table(names: Sequence[str]) -> str:
     for name in names:
         cells = [_number(case.measure(total_advantages(make(name), _group(case.group)))) for case in SILLY_CASES]
         rows.append([f"`{name}`", *cells])
-    return _table(["name", *(case.name for case in SILLY_CASES)], rows)
+    return table(["name", *(case.name for case in SILLY_CASES)], rows)
 
 
 def _group(text: str) -> list[Outcome]:
@@ -178,11 +179,6 @@ def _default(value: Any) -> str:
 def _number(value: float) -> str:
     text = f"{value:.3f}".rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text.replace("-", "−")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 _PAGE = """# Reward designs

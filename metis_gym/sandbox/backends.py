@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from metis_gym.errors import SandboxError, SandboxUnavailableError
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 from metis_gym.sandbox.advice import NO_LINUX, three_ways_on
 from metis_gym.sandbox.contract import SandboxLimits
 from metis_gym.sandbox.execution import Guard, Pipe
@@ -21,7 +21,7 @@ from metis_gym.sandbox.images import SharedImages
 from metis_gym.sandbox.inside.frames import LISTENER_FOLLOWS, SUPPLIED
 from metis_gym.sandbox.inside.spec import LANDLOCK, NAMESPACE, UNSAFE, SessionLimits, SessionSpec
 from metis_gym.sandbox.inside.syscalls import MACHINE, PLATFORMS
-from metis_gym.sandbox.parcel import check_files, make_parcel
+from metis_gym.sandbox.payload import check_files, make_payload
 from metis_gym.sandbox.process import Handle, ZygoteProcess
 from metis_gym.sandbox.session import END_SECONDS, OPEN_SECONDS, LostSessionError, ZygoteSession
 from metis_gym.sandbox.setup import make_spec
@@ -71,7 +71,7 @@ class ZygoteBackend:
     def open(
         self,
         *,
-        images: Sequence[PictureArray] = (),
+        images: Sequence[ImageArray] = (),
         files: Mapping[str, bytes] | None = None,
         limits: SandboxLimits | None = None,
         seed: int = 0,
@@ -85,7 +85,7 @@ class ZygoteBackend:
             number=0, seed=seed, limits=SessionLimits(**vars(limits)), images=shared.sizes, files=lengths
         )
         try:
-            parcel = make_parcel(files)
+            parcel = make_payload(files)
             try:
                 return self._open(session, limits, parcel, shared)
             finally:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from metis_gym.errors import ConfigError
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
 __all__ = ["RunResult", "RunStatus", "SandboxBackend", "SandboxLimits", "SandboxSession"]
 
@@ -82,7 +82,7 @@ class RunResult:
     stdout: str = ""
     stderr: str = ""
     result_text: str = ""
-    images: tuple[PictureArray, ...] = ()
+    images: tuple[ImageArray, ...] = ()
     seconds: float = 0.0
 
 
@@ -119,7 +119,7 @@ class SandboxBackend(Protocol):
     def open(
         self,
         *,
-        images: Sequence[PictureArray] = (),
+        images: Sequence[ImageArray] = (),
         files: Mapping[str, bytes] | None = None,
         limits: SandboxLimits | None = None,
         seed: int = 0,

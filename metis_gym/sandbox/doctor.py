@@ -78,12 +78,12 @@ def _user_namespaces() -> Finding:
 
 
 def _landlock() -> Finding:
-    from metis_gym.sandbox.inside.landlock import LEAST_ABI, abi
+    from metis_gym.sandbox.inside.landlock import MIN_ABI, abi
 
     version = abi()
-    if version >= LEAST_ABI:
+    if version >= MIN_ABI:
         return Finding(subject="landlock", ok=True, detail=f"version {version}")
-    detail = f"version {version}, and {LEAST_ABI} is needed" if version else "absent"
+    detail = f"version {version}, and {MIN_ABI} is needed" if version else "absent"
     return Finding(
         subject="landlock", ok=False, detail=detail, remedy="Linux 6.2 or newer, with landlock in the boot option lsm="
     )

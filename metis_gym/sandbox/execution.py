@@ -22,7 +22,7 @@ __all__ = ["Ending", "Execution", "Guard", "Pipe", "Stop"]
 _READ_BYTES = 1 << 16
 _READS_TO_EMPTY = 32
 _CEILING_FACTOR = 64
-_LEAST_CEILING = 16 << 20
+_MIN_CEILING = 16 << 20
 
 
 class Guard(Protocol):
@@ -144,7 +144,7 @@ class Execution:
         """
         nonce = os.urandom(frames.NONCE_BYTES)
         self._unsent = memoryview(frames.pack_request(nonce, code))
-        self._ceiling = max(_LEAST_CEILING, _CEILING_FACTOR * limits.output_bytes)
+        self._ceiling = max(_MIN_CEILING, _CEILING_FACTOR * limits.output_bytes)
         # Sent first, so that the session wakes up once. What does not fit, or fails, is the loop's.
         with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
             self._unsent = self._unsent[self._channel.send(self._unsent) :]
@@ -154,7 +154,7 @@ class Execution:
     def await_opening(self, seconds: float) -> Ending:
         """Wait for the session's first words."""
         self._unsent = memoryview(b"")
-        self._ceiling = _LEAST_CEILING
+        self._ceiling = _MIN_CEILING
         return self._wait(ReplyReader(self._channel, bytes(frames.NONCE_BYTES), None), seconds)
 
     def _wait(self, reader: ReplyReader, seconds: float) -> Ending:

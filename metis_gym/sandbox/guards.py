@@ -19,7 +19,7 @@ from metis_gym.sandbox.process import Handle
 __all__ = ["FolderGuard", "ThreadWatch"]
 
 _BYTES_PER_FILE = 16 << 10
-_LEAST_FILES = 1024
+_MIN_FILES = 1024
 _PATIENCE = 10
 """A check is made at most this many times as rarely as it takes time, while the disk does not fill up."""
 _LONG_CHECK = 0.005
@@ -81,7 +81,7 @@ class FolderGuard:
         self._folder = folder
         self._limits = limits
         self._threads = threads
-        self._most_files = max(_LEAST_FILES, limits.disk_bytes // _BYTES_PER_FILE)
+        self._most_files = max(_MIN_FILES, limits.disk_bytes // _BYTES_PER_FILE)
         self._next = 0.0
         self._took = 0.0
         self._free = 0

@@ -9,9 +9,9 @@ from typing import overload
 
 import numpy as np
 
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 from metis_gym.sandbox.inside.images import BYTES_PER_PIXEL, image_over, places
-from metis_gym.sandbox.parcel import check_images, new_memory, seal, write_all
+from metis_gym.sandbox.payload import check_images, new_memory, seal, write_all
 
 __all__ = ["SharedImages", "SharedImagesCache"]
 
@@ -19,7 +19,7 @@ _BAND_BYTES = 1 << 20
 """Rows are converted this many bytes at a time, so that the processor's cache holds them."""
 
 
-class SharedImages(Sequence[PictureArray]):
+class SharedImages(Sequence[ImageArray]):
     """Images for the `open` of any backend, which several sessions see without a copy for each.
 
     The first session that opens with them takes their pixels as they are then; the sessions after it see the same.
@@ -32,7 +32,7 @@ class SharedImages(Sequence[PictureArray]):
         ConfigError: One is not an image.
     """
 
-    def __init__(self, images: Iterable[PictureArray]) -> None:
+    def __init__(self, images: Iterable[ImageArray]) -> None:
         self._images = tuple(images)
         self.sizes = check_images(self._images)
         """Width and height of each."""
@@ -41,15 +41,15 @@ class SharedImages(Sequence[PictureArray]):
         self._is_filled = False
 
     @classmethod
-    def of(cls, images: Sequence[PictureArray]) -> "SharedImages":
+    def of(cls, images: Sequence[ImageArray]) -> "SharedImages":
         """These images, as they are if they can be shared already."""
         return images if isinstance(images, cls) else cls(images)
 
     @overload
-    def __getitem__(self, index: int) -> PictureArray: ...
+    def __getitem__(self, index: int) -> ImageArray: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[PictureArray]: ...
-    def __getitem__(self, index: int | slice) -> PictureArray | Sequence[PictureArray]:
+    def __getitem__(self, index: slice) -> Sequence[ImageArray]: ...
+    def __getitem__(self, index: int | slice) -> ImageArray | Sequence[ImageArray]:
         """The image's array."""
         return self._images[index]
 
@@ -98,7 +98,7 @@ class SharedImagesCache:
         self._in_use: weakref.WeakKeyDictionary[object, weakref.ref[SharedImages]] = weakref.WeakKeyDictionary()
         self._recent: OrderedDict[SharedImages, None] = OrderedDict()
 
-    def get(self, owner: object, images: Sequence[PictureArray]) -> SharedImages:
+    def get(self, owner: object, images: Sequence[ImageArray]) -> SharedImages:
         """The shared images of `owner`, made of `images` unless there are any."""
         with self._lock:
             reference = self._in_use.get(owner)
@@ -121,7 +121,7 @@ class SharedImagesCache:
             self._recent.popitem(last=False)
 
 
-def _write_as_pillow_keeps_it(fd: int, image: PictureArray) -> None:
+def _write_as_pillow_keeps_it(fd: int, image: ImageArray) -> None:
     """Write an image with four bytes a pixel."""
     height, width, _ = image.shape
     row_bytes = BYTES_PER_PIXEL * width

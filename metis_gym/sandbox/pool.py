@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from metis_gym.errors import ConfigError, SandboxError
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 from metis_gym.sandbox.contract import RunResult, SandboxBackend, SandboxLimits, SandboxSession
 
 __all__ = ["PoolStatistics", "PooledSession", "Quantiles", "SessionPool"]
@@ -140,7 +140,7 @@ class SessionPool:
     def open(
         self,
         *,
-        images: Sequence[PictureArray] = (),
+        images: Sequence[ImageArray] = (),
         files: Mapping[str, bytes] | None = None,
         limits: SandboxLimits | None = None,
         seed: int = 0,

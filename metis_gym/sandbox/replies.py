@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 from metis_gym.sandbox.contract import SandboxLimits
 from metis_gym.sandbox.inside import frames
 
@@ -25,7 +25,7 @@ class Reply:
 
     status: int
     text: str
-    images: tuple[PictureArray, ...]
+    images: tuple[ImageArray, ...]
 
 
 class ReplyReader:
@@ -84,7 +84,7 @@ def _reply(nonce: bytes, limits: SandboxLimits | None) -> Generator[int, bytearr
     header = _header((yield frames.REPLY.size), nonce, limits)
     sizes = list(frames.SIZE.iter_unpack((yield frames.SIZE.size * header.pictures)))
     for width, height in sizes:
-        if not 0 < width <= frames.LONGEST_SIDE or not 0 < height <= frames.LONGEST_SIDE:
+        if not 0 < width <= frames.MAX_SIDE or not 0 < height <= frames.MAX_SIDE:
             raise ForgedReplyError(f"a picture of {width}×{height} pixels")
     pixels = sum(width * height for width, height in sizes)
     if limits is not None and pixels > limits.image_pixels:

@@ -12,7 +12,7 @@ __all__ = ["boot_text", "inside_sources", "pack_program", "project_sources", "pr
 
 _provided: dict[str, str] = {}
 _BOOT = "boot"
-_OTHER_MODULES = ("errors", "records", "terminal")
+_OTHER_MODULES = ("deprecation", "errors", "records", "terminal")
 
 
 def provide(sources: dict[str, str]) -> None:

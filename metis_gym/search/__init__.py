@@ -17,7 +17,7 @@ the engine's corpus or index, ranked by the same measure, and seen by no other t
 Task(
     ...,
     passages=(Passage(title="Halworth Museum", text="Founded in 1911 by …", link="https://halworth.example/"),),
-    pictures=(TitledPicture(title="Halworth Museum", picture=photograph, link="https://halworth.example/"),),
+    pictures=(TitledImage(title="Halworth Museum", picture=photograph, link="https://halworth.example/"),),
 )
 ```
 Opening an episode costs nothing for it: terms and hashes are computed at the task's first search. A link of generated
@@ -26,10 +26,11 @@ its class; an environment offers these unless it is told otherwise. Its `solutio
 `ToolCall(name="text_search", arguments={"query": …})` and `ToolCall(name="image_search", arguments={})`.
 """
 
-from metis_gym.search.contract import ImageEngine, PictureHit, PictureQuery, TextEngine, TextHit
-from metis_gym.search.corpora import COLLECTIONS, CORPORA
-from metis_gym.search.engines import IMAGE_ENGINES, TEXT_ENGINES, make_image_engine, make_text_engine
-from metis_gym.search.overlay import search_pictures, search_text
+from metis_gym.deprecation import former_names
+from metis_gym.search.contract import ImageEngine, ImageHit, ImageQuery, TextEngine, TextHit
+from metis_gym.search.index.corpora import COLLECTIONS, CORPORA
+from metis_gym.search.overlay import search_images, search_text
+from metis_gym.search.registry import IMAGE_ENGINES, TEXT_ENGINES, make_image_engine, make_text_engine
 
 __all__ = [
     "COLLECTIONS",
@@ -37,12 +38,17 @@ __all__ = [
     "IMAGE_ENGINES",
     "TEXT_ENGINES",
     "ImageEngine",
-    "PictureHit",
-    "PictureQuery",
+    "ImageHit",
+    "ImageQuery",
     "TextEngine",
     "TextHit",
     "make_image_engine",
     "make_text_engine",
-    "search_pictures",
+    "search_images",
     "search_text",
 ]
+
+__getattr__ = former_names(
+    __name__,
+    {"PictureHit": "ImageHit", "PictureQuery": "ImageQuery", "search_pictures": "search_images"},
+)

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from metis_gym.records import Passage, PictureArray, TitledPicture
+from metis_gym.records import ImageArray, Passage, TitledImage
 
-__all__ = ["LIVE", "ImageEngine", "PictureHit", "PictureQuery", "TextEngine", "TextHit"]
+__all__ = ["LIVE", "ImageEngine", "ImageHit", "ImageQuery", "TextEngine", "TextHit"]
 
 LIVE = "live"
 """The fingerprint of a corpus that changes under the engine: the web."""
@@ -35,7 +35,7 @@ class TextHit:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PictureHit:
+class ImageHit:
     """A picture that was found.
 
     Attributes:
@@ -46,13 +46,13 @@ class PictureHit:
     """
 
     title: str
-    picture: PictureArray | None
+    picture: ImageArray | None
     link: str = ""
     distance: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PictureQuery:
+class ImageQuery:
     """What image search looks for.
 
     Attributes:
@@ -61,7 +61,7 @@ class PictureQuery:
         search_key: The task's key in a prepared cache; empty if it has none.
     """
 
-    picture: PictureArray
+    picture: ImageArray
     task_id: str
     search_key: str = ""
 
@@ -120,14 +120,14 @@ class ImageEngine(Protocol):
     def fingerprint(self) -> str:
         """Names the index: the same fingerprint, the same answers. `LIVE` where that cannot be promised."""
 
-    def search(self, query: PictureQuery, *, limit: int) -> tuple[PictureHit, ...]:
+    def search(self, query: ImageQuery, *, limit: int) -> tuple[ImageHit, ...]:
         """The best hits, best first.
 
         Raises:
             SearchError: The search failed. Finding nothing is no failure.
         """
 
-    def distances(self, query: PictureQuery, pictures: Sequence[TitledPicture]) -> list[float | None] | None:
+    def distances(self, query: ImageQuery, pictures: Sequence[TitledImage]) -> list[float | None] | None:
         """The distance of each of these pictures from the query, None for those too far off to be found.
 
         None altogether where the engine has no measure that pictures from elsewhere could be given.

@@ -7,15 +7,15 @@ searches, and is seen by no other task.
 
 from collections.abc import Iterable, Sequence
 
-from metis_gym.records import Passage, TitledPicture
-from metis_gym.search.bm25 import CorpusStatistics, bm25
-from metis_gym.search.contract import ImageEngine, PictureHit, PictureQuery, TextEngine, TextHit
-from metis_gym.search.dhash import near_distances
+from metis_gym.records import Passage, TitledImage
+from metis_gym.search.contract import ImageEngine, ImageHit, ImageQuery, TextEngine, TextHit
+from metis_gym.search.index.bm25 import CorpusStatistics, bm25
+from metis_gym.search.index.dhash import near_distances
+from metis_gym.search.index.terms import query_terms
+from metis_gym.search.index.text import searchable
 from metis_gym.search.snippets import MAX_TEXT, short_line, snippet
-from metis_gym.search.terms import query_terms
-from metis_gym.search.text_index import searchable
 
-__all__ = ["search_pictures", "search_text"]
+__all__ = ["search_images", "search_text"]
 
 _SPARE = 3
 """So many times more hits are asked for than are wanted, to make up for duplicates."""
@@ -44,9 +44,9 @@ def search_text(engine: TextEngine, query: str, passages: Sequence[Passage], *, 
     return tuple(_without_duplicates(ranked))[:limit]
 
 
-def search_pictures(
-    engine: ImageEngine, query: PictureQuery, pictures: Sequence[TitledPicture], *, limit: int
-) -> tuple[PictureHit, ...]:
+def search_images(
+    engine: ImageEngine, query: ImageQuery, pictures: Sequence[TitledImage], *, limit: int
+) -> tuple[ImageHit, ...]:
     """The nearest pictures of the engine's index and of a task together, nearest first.
 
     Args:
@@ -71,7 +71,7 @@ def _by_score(hit: TextHit) -> float:
     return 0.0 if hit.score is None else -hit.score
 
 
-def _by_distance(hit: PictureHit) -> float:
+def _by_distance(hit: ImageHit) -> float:
     return 0.0 if hit.distance is None else hit.distance
 
 
@@ -114,9 +114,9 @@ def _alternating(first: Sequence[TextHit], second: Sequence[TextHit]) -> list[Te
     return [*turns, *first[both:], *second[both:]]
 
 
-def _pictures(pictures: Sequence[TitledPicture], distances: Sequence[float | None]) -> list[PictureHit]:
+def _pictures(pictures: Sequence[TitledImage], distances: Sequence[float | None]) -> list[ImageHit]:
     return [
-        PictureHit(title=short_line(entry.title), picture=entry.picture, link=short_line(entry.link), distance=distance)
+        ImageHit(title=short_line(entry.title), picture=entry.picture, link=short_line(entry.link), distance=distance)
         for entry, distance in zip(pictures, distances, strict=True)
         if distance is not None
     ]

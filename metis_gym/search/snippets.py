@@ -3,16 +3,16 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from metis_gym.search.terms import folded, query_terms, terms_in
+from metis_gym.search.index.terms import folded, query_terms, terms_in
 
-__all__ = ["LONGEST_SNIPPET", "MAX_TEXT", "clean", "one_line", "short_line", "snippet"]
+__all__ = ["MAX_SNIPPET", "MAX_TEXT", "clean", "one_line", "short_line", "snippet"]
 
-LONGEST_SNIPPET = 1_000
+MAX_SNIPPET = 1_000
 """Characters of a snippet: ten of them fit an observation."""
 MAX_TEXT = 100_000
 """Characters of a text from elsewhere that are looked at: those of a service's hit, or of a task's own passage."""
 
-_LONGEST_LINE = 2_000
+_MAX_LINE = 2_000
 _CLOSE = 10_000
 """Characters of a text that are looked at word by word."""
 _MAX_PLACES = 50
@@ -39,11 +39,11 @@ def clean(text: str) -> str:
 
 def short_line(text: str) -> str:
     """A title or an address: clean, on one line, of 2,000 characters at most."""
-    line = one_line(clean(text[: 2 * _LONGEST_LINE]))
-    return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 1] + "…"
+    line = one_line(clean(text[: 2 * _MAX_LINE]))
+    return line if len(line) <= _MAX_LINE else line[: _MAX_LINE - 1] + "…"
 
 
-def snippet(text: str, query: str, limit: int = LONGEST_SNIPPET) -> str:
+def snippet(text: str, query: str, limit: int = MAX_SNIPPET) -> str:
     """The text on one line; of a long text, the stretch of words that holds most of the query's terms.
 
     Of a very long one (10,000 characters), that part is looked at in which terms stand closest as they are written.

@@ -20,7 +20,7 @@ __all__ = ["check_agent"]
 
 _TASKS = "metis_gym.testing.examples:ExampleTasks"
 _RAISED = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-_MOST_STEPS = 100
+_MAX_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _played(contract: Contract, agent: Any, env: gym.Env[Any, Any], request: _Re
         agent.reset(np.random.default_rng(request.seed))
     if hasattr(agent, "brief"):  # a scripted agent is told the task
         agent.brief(inside.episode.task)
-    while len(done) < _MOST_STEPS:
+    while len(done) < _MAX_STEPS:
         mend = "info holds counts and costs only: no score, and not whether a tool is needed."
         with contract.must_work("act(observation, info) never raises", mend, *_RAISED):
             action = agent.act(observation, visible_info(info))
@@ -105,7 +105,7 @@ def _played(contract: Contract, agent: Any, env: gym.Env[Any, Any], request: _Re
             observation, _, terminated, truncated, info = env.step(action)
         if terminated or truncated:
             return done
-    contract.rule(False, "its episodes come to an end", f"{_MOST_STEPS} steps without one", "")
+    contract.rule(False, "its episodes come to an end", f"{_MAX_STEPS} steps without one", "")
     return done
 
 

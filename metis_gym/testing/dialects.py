@@ -4,7 +4,7 @@ import json
 import time
 
 from metis_gym.dialects import DIALECTS, Dialect, Limits, ParsedTurn, ToolSpec
-from metis_gym.dialects.base import IMAGE_MARK, dialect_problems
+from metis_gym.dialects.contract import IMAGE_MARK, dialect_problems
 from metis_gym.records import ToolCall, ToolResult, ToolStatus
 from metis_gym.testing.contract import AWKWARD_TEXTS, Contract, random_texts
 from metis_gym.testing.examples import example_task
@@ -153,7 +153,7 @@ def _check_observations(contract: Contract, made: Dialect) -> None:
             text.count(IMAGE_MARK) == 2 * count,
             "an observation has one <image> for each returned image, and none that a tool's output holds",
             f"{text!r} for {2 * count} images",
-            "Use metis_gym.dialects.base.without_image_marks on every text of a result.",
+            "Use metis_gym.dialects.contract.without_image_marks on every text of a result.",
         )
         contract.rule("4" in text and "a note" in text, "an observation has the output and the notes", repr(text), "")
     for status in ToolStatus:

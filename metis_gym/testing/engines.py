@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from metis_gym.errors import ConfigError
-from metis_gym.records import Passage, TitledPicture
-from metis_gym.search.contract import LIVE, ImageEngine, PictureHit, PictureQuery, TextEngine, TextHit
-from metis_gym.search.engines import IMAGE_ENGINES, TEXT_ENGINES, engine_problems, make_image_engine, make_text_engine
+from metis_gym.records import Passage, TitledImage
+from metis_gym.search.contract import LIVE, ImageEngine, ImageHit, ImageQuery, TextEngine, TextHit
+from metis_gym.search.registry import IMAGE_ENGINES, TEXT_ENGINES, engine_problems, make_image_engine, make_text_engine
 from metis_gym.testing.contract import AWKWARD_TEXTS, Contract
 from metis_gym.testing.examples import example_task
 
@@ -111,12 +111,12 @@ def _check_text(contract: Contract, made: TextEngine, queries: Sequence[str]) ->
 
 def _check_images(contract: Contract, made: ImageEngine) -> None:
     task = example_task()
-    query = PictureQuery(picture=task.images[0].source, task_id=task.task_id)
-    pictures = [TitledPicture(title="the same", picture=task.images[0].source)]
+    query = ImageQuery(picture=task.images[0].source, task_id=task.task_id)
+    pictures = [TitledImage(title="the same", picture=task.images[0].source)]
     with contract.must_work("a search never raises", "Finding nothing is no failure.", *_RAISED):
         hits = made.search(query, limit=3)
         distances = made.distances(query, pictures)
-    _check_hits(contract, hits, PictureHit, "an image")
+    _check_hits(contract, hits, ImageHit, "an image")
     ranked = [hit.distance for hit in hits if hit.distance is not None]
     contract.rule(ranked == sorted(ranked), "hits come nearest first", f"distances {ranked}", "Sort them.")
     contract.rule(

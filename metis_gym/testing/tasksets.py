@@ -7,7 +7,7 @@ import numpy as np
 from metis_gym.errors import ConfigError, TaskIdError
 from metis_gym.grading.cascade import CascadeGrader
 from metis_gym.grading.choice import LETTERS
-from metis_gym.pictures import fingerprint
+from metis_gym.images.transforms import fingerprint
 from metis_gym.records import Necessity, Task
 from metis_gym.registries import parse_spec
 from metis_gym.tasksets import SPLITS, Taskset, make_taskset

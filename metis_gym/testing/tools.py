@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metis_gym.pictures import fingerprint
+from metis_gym.images.transforms import fingerprint
 from metis_gym.records import Task, ToolResult
 from metis_gym.testing.contract import AWKWARD_TEXTS, Contract
 from metis_gym.testing.examples import example_task
 from metis_gym.tools import TOOLS, Tool
-from metis_gym.tools.base import check_arguments, result_problem, tool_problems
+from metis_gym.tools.contract import check_arguments, result_problem, tool_problems
 
 __all__ = ["check_tool"]
 
@@ -21,7 +21,7 @@ _AWKWARD: Mapping[str, tuple[Any, ...]] = {
     "array": ([], [0, 0, 0, 0], ["a"]),
     "object": ({}, {"a": 1}),
 }
-_MOST_CALLS = 24
+_MAX_CALLS = 24
 
 
 def check_tool(
@@ -74,7 +74,7 @@ def _check_good_call(contract: Contract, tool: Tool, task: Task, arguments: Mapp
 def _check_awkward_calls(contract: Contract, tool: Tool, task: Task) -> None:
     properties = tool.schema["properties"]
     values = [_AWKWARD[described["type"]] for described in properties.values()]
-    for chosen in itertools.islice(zip(*map(itertools.cycle, values), strict=False), _MOST_CALLS if values else 0):
+    for chosen in itertools.islice(zip(*map(itertools.cycle, values), strict=False), _MAX_CALLS if values else 0):
         arguments = dict(zip(properties, chosen, strict=True))
         if not check_arguments(tool.schema, tool.normalise(arguments)):
             _called(contract, tool, task, arguments)

@@ -1,7 +1,7 @@
 """Tools: a contract and the tools that are shipped."""
 
 from metis_gym.registries import Registry
-from metis_gym.tools.base import Tool, ToolSession, ToolSettings, tool_problems
+from metis_gym.tools.contract import Tool, ToolSession, ToolSettings, tool_problems
 from metis_gym.tools.simple import SimpleTool
 
 __all__ = ["TOOLS", "SimpleTool", "Tool", "ToolSession", "ToolSettings"]

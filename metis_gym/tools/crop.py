@@ -7,8 +7,8 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from metis_gym.records import Box, PictureArray, Task, TaskImage, ToolResult, ToolStatus
-from metis_gym.tools.base import Tool, ToolSession
+from metis_gym.records import Box, ImageArray, Task, TaskImage, ToolResult, ToolStatus
+from metis_gym.tools.contract import Tool, ToolSession
 
 __all__ = ["CropTool"]
 
@@ -29,7 +29,7 @@ class CropTool(Tool):
         return CropSession(task)
 
 
-_crops: weakref.WeakKeyDictionary[TaskImage, dict[Box, PictureArray]] = weakref.WeakKeyDictionary()
+_crops: weakref.WeakKeyDictionary[TaskImage, dict[Box, ImageArray]] = weakref.WeakKeyDictionary()
 """What was cut out of pictures that are still in use: the episodes of a group mostly crop the same cells."""
 
 
@@ -53,7 +53,7 @@ class CropSession(ToolSession):
             return ToolResult(name="python", status=ToolStatus.ERROR, errors=problem)
         return ToolResult(name="python", status=ToolStatus.OK, images=(crop,))
 
-    def _cut(self, box: Box) -> PictureArray:
+    def _cut(self, box: Box) -> ImageArray:
         known = _crops.setdefault(self._image, {})
         if box not in known:
             left, top, right, bottom = box

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from metis_gym.pictures import fit
+from metis_gym.images.transforms import fit
 from metis_gym.records import Task, ToolResult, ToolStatus
-from metis_gym.search.contract import ImageEngine, PictureHit, PictureQuery
-from metis_gym.search.engines import make_image_engine
-from metis_gym.search.overlay import search_pictures
-from metis_gym.tools.base import Tool, ToolSession
+from metis_gym.search.contract import ImageEngine, ImageHit, ImageQuery
+from metis_gym.search.overlay import search_images
+from metis_gym.search.registry import make_image_engine
+from metis_gym.tools.contract import Tool, ToolSession
 
 __all__ = ["ImageSearchTool"]
 
@@ -66,8 +66,8 @@ class ImageSearchSession(ToolSession):
         if self._was_called:
             return _error(_AGAIN)
         task = self._task
-        query = PictureQuery(picture=task.images[0].source, task_id=task.task_id, search_key=task.search_key)
-        hits = search_pictures(self._engine, query, task.pictures, limit=_RESULTS)
+        query = ImageQuery(picture=task.images[0].source, task_id=task.task_id, search_key=task.search_key)
+        hits = search_images(self._engine, query, task.pictures, limit=_RESULTS)
         self._was_called = True
         return _result(hits)
 
@@ -76,7 +76,7 @@ def _error(text: str) -> ToolResult:
     return ToolResult(name=ImageSearchTool.name, status=ToolStatus.ERROR, errors=text)
 
 
-def _result(hits: Sequence[PictureHit]) -> ToolResult:
+def _result(hits: Sequence[ImageHit]) -> ToolResult:
     """Hits with pictures as pictures, with their titles as captions; the titles of those without in the text."""
     shown = [(hit.picture, hit.title) for hit in hits if hit.picture is not None]
     bare = [f"[{hit.title}]" for hit in hits if hit.picture is None]

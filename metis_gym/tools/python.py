@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from metis_gym import sandbox
-from metis_gym.pictures import fit
+from metis_gym.images.transforms import fit
 from metis_gym.records import Task, ToolResult, ToolStatus
 from metis_gym.sandbox.contract import RunResult, RunStatus, SandboxBackend, SandboxLimits, SandboxSession
 from metis_gym.sandbox.images import SharedImages, SharedImagesCache
-from metis_gym.tools.base import Tool, ToolSession
+from metis_gym.tools.contract import Tool, ToolSession
 
 __all__ = ["PythonTool"]
 

@@ -4,9 +4,9 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metis_gym.pictures import fit
-from metis_gym.records import PictureArray, Task, ToolResult, ToolStatus
-from metis_gym.tools.base import Tool, ToolSession
+from metis_gym.images.transforms import fit
+from metis_gym.records import ImageArray, Task, ToolResult, ToolStatus
+from metis_gym.tools.contract import Tool, ToolSession
 
 __all__ = ["SimpleTool"]
 
@@ -27,7 +27,7 @@ class SimpleTool(Tool):
         """
 
     def result(
-        self, output: str = "", *, images: Sequence[PictureArray] = (), captions: Sequence[str] = ()
+        self, output: str = "", *, images: Sequence[ImageArray] = (), captions: Sequence[str] = ()
     ) -> ToolResult:
         """What a call gave: text, and images of shape (height, width, 3), uint8, reduced if they are too large."""
         fitted = tuple(fit(image) for image in images)

@@ -5,15 +5,15 @@ from typing import Any, ClassVar
 
 from metis_gym.records import Passage, Task, ToolResult, ToolStatus
 from metis_gym.search.contract import TextEngine, TextHit
-from metis_gym.search.engines import make_text_engine
 from metis_gym.search.overlay import search_text
+from metis_gym.search.registry import make_text_engine
 from metis_gym.search.snippets import one_line
-from metis_gym.tools.base import Tool, ToolSession
+from metis_gym.tools.contract import Tool, ToolSession
 
 __all__ = ["TextSearchTool"]
 
 _RESULTS = 10
-_LONGEST_ECHO = 200
+_MAX_ECHO = 200
 _EMPTY_QUERY = 'The query is empty. Say what to search for, as in {"query": "height of the Eiffel Tower"}.'
 _NOTHING = "No page holds any of these words. Search for other words, such as a name that stands in the picture."
 
@@ -78,7 +78,7 @@ class TextSearchSession(ToolSession):
 
 
 def _written(query: str, hits: Sequence[TextHit]) -> str:
-    echo = query if len(query) <= _LONGEST_ECHO else query[:_LONGEST_ECHO] + "…"
+    echo = query if len(query) <= _MAX_ECHO else query[:_MAX_ECHO] + "…"
     head = f"A search for '{echo}' found {len(hits)} result{'' if len(hits) == 1 else 's'}{':' if hits else '.'}"
     pages = [
         f"Page {number}. [Title: {hit.title}](Link: {one_line(hit.link)})\nSnippet: {hit.snippet}"

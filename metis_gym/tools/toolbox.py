@@ -3,15 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from metis_gym.dialects.base import ToolSpec
+from metis_gym.dialects.contract import ToolSpec
 from metis_gym.errors import ConfigError
 from metis_gym.records import INVALID_CALLS, Task, ToolCall, ToolResult, ToolStatus
 from metis_gym.registries import nearest, path_of
-from metis_gym.tools.base import Tool, ToolSession, check_arguments, result_problem
+from metis_gym.tools.contract import Tool, ToolSession, check_arguments, result_problem
 
 __all__ = ["Toolbox"]
 
-_LONGEST_NAME = 80
+_MAX_NAME = 80
 
 
 class Toolbox:
@@ -72,7 +72,7 @@ class Toolbox:
         """
         tool = self._by_name.get(call.name)
         if tool is None and not call.problem:
-            name = call.name[:_LONGEST_NAME]
+            name = call.name[:_MAX_NAME]
             return _invalid(call, f"There is no tool {name!r}. {nearest(name, tuple(self.tools))}")
         if tool is None or call.problem:
             return _invalid(call, call.problem)
@@ -124,4 +124,4 @@ def _session(tool: Tool, task: Task, seed: int) -> ToolSession:
 
 
 def _invalid(call: ToolCall, problem: str) -> ToolResult:
-    return ToolResult(name=call.name[:_LONGEST_NAME], status=ToolStatus.INVALID, output=problem)
+    return ToolResult(name=call.name[:_MAX_NAME], status=ToolStatus.INVALID, output=problem)

@@ -20,7 +20,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 from torch.distributed.checkpoint.metadata import Metadata
 
-from metis_agents.qwen3vl.shard_files import TensorsOnlyReader
+from metis_agents.qwen3vl.train.shard_files import TensorsOnlyReader
 from metis_agents.sb3 import HDPO, StopAfterBatches, ToolUsePolicy
 from metis_agents.sb3.saving import open_model, write_model
 from metis_agents.states import from_bytes, read_state, to_bytes, write_state
@@ -345,8 +345,10 @@ def test_a_list_of_shards_runs_nothing(tmp_path):
 # -- everywhere -----------------------------------------------------------------------------------------------------
 
 RUNS_CODE = {
-    "agents/metis_agents/qwen3vl/shard_files.py": "unpickles torch's records of shards, and no other name",
+    "agents/metis_agents/qwen3vl/train/shard_files.py": "unpickles torch's records of shards, and no other name",
     "agents/metis_agents/sb3/algorithm.py": "stable-baselines3's own form, with trust=True",
+    "metis_gym/testing/agents.py": "copies an agent that is being checked, as workers are sent one",
+    "metis_gym/testing/designs.py": "copies a design that is being checked",
     "metis_gym/sandbox/boot.py": "loads this package's own modules in the zygote",
 }
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from metis_agents.compare import Plan, Settings, compare
-from metis_agents.sb3 import CloningConfig, GroupVecEnv
+from metis_agents.sb3 import GroupVecEnv, SFTConfig
 
 ROUNDS = 12
 SETTINGS = Settings(
@@ -23,7 +23,7 @@ SETTINGS = Settings(
     batches=25,
     eval_tasks=8,
     eval_episodes=2,
-    start=CloningConfig(tasks=16, epochs=1),
+    start=SFTConfig(tasks=16, epochs=1),
 )
 
 

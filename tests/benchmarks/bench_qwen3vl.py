@@ -25,14 +25,14 @@ import numpy as np
 import torch
 from qwen_toys import equipment, make_env
 
-from metis_agents.hdpo import Rollout, Trainer, TrainerConfig
-from metis_agents.hdpo.batch import judge
-from metis_agents.hdpo.distributed import Ranks
-from metis_agents.qwen3vl.engine import TurnRequest
-from metis_agents.qwen3vl.network import Network
-from metis_agents.qwen3vl.policy import Qwen3VLPolicy
-from metis_agents.qwen3vl.scoring import Scorer
-from metis_agents.qwen3vl.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.model.network import Network
+from metis_agents.qwen3vl.model.scoring import Scorer
+from metis_agents.qwen3vl.rollouts.engine import TurnRequest
+from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.train.policy import Qwen3VLPolicy
+from metis_agents.rl import Rollout, Trainer, TrainerConfig
+from metis_agents.rl.batch import compute_channels
+from metis_agents.rl.distributed import Ranks
 from metis_gym import rewards
 from metis_gym.records import Outcome
 
@@ -235,7 +235,7 @@ class TrlUpdate:
 def beside_trl(kit, features, conversations):
     """CPU times of TRL's update over ours, the most memory of both, and what was compared."""
     groups = groups_of(conversations)
-    channel = judge(groups, rewards.make("accuracy"), Ranks()).channels[0]
+    channel = compute_channels(groups, rewards.make("accuracy"), Ranks()).channels[0]
     # Its forward pass knows no forbidden tokens, so ours is compared without any.
     vocabulary = kit.network.vocabulary
     vocabulary = dataclasses.replace(vocabulary, is_forbidden_V=torch.zeros_like(vocabulary.is_forbidden_V))

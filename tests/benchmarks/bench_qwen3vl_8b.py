@@ -23,14 +23,14 @@ import torch
 from bench_qwen3vl import GROUP_SIZE, endless, groups_of
 from qwen_toys import make_env, texts
 
-from metis_agents.hdpo import Trainer, TrainerConfig
-from metis_agents.qwen3vl.engine import TurnRequest
-from metis_agents.qwen3vl.models import ModelConfig, equip
-from metis_agents.qwen3vl.optimizers import make_optimizer
-from metis_agents.qwen3vl.policy import Qwen3VLPolicy
-from metis_agents.qwen3vl.scoring import Scorer
-from metis_agents.qwen3vl.tiny import tiny_config, tiny_tokenizer
-from metis_agents.qwen3vl.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.model.models import ModelConfig, equip
+from metis_agents.qwen3vl.model.scoring import Scorer
+from metis_agents.qwen3vl.model.tiny import tiny_config, tiny_tokenizer
+from metis_agents.qwen3vl.rollouts.engine import TurnRequest
+from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.train.optimizers import make_optimizer
+from metis_agents.qwen3vl.train.policy import Qwen3VLPolicy
+from metis_agents.rl import Trainer, TrainerConfig
 
 TURNS = 4
 PEAK_FLOPS = 989e12

@@ -31,12 +31,12 @@ import numpy as np  # noqa: E402
 from metis_envs.world import draw_fact, draw_landmark, draw_thing, pages_of_task, pictures_of_task  # noqa: E402
 from metis_envs.world.collection import DefaultCollection, picture_of  # noqa: E402
 from metis_envs.world.corpus import generated_passages, generated_things  # noqa: E402
-from metis_gym.records import GoldAnswer, Passage, Task, TaskImage, TitledPicture  # noqa: E402
-from metis_gym.search import PictureQuery, make_text_engine, search_text  # noqa: E402
-from metis_gym.search.dhash import dhash  # noqa: E402
-from metis_gym.search.dhash_engine import DhashEngine  # noqa: E402
-from metis_gym.search.picture_index import write_picture_index  # noqa: E402
-from metis_gym.search.text_index import searchable, write_text_index  # noqa: E402
+from metis_gym.records import GoldAnswer, Passage, Task, TaskImage, TitledImage  # noqa: E402
+from metis_gym.search import ImageQuery, make_text_engine, search_text  # noqa: E402
+from metis_gym.search.engines.dhash import DhashEngine  # noqa: E402
+from metis_gym.search.index.dhash import dhash  # noqa: E402
+from metis_gym.search.index.images import write_image_index  # noqa: E402
+from metis_gym.search.index.text import searchable, write_text_index  # noqa: E402
 from metis_gym.tools.image_search import ImageSearchTool  # noqa: E402
 from metis_gym.tools.text_search import TextSearchTool  # noqa: E402
 
@@ -171,7 +171,7 @@ def _task(pages: tuple[Passage, ...]) -> Task:
         images=(TaskImage(source=blank, view=blank),),
         gold=GoldAnswer(value="a"),
         passages=pages,
-        pictures=(TitledPicture(title="t", picture=blank),) * 5,
+        pictures=(TitledImage(title="t", picture=blank),) * 5,
     )
 
 
@@ -221,11 +221,11 @@ def bench_pictures(folder: Path) -> None:
     engine = DhashEngine(path=str(path))
     hashes = [sum(int(word) << 64 * n for n, word in enumerate(column)) for column in engine.index.hashes.T]
     queries = [picture_of(thing, 1024, 768) for thing in islice(generated_things(), 40)]
-    searches = [lambda q=q: engine.search(PictureQuery(picture=q, task_id=""), limit=5) for q in queries]
+    searches = [lambda q=q: engine.search(ImageQuery(picture=q, task_id=""), limit=5) for q in queries]
     searches[0]()
     again = median_ms(searches)
     first = median_ms(searches, before=engine.index._recent.cache_clear)
-    found = [lambda q=q: engine.search(PictureQuery(picture=q, task_id=""), limit=0) for q in queries]
+    found = [lambda q=q: engine.search(ImageQuery(picture=q, task_id=""), limit=0) for q in queries]
     row(f"pictures: dhash, one search among {len(hashes):,}, no pictures back", median_ms(found), target="< 2 ms")
     row(f"pictures: dhash, one search among {len(hashes):,}, 5 pictures back", first, target="< 2 ms")
     row("pictures: the same again, as the episodes of a group do", again, target="< 2 ms")
@@ -243,7 +243,7 @@ def bench_pictures(folder: Path) -> None:
 
 def _write_many_pictures(path: Path) -> None:
     """An index of some real entries, filled up to 100,000 with random hashes over one thumbnail."""
-    real = write_picture_index(DefaultCollection(landmarks=400, pieces=1).pictures(), path)
+    real = write_image_index(DefaultCollection(landmarks=400, pieces=1).pictures(), path)
     file = sqlite3.connect(path)
     (bits,) = file.execute("SELECT bits FROM hashes").fetchone()
     (thumbnail,) = file.execute("SELECT thumbnail FROM pictures WHERE id = 1").fetchone()

@@ -8,7 +8,7 @@ from PIL import Image
 from metis_gym.grading import GRADERS
 from metis_gym.records import Passage
 from metis_gym.registration import FAMILY_IDS
-from metis_gym.search.text_index import write_text_index
+from metis_gym.search.index.text import write_text_index
 from metis_gym.testing import check_agent, check_grader, check_search_engine, check_taskset, check_tool
 
 PAGES = [Passage(title=f"Page {n}", text=f"An otter swims {n} miles.", link=f"https://a.example/{n}") for n in range(5)]

@@ -15,7 +15,7 @@ sys.path[:0] = [str(HERE), *(str(HERE.parents[1] / folder) for folder in ("", "e
 def main() -> None:
     from test_families import FAMILIES, GOLDEN, digests, family
 
-    from metis_envs.families.base import versions_fingerprint
+    from metis_envs.families.versions import versions_fingerprint
 
     old, versions = json.loads(GOLDEN.read_text()), versions_fingerprint(1)
     pinned = {name: {"generation": family(name).generation, "digests": digests(name)} for name in FAMILIES}

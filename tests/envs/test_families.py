@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metis_envs.families.base import SearchFamily, versions_fingerprint
+from metis_envs.families.family import SearchFamily
 from metis_envs.families.names import name_split, place_name
 from metis_envs.families.sums import expression_split
+from metis_envs.families.versions import versions_fingerprint
 from metis_envs.mixture import WEIGHTS
 from metis_envs.scenes.photographs import PHOTOGRAPHS, photograph
 from metis_gym.errors import ConfigError, TaskIdError
-from metis_gym.pictures import fingerprint
+from metis_gym.images.transforms import fingerprint
 from metis_gym.records import AnswerKind, Necessity
 from metis_gym.registration import FAMILY_IDS
 from metis_gym.tasksets import make_taskset

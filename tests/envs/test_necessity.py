@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from metis_envs.families.base import SearchFamily
+from metis_envs.families.family import SearchFamily
 from metis_envs.necessity import read, views_differ
 from metis_gym.records import Necessity
 from metis_gym.registration import FAMILY_IDS

@@ -11,8 +11,8 @@ from metis_envs.mixture import WEIGHTS
 from metis_envs.world.collection import DefaultCollection
 from metis_envs.world.corpus import generated_passages
 from metis_gym.records import Necessity
-from metis_gym.search.picture_index import write_picture_index
-from metis_gym.search.text_index import write_text_index
+from metis_gym.search.index.images import write_image_index
+from metis_gym.search.index.text import write_text_index
 from metis_gym.tasksets import make_taskset
 
 SEARCHED = ("facts", "flags", "landmarks")
@@ -23,7 +23,7 @@ def engines(tmp_path_factory):
     """Smaller than the default ones, and built of the same pages and pictures."""
     folder = tmp_path_factory.mktemp("indexes")
     write_text_index(generated_passages(2_000), folder / "text.sqlite")
-    write_picture_index(DefaultCollection(landmarks=300, pieces=1).pictures(), folder / "pictures.sqlite")
+    write_image_index(DefaultCollection(landmarks=300, pieces=1).pictures(), folder / "pictures.sqlite")
     return {
         "text_engine": f"fts5:path={folder / 'text.sqlite'}",
         "image_engine": f"dhash:path={folder / 'pictures.sqlite'}",

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import metis_gym  # noqa: F401 — registers the ids
-from metis_gym.dialects.base import without_image_marks
+from metis_gym.dialects.contract import without_image_marks
 from metis_gym.errors import ConfigError, TaskDataError
 from metis_gym.filesets import jsonl, parquet, rows
 from metis_gym.filesets.files import folder_taskset, jsonl_taskset, parquet_taskset
 from metis_gym.filesets.hub import hub_taskset
-from metis_gym.pictures import to_png
+from metis_gym.images.transforms import to_png
 from metis_gym.records import GoldAnswer, Task, TaskImage
 from metis_gym.tasksets import TASKSETS, Taskset, make_taskset
 

@@ -491,7 +491,7 @@ def test_a_file_is_decoded_by_its_content(tmp_path):
 
 
 def test_nothing_else_in_the_project_decodes_images():
-    allowed = {"metis_gym/images.py", "metis_gym/sandbox/inside/warmup.py"}
+    allowed = {"metis_gym/images/decoder.py", "metis_gym/sandbox/inside/warmup.py"}
     users = {
         path.relative_to(ROOT).as_posix()
         for folder in ("metis_gym", "envs", "agents", "examples")

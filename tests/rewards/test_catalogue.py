@@ -131,8 +131,8 @@ def test_a_design_without_a_score_says_so():
     class Empty(rewards.SingleReward):
         pass
 
-    with pytest.raises(NotImplementedError, match="Empty must define score"):
-        rewards.make("empty").reward(RIGHT)
+    with pytest.raises(ConfigError, match="Empty is not finished: it defines neither score nor scores"):
+        rewards.make("empty")
 
 
 def test_broken_states_are_refused():

@@ -64,6 +64,9 @@ def test_a_backend_of_ones_own():
     class Own:
         name = "own-of-test"
 
+        def open(self, *, images=(), files=None, limits=None, seed=0):
+            raise NotImplementedError
+
         def close(self):
             self.closed = True
 

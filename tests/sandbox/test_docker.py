@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from metis_gym.errors import ConfigError, MissingDependencyError, SandboxError, SandboxUnavailableError
-from metis_gym.sandbox import SandboxLimits, SharedImages, commands
+from metis_gym.sandbox import SandboxLimits, SharedImages
+from metis_gym.sandbox import command as commands
 from metis_gym.sandbox.containers import engine
 from metis_gym.sandbox.containers.backend import DockerBackend
 from metis_gym.sandbox.containers.build import find_context

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from metis_gym.sandbox import Finding, commands, doctor
+from metis_gym.sandbox import Finding, doctor
+from metis_gym.sandbox import command as commands
 from metis_gym.sandbox.advice import explain_failure
 from metis_gym.sandbox.doctor import format_findings
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from metis_gym.errors import InfrastructureError, SandboxError
-from metis_gym.sandbox import parcel
+from metis_gym.sandbox import payload as parcel
 
 
 def spares(backend):
@@ -94,7 +94,7 @@ def held_block(monkeypatch):
 
 def test_a_block_that_is_busy_for_a_moment_is_sealed_then(held_block):
     threading.Timer(0.1, lambda: held_block.pop().close()).start()  # not held before the call below
-    fd = parcel.make_parcel({"a": b"xyz"})
+    fd = parcel.make_payload({"a": b"xyz"})
     assert fcntl.fcntl(fd, 1034) == 0xF  # F_GET_SEALS
     os.close(fd)
 

@@ -13,7 +13,7 @@ settings.load_profile("untimed")
 from scripted_server import ScriptedServer  # noqa: E402
 from small_corpora import random_corpus  # noqa: E402
 
-from metis_gym.search.text_index import write_text_index  # noqa: E402
+from metis_gym.search.index.text import write_text_index  # noqa: E402
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import random
 from math import log
 
 from metis_gym.records import Passage
-from metis_gym.search.terms import query_terms
-from metis_gym.search.text_index import searchable
+from metis_gym.search.index.terms import query_terms
+from metis_gym.search.index.text import searchable
 
 WORDS = [f"wort{number:03d}" for number in range(300)]
 

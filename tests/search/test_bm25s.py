@@ -7,8 +7,8 @@ import pytest
 
 from metis_gym.errors import MissingDependencyError
 from metis_gym.search import make_text_engine
-from metis_gym.search.bm25s_engine import Bm25sEngine
-from metis_gym.search.fts5 import Fts5Engine
+from metis_gym.search.engines.bm25s import Bm25sEngine
+from metis_gym.search.engines.fts5 import Fts5Engine
 
 bm25s = pytest.importorskip("bm25s")
 

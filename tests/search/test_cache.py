@@ -12,8 +12,8 @@ from scripted_server import Reply
 
 from metis_gym.errors import ConfigError, SearchError
 from metis_gym.records import Passage
-from metis_gym.search import PictureHit, PictureQuery, TextHit, make_text_engine, search_text
-from metis_gym.search.cache import CachedImageEngine, CachedTextEngine, DiskCache
+from metis_gym.search import ImageHit, ImageQuery, TextHit, make_text_engine, search_text
+from metis_gym.search.services.cache import CachedImageEngine, CachedTextEngine, DiskCache
 
 SERPER = {"searchParameters": {}, "organic": [{"title": "T", "link": "https://a.example", "snippet": "été 😀"}]}
 
@@ -201,7 +201,7 @@ class CountingPictures:
     def search(self, query, *, limit):
         self.asked += 1
         noise = np.random.default_rng(self.asked).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-        return (PictureHit(title="a", picture=noise, link="l", distance=0.5), PictureHit(title="b", picture=None))
+        return (ImageHit(title="a", picture=noise, link="l", distance=0.5), ImageHit(title="b", picture=None))
 
     def distances(self, query, pictures):
         return None
@@ -210,11 +210,11 @@ class CountingPictures:
 def test_pictures_are_kept_without_loss(cache):
     engine = CountingPictures()
     cached = CachedImageEngine(engine, cache)
-    query = PictureQuery(picture=np.zeros((9, 9, 3), np.uint8), task_id="t")
+    query = ImageQuery(picture=np.zeros((9, 9, 3), np.uint8), task_id="t")
     first, again = cached.search(query, limit=5), cached.search(query, limit=5)
     assert engine.asked == 1
     assert np.array_equal(first[0].picture, again[0].picture) and again[1].picture is None
     assert (again[0].title, again[0].link, again[0].distance) == ("a", "l", 0.5)
-    cached.search(PictureQuery(picture=np.ones((9, 9, 3), np.uint8), task_id="t"), limit=5)
-    cached.search(PictureQuery(picture=np.zeros((9, 9, 3), np.uint8), task_id="u"), limit=5)
+    cached.search(ImageQuery(picture=np.ones((9, 9, 3), np.uint8), task_id="t"), limit=5)
+    cached.search(ImageQuery(picture=np.zeros((9, 9, 3), np.uint8), task_id="u"), limit=5)
     assert engine.asked == 3

@@ -18,16 +18,16 @@ from PIL import Image
 from small_corpora import random_corpus
 
 from metis_gym.errors import SearchError, SearchIndexError
-from metis_gym.records import Passage, TitledPicture
-from metis_gym.search import PictureHit, PictureQuery, TextHit
-from metis_gym.search.bm25s_engine import Bm25sEngine
-from metis_gym.search.cache import CachedImageEngine, CachedTextEngine, DiskCache
-from metis_gym.search.dhash_engine import DhashEngine
-from metis_gym.search.fts5 import Fts5Engine
-from metis_gym.search.inputs import read_pictures
-from metis_gym.search.picture_index import write_picture_index
-from metis_gym.search.prepared import PreparedEngine
-from metis_gym.search.text_index import write_text_index
+from metis_gym.records import Passage, TitledImage
+from metis_gym.search import ImageHit, ImageQuery, TextHit
+from metis_gym.search.engines.bm25s import Bm25sEngine
+from metis_gym.search.engines.dhash import DhashEngine
+from metis_gym.search.engines.fts5 import Fts5Engine
+from metis_gym.search.engines.prepared import PreparedEngine
+from metis_gym.search.index.images import write_image_index
+from metis_gym.search.index.inputs import read_pictures
+from metis_gym.search.index.text import write_text_index
+from metis_gym.search.services.cache import CachedImageEngine, CachedTextEngine, DiskCache
 
 DOCUMENTED = (SearchError, SearchIndexError)
 NOISE = np.random.default_rng(0).integers(0, 256, (6, 40, 60, 3), dtype=np.uint8)
@@ -38,8 +38,8 @@ QUERY = "wort000 wort001 wort150 wort299"
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     write_text_index(random_corpus(80, seed=3), folder / "text.sqlite")
-    write_picture_index(
-        [TitledPicture(title=f"P {n}", picture=p, link="x") for n, p in enumerate(NOISE)], folder / "p.sqlite"
+    write_image_index(
+        [TitledImage(title=f"P {n}", picture=p, link="x") for n, p in enumerate(NOISE)], folder / "p.sqlite"
     )
     return folder
 
@@ -52,9 +52,9 @@ def search_text(path):
     return hits
 
 
-def search_pictures(path):
+def search_images(path):
     with contextlib.suppress(*DOCUMENTED):
-        return DhashEngine(path=str(path), max_distance=1).search(PictureQuery(picture=NOISE[0], task_id=""), limit=6)
+        return DhashEngine(path=str(path), max_distance=1).search(ImageQuery(picture=NOISE[0], task_id=""), limit=6)
     return ()
 
 
@@ -183,7 +183,7 @@ def test_values_of_any_kind_are_documented_errors(folder, tmp_path, name, statem
                 path = changed(
                     folder, tmp_path / str(number), name, "PRAGMA ignore_check_constraints = ON", without_checks
                 )
-                check(search_text(path) if name == "text.sqlite" else search_pictures(path))
+                check(search_text(path) if name == "text.sqlite" else search_images(path))
 
 
 def test_not_null_is_not_believed(folder, tmp_path):
@@ -208,10 +208,10 @@ def test_not_null_is_not_believed(folder, tmp_path):
 
 def check(hits):
     for hit in hits:
-        assert isinstance(hit, TextHit | PictureHit)
+        assert isinstance(hit, TextHit | ImageHit)
         for text in (hit.title, hit.link):
             assert len(text.encode()) <= 10_000
-        assert isinstance(hit, PictureHit) or (len(hit.snippet.encode()) < 10_000 and math.isfinite(hit.score))
+        assert isinstance(hit, ImageHit) or (len(hit.snippet.encode()) < 10_000 and math.isfinite(hit.score))
         assert isinstance(hit, TextHit) or max(hit.picture.shape) <= 192
 
 
@@ -227,7 +227,7 @@ def jpeg(width, height):
 def test_thumbnails_that_promise_many_pixels_are_not_decoded(folder, tmp_path, size):
     path = changed(folder, tmp_path, "p.sqlite", f"UPDATE pictures SET thumbnail = x'{jpeg(*size).hex()}'")
     with pytest.raises(SearchError, match="damaged: a thumbnail"):
-        DhashEngine(path=str(path)).search(PictureQuery(picture=NOISE[0], task_id=""), limit=1)
+        DhashEngine(path=str(path)).search(ImageQuery(picture=NOISE[0], task_id=""), limit=1)
 
 
 @pytest.mark.parametrize("name", ["text.sqlite", "p.sqlite"])
@@ -248,7 +248,7 @@ def test_any_damage_is_a_documented_error(folder, tmp_path_factory, name, flips,
         del data[int(cut * len(data)) :]
     path = tmp_path_factory.mktemp("damaged") / name
     path.write_bytes(data)
-    check(search_text(path) if name == "text.sqlite" else search_pictures(path))
+    check(search_text(path) if name == "text.sqlite" else search_images(path))
     shutil.rmtree(path.parent)
 
 
@@ -276,7 +276,7 @@ def prepared(here, paths, titles=None, **options):
     entry = {"tool_returned_web_title": titles or ["t"] * len(paths), "cached_images_path": paths}
     (here / "r.json").write_text(json.dumps({"a": entry}))
     engine = PreparedEngine(path=str(here / "r.json"), **options)
-    return engine.search(PictureQuery(picture=NOISE[0], task_id="a"), limit=9)
+    return engine.search(ImageQuery(picture=NOISE[0], task_id="a"), limit=9)
 
 
 def png(path):
@@ -335,7 +335,7 @@ class One:
 
 
 TEXT_HIT = TextHit(title="t", snippet="s", link="l", score=1.5)
-PICTURE_HIT = PictureHit(title="t", picture=NOISE[0], link="l", distance=0.25)
+PICTURE_HIT = ImageHit(title="t", picture=NOISE[0], link="l", distance=0.25)
 SIGNED = [
     None,
     5,
@@ -365,9 +365,9 @@ SIGNED = [
 @pytest.mark.parametrize("value", SIGNED)
 def test_kept_answers_that_cannot_be_right_are_asked_for_again(tmp_path, value):
     """Whoever can write the folder can compute the checksum."""
-    from metis_gym.search.cache import _encoded
+    from metis_gym.search.services.cache import _encoded
 
-    query = PictureQuery(picture=NOISE[0], task_id="")
+    query = ImageQuery(picture=NOISE[0], task_id="")
     for cached, asked in (
         (CachedTextEngine(One(TEXT_HIT), DiskCache(tmp_path / "a")), "q"),
         (CachedImageEngine(One(PICTURE_HIT), DiskCache(tmp_path / "b")), query),

@@ -15,11 +15,11 @@ from PIL import Image, ImageEnhance
 
 from metis_envs.scenes.photographs import PHOTOGRAPHS, photograph
 from metis_gym.errors import ConfigError, SearchError, SearchIndexError
-from metis_gym.records import TitledPicture
-from metis_gym.search import PictureQuery, make_image_engine
-from metis_gym.search.dhash import BITS, WORDS, _count_ones_portably, dhash, differing_bits, near_distances
-from metis_gym.search.dhash_engine import DhashEngine
-from metis_gym.search.picture_index import PictureIndex, write_picture_index
+from metis_gym.records import TitledImage
+from metis_gym.search import ImageQuery, make_image_engine
+from metis_gym.search.engines.dhash import DhashEngine
+from metis_gym.search.index.dhash import BITS, WORDS, _count_ones_portably, dhash, differing_bits, near_distances
+from metis_gym.search.index.images import ImageIndex, write_image_index
 
 
 def photographs():
@@ -32,10 +32,10 @@ def index_path(tmp_path_factory):
     path = tmp_path_factory.mktemp("pictures") / "photographs.sqlite"
     pictures = photographs()
     entries = [
-        TitledPicture(title=f"Photograph {n}", picture=p, link=f"https://generated.example/{n}")
+        TitledImage(title=f"Photograph {n}", picture=p, link=f"https://generated.example/{n}")
         for n, p in enumerate(pictures)
     ]
-    assert write_picture_index(entries, path) == len(pictures)
+    assert write_image_index(entries, path) == len(pictures)
     return path
 
 
@@ -45,7 +45,7 @@ def engine(index_path):
 
 
 def query(picture):
-    return PictureQuery(picture=np.ascontiguousarray(picture), task_id="t")
+    return ImageQuery(picture=np.ascontiguousarray(picture), task_id="t")
 
 
 def jpeg(picture):
@@ -126,13 +126,13 @@ def test_counting_for_old_numpy_is_the_same(words):
 def test_pictures_of_any_shape_have_a_hash(shape, tmp_path):
     picture = np.full(shape, 7, dtype=np.uint8)
     assert near_distances(picture, [picture]) == [0.0]
-    write_picture_index([TitledPicture(title="odd", picture=picture)], tmp_path / "p.sqlite")
+    write_image_index([TitledImage(title="odd", picture=picture)], tmp_path / "p.sqlite")
     assert DhashEngine(path=str(tmp_path / "p.sqlite")).search(query(picture), limit=1)[0].title == "odd"
 
 
 def test_equally_near_pictures_come_in_their_order(tmp_path):
     picture = photographs()[0]
-    write_picture_index([TitledPicture(title=str(n), picture=picture) for n in range(9)], tmp_path / "p.sqlite")
+    write_image_index([TitledImage(title=str(n), picture=picture) for n in range(9)], tmp_path / "p.sqlite")
     hits = DhashEngine(path=str(tmp_path / "p.sqlite")).search(query(picture), limit=4)
     assert [hit.title for hit in hits] == ["0", "1", "2", "3"]
 
@@ -141,25 +141,25 @@ def test_distances_of_pictures_are_those_in_the_index(engine):
     pictures = photographs()
     changed = query(cropped(pictures[4]))
     hit = engine.search(changed, limit=1)[0]
-    distances = engine.distances(changed, [TitledPicture(title="", picture=picture) for picture in pictures])
+    distances = engine.distances(changed, [TitledImage(title="", picture=picture) for picture in pictures])
     assert distances[4] == hit.distance
     assert distances.count(None) >= 24
 
 
 def test_an_index_built_again_is_the_same_also_in_another_process(index_path, tmp_path):
     again = tmp_path / "again.sqlite"
-    write_picture_index(
+    write_image_index(
         [
-            TitledPicture(title=f"Photograph {n}", picture=p, link=f"https://generated.example/{n}")
+            TitledImage(title=f"Photograph {n}", picture=p, link=f"https://generated.example/{n}")
             for n, p in enumerate(photographs())
         ],
         again,
     )
-    assert PictureIndex(again).fingerprint == PictureIndex(index_path).fingerprint
+    assert ImageIndex(again).fingerprint == ImageIndex(index_path).fingerprint
     code = (
-        "import json, sys; from metis_gym.search.dhash_engine import DhashEngine;"
-        "from metis_gym.search import PictureQuery; from metis_envs.scenes.photographs import photograph;"
-        "q = PictureQuery(picture=photograph('cat', 'train')[20:], task_id='');"
+        "import json, sys; from metis_gym.search.engines.dhash import DhashEngine;"
+        "from metis_gym.search import ImageQuery; from metis_envs.scenes.photographs import photograph;"
+        "q = ImageQuery(picture=photograph('cat', 'train')[20:], task_id='');"
         "print(json.dumps([(h.title, h.distance) for h in DhashEngine(path=sys.argv[1]).search(q, limit=9)]))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -183,7 +183,7 @@ def test_wrong_files_are_refused(tmp_path, index_path):
     with pytest.raises(SearchIndexError, match="there is no picture index"):
         make_image_engine(f"dhash:path={tmp_path / 'none'}")
     with pytest.raises(SearchIndexError, match="at least one picture"):
-        write_picture_index([], tmp_path / "p.sqlite")
+        write_image_index([], tmp_path / "p.sqlite")
     with pytest.raises(ConfigError, match="not both"):
         make_image_engine(f"dhash:path={index_path},collection=default")
     with pytest.raises(ConfigError, match="Did you mean 'dhash'"):

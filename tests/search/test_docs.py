@@ -23,7 +23,7 @@ def small_defaults(tmp_path, monkeypatch):
 
 
 def test_the_first_search_works(small_defaults, capsys):
-    from metis_gym.search.engines import _text_engine
+    from metis_gym.search.registry import _text_engine
 
     _text_engine.cache_clear()  # the default engine of another test keeps another folder
     exec(compile(BLOCKS[0], "docs/search.md, first block", "exec"), {"__name__": "first"})

@@ -17,12 +17,13 @@ from small_corpora import bm25_of_all, random_corpus
 
 from metis_gym.errors import MissingDependencyError, SearchError, SearchIndexError
 from metis_gym.records import Passage
-from metis_gym.search import fts5, sqlite_files
-from metis_gym.search.fts5 import Fts5Engine
-from metis_gym.search.schemas import PICTURE_SCHEMA, TEXT_SCHEMA
-from metis_gym.search.sqlite_files import ReadOnlyFile
-from metis_gym.search.terms import query_terms
-from metis_gym.search.text_index import searchable, write_text_index
+from metis_gym.search.engines import fts5
+from metis_gym.search.engines.fts5 import Fts5Engine
+from metis_gym.search.index import sqlite_files
+from metis_gym.search.index.schemas import PICTURE_SCHEMA, TEXT_SCHEMA
+from metis_gym.search.index.sqlite_files import ReadOnlyFile
+from metis_gym.search.index.terms import query_terms
+from metis_gym.search.index.text import searchable, write_text_index
 
 QUERIES = [
     "wort000",
@@ -67,7 +68,7 @@ def test_scores_are_those_of_sqlite(engine, corpus, query):
 
 
 def test_common_words_bring_no_candidates_but_count(tmp_path, monkeypatch):
-    monkeypatch.setattr(fts5, "MOST_MATCHES", 20)
+    monkeypatch.setattr(fts5, "MAX_MATCHES", 20)
     corpus = random_corpus(600, seed=1)
     write_text_index(corpus, tmp_path / "t.sqlite")
     engine = Fts5Engine(path=str(tmp_path / "t.sqlite"))
@@ -150,7 +151,7 @@ def answers(path):
 
 def test_answers_are_the_same_in_another_process(index_path):
     code = (
-        "import json, sys; from metis_gym.search.fts5 import Fts5Engine; e = Fts5Engine(path=sys.argv[1]);"
+        "import json, sys; from metis_gym.search.engines.fts5 import Fts5Engine; e = Fts5Engine(path=sys.argv[1]);"
         "print(json.dumps([[h.__dict__ for h in e.search(q, limit=10)] for q in json.loads(sys.argv[2])]))"
     )
     results = []

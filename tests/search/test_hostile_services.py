@@ -15,9 +15,10 @@ from scripted_server import Reply, ScriptedServer
 from metis_gym.errors import SearchError
 from metis_gym.http import sockets
 from metis_gym.records import Passage
-from metis_gym.search import PictureQuery, make_image_engine, make_text_engine, search_text, text_index
-from metis_gym.search.fts5 import Fts5Engine
-from metis_gym.search.web import Client, Policy
+from metis_gym.search import ImageQuery, make_image_engine, make_text_engine, search_text
+from metis_gym.search.engines.fts5 import Fts5Engine
+from metis_gym.search.index import text as text_index
+from metis_gym.search.services.web import Client, Policy
 
 SPECS = {
     "serper": "serper:api_key_env=KEY,url={url}/s",
@@ -165,7 +166,7 @@ def test_any_reply_gives_hits_or_a_documented_error(server, reply):
     lens = make_image_engine(
         f"serpapi_lens:api_key_env=KEY,picture_url=http://p.example/{{task_id}},url={server.url},cache=false,retries=0"
     )
-    query = PictureQuery(picture=np.zeros((9, 9, 3), np.uint8), task_id="t")
+    query = ImageQuery(picture=np.zeros((9, 9, 3), np.uint8), task_id="t")
     assert KEY not in failure_of(lambda: lens.search(query, limit=3))
 
 
@@ -274,7 +275,7 @@ def test_all_thumbnails_share_one_deadline(server, monkeypatch):
     start = time.monotonic()
     with pytest.raises(SearchError, match="no answer within"):
         make_image_engine(f"{spec},timeout=1,retries=3").search(
-            PictureQuery(picture=np.zeros((9, 9, 3), np.uint8), task_id="t"), limit=5
+            ImageQuery(picture=np.zeros((9, 9, 3), np.uint8), task_id="t"), limit=5
         )
     assert time.monotonic() - start < 8.0
 

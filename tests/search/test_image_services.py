@@ -11,11 +11,11 @@ from scripted_server import Reply
 
 from metis_gym.errors import ConfigError, SearchError, SearchIndexError
 from metis_gym.http import sockets
-from metis_gym.pictures import fingerprint
-from metis_gym.search import PictureQuery, make_image_engine
-from metis_gym.search.prepared import PreparedEngine
+from metis_gym.images.transforms import fingerprint
+from metis_gym.search import ImageQuery, make_image_engine
+from metis_gym.search.engines.prepared import PreparedEngine
 
-QUERY = PictureQuery(picture=np.zeros((20, 30, 3), np.uint8), task_id="fvqa/train/7 a")
+QUERY = ImageQuery(picture=np.zeros((20, 30, 3), np.uint8), task_id="fvqa/train/7 a")
 
 
 def png(value=9, size=(30, 20), mode="RGB"):
@@ -110,7 +110,7 @@ def test_task_ids_are_quoted(server, monkeypatch):
     spec = f"serpapi_lens:api_key_env=KEY,picture_url=https://p.example/{{task_id}},url={server.url},cache=false"
     make_image_engine(spec).search(QUERY, limit=5)
     assert server.requests[0].query["url"] == "https://p.example/fvqa%2Ftrain%2F7%20a"
-    odd = PictureQuery(picture=QUERY.picture, task_id="a\ud800b")
+    odd = ImageQuery(picture=QUERY.picture, task_id="a\ud800b")
     make_image_engine(spec).search(odd, limit=5)
     assert server.requests[1].query["url"] == "https://p.example/a%3Fb"
 
@@ -135,7 +135,7 @@ def prepared(tmp_path):
 
 
 def asked(task_id):
-    return PictureQuery(picture=QUERY.picture, task_id=task_id)
+    return ImageQuery(picture=QUERY.picture, task_id=task_id)
 
 
 @pytest.mark.parametrize("task_id", ["fvqa_1", "parquet/train/fvqa_1", "parquet:path=a/train/448/fvqa_1@0a1b2c3d"])

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from metis_gym.cli import main
-from metis_gym.search import CORPORA, PictureQuery, make_image_engine, make_text_engine
-from metis_gym.search.corpora import COLLECTIONS
+from metis_gym.search import CORPORA, ImageQuery, make_image_engine, make_text_engine
+from metis_gym.search.index.corpora import COLLECTIONS
 
 ROWS = [
     {"title": "Ashmere Tower", "text": "It is 95 m high.", "link": "https://ashmere.example/"},
@@ -58,7 +58,7 @@ def test_passages_become_an_index(tmp_path, capsys):
 def test_a_folder_of_pictures_becomes_an_index(album, tmp_path):
     assert build(album, tmp_path / "my.db") == 0
     engine = make_image_engine(f"dhash:path={tmp_path / 'my.db'}")
-    titles = [engine.search(PictureQuery(picture=picture(n), task_id=""), limit=1)[0] for n in (0, 1)]
+    titles = [engine.search(ImageQuery(picture=picture(n), task_id=""), limit=1)[0] for n in (0, 1)]
     assert [(hit.title, hit.link) for hit in titles] == [
         ("big ben", "big_ben.png"),
         ("The Bridge", "https://b.example"),

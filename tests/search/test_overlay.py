@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from small_corpora import bm25_of_all, random_corpus
 
-from metis_gym.records import Passage, TitledPicture
-from metis_gym.search import PictureHit, PictureQuery, TextHit, search_pictures, search_text
-from metis_gym.search.dhash_engine import DhashEngine
-from metis_gym.search.fts5 import Fts5Engine
-from metis_gym.search.picture_index import write_picture_index
-from metis_gym.search.text_index import searchable, write_text_index
+from metis_gym.records import Passage, TitledImage
+from metis_gym.search import ImageHit, ImageQuery, TextHit, search_images, search_text
+from metis_gym.search.engines.dhash import DhashEngine
+from metis_gym.search.engines.fts5 import Fts5Engine
+from metis_gym.search.index.images import write_image_index
+from metis_gym.search.index.text import searchable, write_text_index
 
 OWN = [
     Passage(title="Halworth Tower", text="The Halworth tower is 120 m high.", link="https://generated.example/own1"),
@@ -105,38 +105,36 @@ def picture(seed):
 @pytest.fixture(scope="module")
 def image_engine(tmp_path_factory):
     path = tmp_path_factory.mktemp("pictures") / "p.sqlite"
-    write_picture_index(
-        [TitledPicture(title=f"Picture {n}", picture=picture(n), link=f"p{n}") for n in range(20)], path
-    )
+    write_image_index([TitledImage(title=f"Picture {n}", picture=picture(n), link=f"p{n}") for n in range(20)], path)
     return DhashEngine(path=str(path))
 
 
 def test_own_pictures_come_where_their_distance_puts_them(image_engine):
-    exact = TitledPicture(title="own copy", picture=picture(3), link="own")
+    exact = TitledImage(title="own copy", picture=picture(3), link="own")
     noisy = picture(3).astype(int) + np.random.default_rng(0).integers(-60, 60, (240, 320, 1))
-    rough = TitledPicture(title="own rough copy", picture=np.clip(noisy, 0, 255).astype(np.uint8)[10:], link="rough")
-    far = TitledPicture(title="another", picture=picture(99), link="far")
-    query = PictureQuery(picture=picture(3), task_id="t")
-    hits = search_pictures(image_engine, query, [rough, far, exact], limit=5)
+    rough = TitledImage(title="own rough copy", picture=np.clip(noisy, 0, 255).astype(np.uint8)[10:], link="rough")
+    far = TitledImage(title="another", picture=picture(99), link="far")
+    query = ImageQuery(picture=picture(3), task_id="t")
+    hits = search_images(image_engine, query, [rough, far, exact], limit=5)
     assert [hit.link for hit in hits] == ["own", "p3", "rough"]
     assert hits[0].distance == hits[1].distance == 0.0 < hits[2].distance
-    assert [hit.link for hit in search_pictures(image_engine, query, (), limit=5)] == ["p3"]
-    assert [hit.link for hit in search_pictures(image_engine, query, [exact], limit=1)] == ["own"]
+    assert [hit.link for hit in search_images(image_engine, query, (), limit=5)] == ["p3"]
+    assert [hit.link for hit in search_images(image_engine, query, [exact], limit=1)] == ["own"]
 
 
 class ImageService:
     """An image engine without a measure."""
 
     def search(self, query, *, limit):
-        return (PictureHit(title="web", picture=None, link="web"),)
+        return (ImageHit(title="web", picture=None, link="web"),)
 
     def distances(self, query, pictures):
         return None
 
 
 def test_beside_a_service_own_copies_come_first():
-    exact = TitledPicture(title="own copy", picture=picture(3), link="own")
-    far = TitledPicture(title="another", picture=picture(99), link="far")
-    query = PictureQuery(picture=picture(3), task_id="t")
-    assert [hit.link for hit in search_pictures(ImageService(), query, [far, exact], limit=5)] == ["own", "web"]
-    assert [hit.link for hit in search_pictures(ImageService(), query, [exact], limit=1)] == ["own"]
+    exact = TitledImage(title="own copy", picture=picture(3), link="own")
+    far = TitledImage(title="another", picture=picture(99), link="far")
+    query = ImageQuery(picture=picture(3), task_id="t")
+    assert [hit.link for hit in search_images(ImageService(), query, [far, exact], limit=5)] == ["own", "web"]
+    assert [hit.link for hit in search_images(ImageService(), query, [exact], limit=1)] == ["own"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from metis_gym.errors import ConfigError, SearchIndexError
-from metis_gym.search.places import build_once, cache_folder
+from metis_gym.search.index.files import build_once, cache_folder
 
 
 def write_slowly(path):
@@ -38,7 +38,7 @@ def test_of_many_processes_one_builds_and_all_find_a_whole_file(tmp_path):
 
 def test_a_builder_that_is_killed_leaves_nothing_that_is_taken_for_an_index(tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from metis_gym.search.places import build_once\n"
+        "import os, sys; from pathlib import Path; from metis_gym.search.index.files import build_once\n"
         "def build(path):\n    path.write_text('half'); os.kill(os.getpid(), 9)\n"
         "build_once(Path(sys.argv[1]), build)"
     )

@@ -8,7 +8,7 @@ from scripted_server import Reply
 from metis_gym.errors import ConfigError, SearchError, SearchIndexError
 from metis_gym.search import TextHit, make_text_engine
 from metis_gym.search.contract import LIVE
-from metis_gym.search.retriever import read_contents
+from metis_gym.search.services.retriever import read_contents
 
 PAGES = [
     ("Halworth - Encyclopedia", "https://a.example/halworth", "Halworth is a town on the river Yar."),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metis_gym.search.snippets import LONGEST_SNIPPET, one_line, snippet
-from metis_gym.search.terms import MOST_QUERY_TERMS, STOP_WORDS, query_terms, terms_of
+from metis_gym.search.index.terms import MAX_QUERY_TERMS, STOP_WORDS, query_terms, terms_of
+from metis_gym.search.snippets import MAX_SNIPPET, one_line, snippet
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_terms(text, terms):
 def test_query_terms_are_different_and_bounded():
     assert query_terms("tower Towers tower") == ("tower",)
     words = [f"wort{number}" for number in range(100)]
-    assert query_terms(" ".join(words)) == tuple(words[:MOST_QUERY_TERMS])
+    assert query_terms(" ".join(words)) == tuple(words[:MAX_QUERY_TERMS])
 
 
 @given(st.text())
@@ -71,7 +71,7 @@ def test_a_snippet_of_a_long_text_is_where_most_terms_are():
     filler = "lorem ipsum dolor " * 200
     text = f"{filler} The tower is far. {filler} The Halworth tower is 120 m high. {filler}"
     assert "Halworth tower is 120 m high" in snippet(text, "height of the Halworth tower")
-    assert len(snippet(text, "halworth")) <= LONGEST_SNIPPET + 4
+    assert len(snippet(text, "halworth")) <= MAX_SNIPPET + 4
 
 
 def test_a_word_longer_than_a_snippet_is_cut():

@@ -12,7 +12,7 @@ from scripted_server import Reply
 
 from metis_gym.errors import ConfigError, InfrastructureError, SearchError
 from metis_gym.keys import ApiKey
-from metis_gym.search.web import Client, Policy, check_url
+from metis_gym.search.services.web import Client, Policy, check_url
 
 SECRET = "s3cret/key+with&signs"
 

@@ -13,10 +13,10 @@ from PIL import Image
 import metis_gym  # noqa: F401 — registers the ids
 from metis_gym.errors import ConfigError, SearchError, SearchIndexError
 from metis_gym.recording import Run, replay
-from metis_gym.records import Passage, TitledPicture, ToolCall, ToolStatus
-from metis_gym.search import IMAGE_ENGINES, TEXT_ENGINES, PictureHit, TextHit
-from metis_gym.search.picture_index import write_picture_index
-from metis_gym.search.text_index import write_text_index
+from metis_gym.records import Passage, TitledImage, ToolCall, ToolStatus
+from metis_gym.search import IMAGE_ENGINES, TEXT_ENGINES, ImageHit, TextHit
+from metis_gym.search.index.images import write_image_index
+from metis_gym.search.index.text import write_text_index
 from metis_gym.tasksets import TASKSETS, Taskset, make_taskset
 from metis_gym.tools import TOOLS, Tool, ToolSession
 from metis_gym.tools.image_search import ImageSearchTool
@@ -64,7 +64,7 @@ class WithOverlay(Taskset):
         task = self._signs.build(task_id)
         if self.bare:
             return task
-        copy = TitledPicture(title="The Halworth Tower", picture=task.images[0].source[::2, ::2].copy(), link="own")
+        copy = TitledImage(title="The Halworth Tower", picture=task.images[0].source[::2, ::2].copy(), link="own")
         return dataclasses.replace(task, passages=(OWN,), pictures=(copy,))
 
 
@@ -72,8 +72,8 @@ class WithOverlay(Taskset):
 def engines(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engines")
     write_text_index(CORPUS, folder / "text.sqlite")
-    entries = [TitledPicture(title=f"Picture {n}", picture=picture(n), link=f"p{n}") for n in range(10)]
-    write_picture_index(entries, folder / "pictures.sqlite")
+    entries = [TitledImage(title=f"Picture {n}", picture=picture(n), link=f"p{n}") for n in range(10)]
+    write_image_index(entries, folder / "pictures.sqlite")
     return {
         "text_engine": f"fts5:path={folder / 'text.sqlite'}",
         "image_engine": f"dhash:path={folder / 'pictures.sqlite'}",
@@ -191,7 +191,7 @@ def test_image_search_finds_pictures_of_the_index(env):
 def test_hits_without_a_picture_are_named():
     class Titles:
         def search(self, query, *, limit):
-            return (PictureHit(title="first", picture=None), PictureHit(title="", picture=picture(1)))
+            return (ImageHit(title="first", picture=None), ImageHit(title="", picture=picture(1)))
 
         def distances(self, query, pictures):
             return None

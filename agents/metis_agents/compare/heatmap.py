@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metis_agents.compare.limits import LEAST_NEEDED, MOST_LOST, MOST_REDUNDANT
+from metis_agents.compare.limits import MAX_LOST, MAX_REDUNDANT, MIN_NEEDED
 from metis_agents.compare.robustness import Cell, Condition, Map
 from metis_agents.compare.store import Store
 from metis_agents.compare.style import INK, MUTED, figure, png
@@ -17,8 +17,8 @@ __all__ = ["Cells", "draw_map", "map_page", "robust_share", "write_map"]
 Cells = Mapping[tuple[str, float, Condition], Cell]
 
 _LIMITS = (
-    f"redundant calls ≤ {100 * MOST_REDUNDANT:.0f} %, needed calls ≥ {100 * LEAST_NEEDED:.0f} %, accuracy within "
-    f"{100 * MOST_LOST:.0f} points of accuracy-only"
+    f"redundant calls ≤ {100 * MAX_REDUNDANT:.0f} %, needed calls ≥ {100 * MIN_NEEDED:.0f} %, accuracy within "
+    f"{100 * MAX_LOST:.0f} points of accuracy-only"
 )
 _ROBUST, _EMPTY = "#0072b2", "#eef1f4"
 

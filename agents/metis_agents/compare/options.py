@@ -14,8 +14,8 @@ from metis_agents.compare.robustness import Map, Panel
 from metis_agents.settings.command_line import Invocation, primitive
 from metis_agents.settings.flags import Defaults, Scheme
 from metis_gym.errors import ConfigError
+from metis_gym.parameters import check_parameters, choice, whole
 from metis_gym.registries import format_spec, parse_spec
-from metis_gym.rewards.parameters import check_parameters, choice, whole
 from metis_gym.terminal import say
 
 __all__ = ["COMPARE", "MAP", "CompareInvocation", "MapInvocation", "with_current_flags"]

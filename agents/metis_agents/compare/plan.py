@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from metis_agents.sb3 import CloningConfig
+from metis_agents.sb3 import SFTConfig
 from metis_agents.settings.fields import frozen
 from metis_gym import __version__, rewards
 from metis_gym.errors import ConfigError
+from metis_gym.parameters import check_parameters, number, whole
 from metis_gym.registries import format_spec, parse_spec
-from metis_gym.rewards.parameters import check_parameters, number, whole
 
 __all__ = ["Plan", "Run", "Settings", "Start", "batches_of", "canonical", "without_weight"]
 
@@ -51,7 +51,7 @@ class Settings:
     eval_tasks: int = whole(256, low=1)
     eval_episodes: int = whole(4, low=1)
     checkpoint_every: int = whole(10, low=1)
-    start: CloningConfig = field(default_factory=CloningConfig)
+    start: SFTConfig = field(default_factory=SFTConfig)
 
     def __post_init__(self) -> None:
         check_parameters(self)
@@ -76,7 +76,7 @@ class Start:
         return {key: value for key, value in self.settings.env.items() if key not in _NOT_OF_THE_START}
 
     @property
-    def config(self) -> CloningConfig:
+    def config(self) -> SFTConfig:
         """How to clone."""
         return dataclasses.replace(self.settings.start, seed=self.seed)
 

@@ -10,8 +10,9 @@ from metis_agents.compare.estimates import COLUMNS, area_under_curve, estimate, 
 from metis_agents.compare.plan import without_weight
 from metis_agents.compare.records import CURVES, Result
 from metis_gym import rewards
+from metis_gym.markdown import table
 from metis_gym.metrics import Estimate
-from metis_gym.rewards.parameters import changed_parameters
+from metis_gym.parameters import changed_parameters
 
 __all__ = ["Comparison", "Family"]
 
@@ -140,8 +141,7 @@ def _area(points: Sequence[tuple[float, float, str]], at_no_cost: float, most: f
 def _table(rows: Mapping[str, Mapping[str, Estimate]], names: Sequence[str]) -> str:
     head = ["design", *(COLUMNS[name].title for name in names)]
     body = [[_label(design), *(_cell(name, row.get(name)) for name in names)] for design, row in rows.items()]
-    rule = ["---"] * len(head)
-    return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *body])
+    return table(head, body)
 
 
 def _label(design: str) -> str:

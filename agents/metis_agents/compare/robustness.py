@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from metis_agents.compare.estimates import COLUMNS
-from metis_agents.compare.limits import LEAST_NEEDED, MOST_LOST, MOST_REDUNDANT
+from metis_agents.compare.limits import MAX_LOST, MAX_REDUNDANT, MIN_NEEDED
 from metis_agents.compare.plan import Run, Settings, canonical
 from metis_agents.compare.pool import run_all
 from metis_agents.compare.records import Result
@@ -211,6 +211,4 @@ def _average(values: Sequence[float]) -> float:
 
 
 def _within(redundant: float, needed: float, lost: float) -> bool:
-    return (
-        redundant <= MOST_REDUNDANT + _ROUNDING and needed >= LEAST_NEEDED - _ROUNDING and lost <= MOST_LOST + _ROUNDING
-    )
+    return redundant <= MAX_REDUNDANT + _ROUNDING and needed >= MIN_NEEDED - _ROUNDING and lost <= MAX_LOST + _ROUNDING

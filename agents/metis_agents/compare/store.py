@@ -10,13 +10,13 @@ folder/
 
 import contextlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from metis_gym.errors import StorageError
+from metis_gym.storage import write_atomically
 
 __all__ = ["Store"]
 
@@ -37,8 +37,8 @@ class Store:
         with _explained(self.folder, "written"):
             for part in ("", *parts):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
-        with _explained(self.folder, "written"), _partial(self.folder / "probe"):
-            pass
+        with _explained(self.folder, "written"), tempfile.TemporaryFile(dir=self.folder):
+            pass  # can be written: this is found out before anything is run
 
     def has(self, name: str) -> bool:
         """Is there a file of this name?"""
@@ -71,12 +71,8 @@ class Store:
             StorageError: It cannot be written.
         """
         path = self.folder / name
-        with _explained(path, "written"), _partial(path) as (file, partial):
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-            os.replace(partial, path)
+        with _explained(path, "written"):
+            write_atomically(path, content)
         return path
 
     def write_json(self, name: str, content: Any) -> Path:
@@ -95,18 +91,6 @@ class Store:
         """
         with _explained(self.folder / name, "removed"):
             (self.folder / name).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _partial(path: Path) -> Iterator[tuple[Any, str]]:
-    """An unfinished file beside `path`, which is gone afterwards unless it took the path's place."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file, name
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metis_agents.compare.curves import smoothed
-from metis_agents.compare.limits import LEAST_NEEDED, MOST_LOST, MOST_REDUNDANT
+from metis_agents.compare.limits import MAX_LOST, MAX_REDUNDANT, MIN_NEEDED
 from metis_agents.compare.records import Result
 from metis_agents.compare.report import Comparison
 from metis_agents.compare.style import INK, MUTED, colours, figure, headline, label, png, tidy
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_summary", "verdict"]
 
-_MOST_COLUMNS = 4
+_MAX_COLUMNS = 4
 _LEFT, _TOP, _BOTTOM, _GAP = 0.65, 1.05, 1.2, 1.85
 _PANEL_WIDTH, _PANEL_HEIGHT, _COLUMN = 2.45, 2.3, 3.35
 
@@ -31,7 +31,7 @@ _PANEL_WIDTH, _PANEL_HEIGHT, _COLUMN = 2.45, 2.3, 3.35
 def draw_summary(comparison: Comparison) -> bytes:
     """One panel for each design, as PNG."""
     designs, figures, colour = comparison.designs, comparison.estimates(), colours(comparison.designs)
-    columns = min(len(designs), _MOST_COLUMNS)
+    columns = min(len(designs), _MAX_COLUMNS)
     rows = math.ceil(len(designs) / columns)
     width = max(_LEFT + columns * _COLUMN, 8.6)
     height = _TOP + rows * (_PANEL_HEIGHT + _GAP) - (_GAP - _BOTTOM) + 0.55
@@ -53,12 +53,12 @@ def verdict(figures: Mapping[str, Mapping[str, Estimate]], design: str) -> str:
     """In words, by the limits of `metis_agents.compare.limits`; accuracy is judged beside `accuracy` if it was run."""
     row = figures[design]
     problems = []
-    if row["redundant_rate"].mean > MOST_REDUNDANT:
+    if row["redundant_rate"].mean > MAX_REDUNDANT:
         problems.append("calls without need")
-    if row["tool_recall"].mean < LEAST_NEEDED:
+    if row["tool_recall"].mean < MIN_NEEDED:
         problems.append("misses needed calls")
     reference = figures.get("accuracy", row)["accuracy"].mean
-    if row["accuracy"].mean < reference - MOST_LOST:
+    if row["accuracy"].mean < reference - MAX_LOST:
         problems.append("loses accuracy")
     return ", ".join(problems) or "calls only when needed"
 

@@ -18,7 +18,7 @@ from metis_agents.compare.plan import Run, Start
 from metis_agents.compare.records import CURVES, Played, Result, played_from_json, point
 from metis_agents.compare.store import Store
 from metis_agents.sb3 import HDPO, GroupVecEnv, StopAfterBatches, cold_start
-from metis_agents.sb3.playing import play_with_and_without
+from metis_agents.sb3.play import play_with_and_without
 from metis_agents.states import fitting, from_bytes, to_bytes
 from metis_gym.errors import CheckpointError, ConfigError
 

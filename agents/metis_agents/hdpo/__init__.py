@@ -1,61 +1,15 @@
-"""HDPO, and every other reward design, as a training loop that is generic over the policy (arXiv 2604.08545).
+"""The former name of `metis_agents.rl`; it goes with the next release."""
 
-```python
-from metis_agents.hdpo import Trainer, TrainerConfig
+import warnings
+from typing import Any
 
-trainer = Trainer(policy, collector, "hdpo:w_tool=0.15", TrainerConfig(tasks=32, group_size=16, minibatches=1))
-reports = trainer.train(batches=100)
-```
+from metis_agents import rl
 
-A `Policy` recomputes log-probabilities, a `Collector` plays; `metis_agents.hdpo.bandit` is the smallest example.
-Those with a loop of their own use the parts: `judge` (outcomes → advantages), `LossCounts`, `channel_loss`.
-"""
 
-try:
-    import torch as _torch  # noqa: F401
-except ImportError as error:
-    from metis_gym.errors import MissingDependencyError
-
-    raise MissingDependencyError.of("torch", extra="agents", purpose="metis_agents.hdpo") from error
-
-from metis_agents.hdpo.batch import ChannelBatch, judge, select, signal
-from metis_agents.hdpo.collect import Collector, Policy, Rollout, TokenLogprobs, check_groups, group_by_task
-from metis_agents.hdpo.counts import Aggregation, Count, Denominator, LossCounts
-from metis_agents.hdpo.diagnostics import BatchDiagnostics, UpdateDiagnostics
-from metis_agents.hdpo.distributed import Ranks
-from metis_agents.hdpo.loss import ChannelLoss, LossConfig, LossStats, channel_loss
-from metis_agents.hdpo.microbatch import micro_batches
-from metis_agents.hdpo.surrogates import SURROGATES, Surrogate, make_surrogate
-from metis_agents.hdpo.trainer import BatchReport, Callback, Trainer, TrainerConfig
-
-__all__ = [
-    "SURROGATES",
-    "Aggregation",
-    "BatchDiagnostics",
-    "BatchReport",
-    "Callback",
-    "ChannelBatch",
-    "ChannelLoss",
-    "Collector",
-    "Count",
-    "Denominator",
-    "LossConfig",
-    "LossCounts",
-    "LossStats",
-    "Policy",
-    "Ranks",
-    "Rollout",
-    "Surrogate",
-    "TokenLogprobs",
-    "Trainer",
-    "TrainerConfig",
-    "UpdateDiagnostics",
-    "channel_loss",
-    "check_groups",
-    "group_by_task",
-    "judge",
-    "make_surrogate",
-    "micro_batches",
-    "select",
-    "signal",
-]
+def __getattr__(name: str) -> Any:
+    if name in rl.__all__:
+        warnings.warn(
+            f"metis_agents.hdpo is now metis_agents.rl: import {name} from there", DeprecationWarning, stacklevel=2
+        )
+        return getattr(rl, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

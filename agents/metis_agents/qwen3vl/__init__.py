@@ -3,8 +3,8 @@
 ```
 metis-gym train --model tiny --taskset patches:answers=open --design hdpo:w_tool=0.15 --out runs/tiny
 ```
-The parts, each usable by itself: `Renderer` (conversation → tokens), `TransformersEngine` and `Player` (episodes with a
-kept KV cache), `Scorer` and `Qwen3VLPolicy` (log-probabilities for the shared trainer of `metis_agents.hdpo`).
+The parts, each usable by itself: `Renderer` (conversation → tokens), `TransformersEngine` and `RolloutWorker` (episodes
+with a kept KV cache), `Scorer` and `Qwen3VLPolicy` (log-probabilities for the shared trainer of `metis_agents.rl`).
 """
 
 try:

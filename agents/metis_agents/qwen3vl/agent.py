@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from metis_agents.agent import MakeEnv, RolloutRequest
-from metis_agents.qwen3vl.episodes import Budget, Job
-from metis_agents.qwen3vl.models import Equipment, ModelConfig, equip, load_pretrained
-from metis_agents.qwen3vl.playing import Player
-from metis_agents.qwen3vl.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.model.models import Equipment, ModelConfig, equip, load_pretrained
+from metis_agents.qwen3vl.rollouts.rollout import Budget, RolloutPlan
+from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.rollouts.worker import RolloutWorker
 from metis_gym.backstage import backstage
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
@@ -88,8 +88,8 @@ class Qwen3VLAgent:
         probe.close()
         equipment = self._load(stop)
         engine = TransformersEngine(equipment.network, capacity=self._capacity, features=equipment.features)
-        player = Player(engine, equipment.renderer, make_env, budget=self.budget, workers=self._workers)
-        jobs = [Job(**dataclasses.asdict(request), is_greedy=self._greedy) for request in requests]
+        player = RolloutWorker(engine, equipment.renderer, make_env, budget=self.budget, workers=self._workers)
+        jobs = [RolloutPlan(**dataclasses.asdict(request), is_greedy=self._greedy) for request in requests]
         try:
             for place, rollout in player.rollouts(jobs):
                 yield place, rollout.outcome

@@ -22,19 +22,22 @@ except ImportError as error:
 from metis_agents.sb3.agent import PolicyAgent
 from metis_agents.sb3.algorithm import HDPO
 from metis_agents.sb3.callbacks import StopAfterBatches
-from metis_agents.sb3.cloning import CloningConfig, cold_start
 from metis_agents.sb3.group_env import GroupVecEnv
-from metis_agents.sb3.playing import play
+from metis_agents.sb3.play import play
 from metis_agents.sb3.policy import NumericExtractor, ToolUsePolicy
+from metis_agents.sb3.sft import SFTConfig, cold_start
+from metis_gym.deprecation import former_names
 
 __all__ = [
     "HDPO",
-    "CloningConfig",
     "GroupVecEnv",
     "NumericExtractor",
     "PolicyAgent",
+    "SFTConfig",
     "StopAfterBatches",
     "ToolUsePolicy",
     "cold_start",
     "play",
 ]
+
+__getattr__ = former_names(__name__, {"CloningConfig": "SFTConfig"})

@@ -12,7 +12,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from metis_agents.agent import MakeEnv, RolloutRequest
 from metis_agents.sb3.rollouts import Seen, action_logprobs, draw
-from metis_agents.sb3.seats import LocalSeats, Observations
+from metis_agents.sb3.sub_envs import LocalSubEnvs, Observations
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
 
@@ -53,14 +53,14 @@ class PolicyAgent:
         Yields:
             The place of a request and its outcome.
         """
-        with contextlib.closing(LocalSeats(make_env, min(len(requests), _BATCH))) as envs:
+        with contextlib.closing(LocalSubEnvs(make_env, min(len(requests), _BATCH))) as envs:
             choices = int(envs.call([0], "get", "choices")[0])
             for start in range(0, len(requests), _BATCH):
                 batch = requests[start : start + _BATCH]
                 for place, outcome in self._play_batch(envs, batch, choices).items():
                     yield start + place, outcome
 
-    def _play_batch(self, envs: LocalSeats, requests: Sequence[RolloutRequest], choices: int) -> dict[int, Outcome]:
+    def _play_batch(self, envs: LocalSubEnvs, requests: Sequence[RolloutRequest], choices: int) -> dict[int, Outcome]:
         random = [np.random.default_rng(request.seed) for request in requests]
         active = np.arange(len(requests))
         observations = envs.reset(active.tolist(), [request.pin.options for request in requests]).observations

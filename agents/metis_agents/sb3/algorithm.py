@@ -18,7 +18,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import VecEnv
 
-from metis_agents.hdpo import BatchReport, LossConfig, Rollout, Trainer, TrainerConfig
+from metis_agents.rl import BatchReport, LossConfig, Rollout, Trainer, TrainerConfig
 from metis_agents.sb3.callbacks import TimestepsBar
 from metis_agents.sb3.group_env import DEFAULT_GROUP_SIZE, DEFAULT_TASKS, Env, GroupVecEnv, as_group_env
 from metis_agents.sb3.policy import ToolUsePolicy
@@ -37,7 +37,7 @@ from metis_agents.sb3.saving import (
     spaces_of_box,
     write_model,
 )
-from metis_agents.sb3.seats import Returned
+from metis_agents.sb3.sub_envs import Returned
 from metis_agents.states import check_optimizer_state, fitting
 from metis_gym import rewards
 from metis_gym.errors import CheckpointError, ConfigError

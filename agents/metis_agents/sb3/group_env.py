@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
-from metis_agents.sb3.seats import LocalSeats, Returned, Seats, WorkerSeats, make_from_spec
+from metis_agents.sb3.sub_envs import LocalSubEnvs, Returned, SubEnvs, WorkerSubEnvs, make_from_spec
 from metis_gym.backstage import backstage, stream_task_id
 from metis_gym.errors import ConfigError
 from metis_gym.registration import register_all
@@ -183,11 +183,11 @@ class GroupVecEnv(VecEnv):
             self.reset_infos[seat] = info
         return returned
 
-    def _take_seats(self, workers: int) -> Seats:
+    def _take_seats(self, workers: int) -> SubEnvs:
         count = self.tasks * self.group_size
         if workers == 0:
-            return LocalSeats(lambda: make_from_spec(self.spec), count)
-        return WorkerSeats(self.spec, [seat // self.group_size % workers for seat in range(count)])
+            return LocalSubEnvs(lambda: make_from_spec(self.spec), count)
+        return WorkerSubEnvs(self.spec, [seat // self.group_size % workers for seat in range(count)])
 
 
 def _check_numbers(**numbers: tuple[Any, int]) -> None:

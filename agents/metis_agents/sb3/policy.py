@@ -17,7 +17,7 @@ __all__ = ["NumericExtractor", "ToolUsePolicy"]
 _PICTURES, _COUNTS = ("image", "returned"), ("tool_counts", "turns_left")
 _MENTIONS = "mentions"
 _PATCH = 4
-_MOST_CELLS = 8
+_MAX_CELLS = 8
 _HEADS = 4
 _SHARPNESS = 4.0
 _COUNT_UNIT = 4.0
@@ -91,7 +91,7 @@ class Glance(nn.Module):
         super().__init__()
         if side < _PATCH**2:
             raise ConfigError(f"Expect pictures of at least {_PATCH**2} pixels on each side, actually: {side}")
-        cells = min(side // _PATCH**2, _MOST_CELLS)
+        cells = min(side // _PATCH**2, _MAX_CELLS)
         self.features = _HEADS * (width + cells**2)
         self.cells = nn.Sequential(
             nn.Conv2d(3, 16, _PATCH + 2, _PATCH, padding=1),

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
-from metis_agents.hdpo import Rollout, TokenLogprobs
+from metis_agents.rl import Rollout, TokenLogprobs
 from metis_agents.sb3.group_env import GroupVecEnv
-from metis_agents.sb3.seats import Observations, Returned
+from metis_agents.sb3.sub_envs import Observations, Returned
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
 

@@ -29,7 +29,7 @@ from stable_baselines3.common.save_util import open_path
 from stable_baselines3.common.utils import get_system_info
 from torch import nn
 
-from metis_agents.hdpo import SURROGATES, LossConfig
+from metis_agents.rl import SURROGATES, LossConfig
 from metis_agents.sb3.policy import NumericExtractor
 from metis_agents.states import from_bytes, to_bytes
 from metis_gym import rewards

@@ -8,14 +8,14 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from metis_envs.families.base import Blueprint, Brief, Family
+from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.cards import Content, draw_card, draw_frame, place_cards
-from metis_gym.records import AnswerKind, Necessity, PictureArray
+from metis_gym.records import AnswerKind, ImageArray, Necessity
 
 __all__ = ["CardFamily", "CardTask"]
 
-_MOST_OTHERS = 2
+_MAX_OTHERS = 2
 OPEN_ANSWERS = 12
 """Possible answers of an open question."""
 
@@ -52,7 +52,7 @@ class CardFamily(Family):
     def plan(self, brief: Brief) -> Blueprint:
         """Place the card that is asked for, and one or two others, near or far."""
         rng = brief.rng
-        are_far = [brief.hides, *(bool(far) for far in rng.random(int(rng.integers(1, _MOST_OTHERS + 1))) < 0.6)]
+        are_far = [brief.hides, *(bool(far) for far in rng.random(int(rng.integers(1, _MAX_OTHERS + 1))) < 0.6)]
         briefs = [replace(brief, necessity=Necessity.REQUIRED if far else Necessity.NONE) for far in are_far]
         tasks = [self.draw_task(of_card) for of_card in briefs]
         cards = place_cards(rng, brief.canvas, [task.contents for task in tasks], are_far)
@@ -62,7 +62,7 @@ class CardFamily(Family):
         if card is None:
             raise RuntimeError("the first card always finds a place")
 
-        def paint() -> PictureArray:
+        def paint() -> ImageArray:
             scene = background.paint()
             for other, placed, index in zip(tasks, cards, shown, strict=True):
                 if placed is not None:
@@ -71,7 +71,7 @@ class CardFamily(Family):
                         draw_card(scene, placed, other.contents[index])
             return scene
 
-        def draw_detail(scene: PictureArray, index: int) -> None:
+        def draw_detail(scene: ImageArray, index: int) -> None:
             draw_card(scene, card, task.contents[index])
 
         name = f"the {card.colour} {self.card_name}"

@@ -11,13 +11,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from metis_envs.families.base import Blueprint, Brief, Family
+from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.drawing import font, ink, plate, shadow
 from metis_envs.scenes.panels import PanelStyle, draw_bars, draw_lines
 from metis_envs.scenes.view import conceal
-from metis_gym.records import AnswerKind, Box, PictureArray
+from metis_gym.records import AnswerKind, Box, ImageArray
 
 __all__ = ["Charts"]
 
@@ -34,7 +34,7 @@ _LARGE_TEXT, _LARGE_LINE = 15.0, 3.0
 _SMALL_TEXT, _SMALL_LINE = 3.4, 0.42
 """Font sizes and line widths in view pixels, in the large panel and in small ones."""
 
-_Draw = Callable[[PanelStyle], PictureArray]
+_Draw = Callable[[PanelStyle], ImageArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class Charts(Family):
         chart, others = charts[target], [index for index in range(len(boxes)) if index != target]
         background = choose_background(rng, canvas, brief.split)
 
-        def paint() -> PictureArray:
+        def paint() -> ImageArray:
             scene = background.paint()
             _draw_sheet(scene, canvas)
             for box, letter in zip(boxes, letters, strict=True):
@@ -82,7 +82,7 @@ class Charts(Family):
                 _draw_panel(scene, boxes[index], charts[index].draw(shown[index]), canvas, small=index > 0)
             return scene
 
-        def draw_detail(scene: PictureArray, index: int) -> None:
+        def draw_detail(scene: ImageArray, index: int) -> None:
             _draw_panel(scene, boxes[target], chart.draw(index), canvas, small=target > 0)
 
         return Blueprint(
@@ -158,7 +158,7 @@ def _naming(
     count: int,
     asked: int,
     question: str,
-    draw: Callable[[PanelStyle, list[str]], PictureArray],
+    draw: Callable[[PanelStyle, list[str]], ImageArray],
 ) -> _Chart:
     """A chart in which the answer decides who bears the asked name; the others take the rest in a drawn order."""
     names = tuple(_NAMES[:count])
@@ -197,14 +197,14 @@ def _spans(start: int, end: int, count: int, gap: int) -> list[tuple[int, int]]:
     return [(start + i * (length + gap), start + i * (length + gap) + length) for i in range(count)]
 
 
-def _draw_sheet(scene: PictureArray, canvas: Canvas) -> None:
+def _draw_sheet(scene: ImageArray, canvas: Canvas) -> None:
     edge = _EDGE * canvas.factor
     box = (edge, edge, canvas.width - edge, canvas.height - edge)
     shadow(scene, box, blur=4 * canvas.factor)
     plate(scene, box, _PAPER)
 
 
-def _draw_badge(scene: PictureArray, box: Box, letter: str, canvas: Canvas) -> None:
+def _draw_badge(scene: ImageArray, box: Box, letter: str, canvas: Canvas) -> None:
     """The panel's letter above its upper left corner."""
     side = _BADGE * canvas.factor
     left, top = box[0], box[1] - side
@@ -213,7 +213,7 @@ def _draw_badge(scene: PictureArray, box: Box, letter: str, canvas: Canvas) -> N
     area[:] = np.rint(area * (1 - covered)).astype(np.uint8)
 
 
-def _draw_panel(scene: PictureArray, box: Box, draw: _Draw, canvas: Canvas, *, small: bool) -> None:
+def _draw_panel(scene: ImageArray, box: Box, draw: _Draw, canvas: Canvas, *, small: bool) -> None:
     left, top, right, bottom = box
     text, line = (_SMALL_TEXT, _SMALL_LINE) if small else (_LARGE_TEXT, _LARGE_LINE)
     style = PanelStyle(right - left, bottom - top, text * canvas.factor, line * canvas.factor, hollow=small)

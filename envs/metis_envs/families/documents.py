@@ -6,15 +6,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Brief
 from metis_envs.families.cards import OPEN_ANSWERS, CardFamily, CardTask
+from metis_envs.families.family import Brief
 from metis_envs.families.names import place_name
 from metis_envs.scenes.cards import rows
 from metis_gym.records import AnswerKind
 
 __all__ = ["Documents"]
 
-_MOST_ROWS = 5
+_MAX_ROWS = 5
 _Value = Callable[[np.random.Generator, str], str]
 
 
@@ -86,7 +86,7 @@ class Documents(CardFamily):
         """Draw a document; only the value of one field is left open."""
         rng = brief.rng
         document = _DOCUMENTS[int(rng.integers(len(_DOCUMENTS)))]
-        count = int(rng.integers(3, _MOST_ROWS + 1))
+        count = int(rng.integers(3, _MAX_ROWS + 1))
         fields = [document.fields[i] for i in sorted(rng.permutation(len(document.fields))[:count])]
         asked = int(rng.integers(len(fields)))
         needed = (brief.choices or OPEN_ANSWERS) + len(fields)

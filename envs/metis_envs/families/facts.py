@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Blueprint, Brief, Overlay, SearchFamily
+from metis_envs.families.family import Blueprint, Brief, Overlay, SearchFamily
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.boards import BoardStyle, draw_board, fitting_board
 from metis_envs.world import Attribute, Thing, draw_fact, draw_thing, draw_values, pages_of_task
-from metis_gym.records import PictureArray, ToolCall
+from metis_gym.records import ImageArray, ToolCall
 
 __all__ = ["Facts", "plaque_line"]
 
@@ -46,10 +46,10 @@ class Facts(SearchFamily):
         is_named = bool(rng.random() < 0.5)
         page_seed = int(rng.integers(1 << 62))
 
-        def draw_detail(scene: PictureArray, index: int) -> None:
+        def draw_detail(scene: ImageArray, index: int) -> None:
             draw_board(scene, board, texts[index])
 
-        def overlay(index: int, _source: PictureArray) -> Overlay:
+        def overlay(index: int, _source: ImageArray) -> Overlay:
             told = thing.with_fact(asked.attribute, values[index])
             return Overlay(passages=pages_of_task(np.random.default_rng(page_seed), told, asked.attribute))
 

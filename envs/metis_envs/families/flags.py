@@ -11,14 +11,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Blueprint, Brief, Overlay, SearchFamily
+from metis_envs.families.family import Blueprint, Brief, Overlay, SearchFamily
 from metis_envs.families.patches import COLOURS
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.drawing import Colour
 from metis_envs.world.names import choose, draw_head
 from metis_envs.world.things import owner_of
-from metis_gym.records import Box, Passage, PictureArray, ToolCall
+from metis_gym.records import Box, ImageArray, Passage, ToolCall
 
 __all__ = ["Flags"]
 
@@ -52,17 +52,17 @@ class Flags(SearchFamily):
         cloth, pole = _places(rng, brief.canvas)
         page_seed = int(rng.integers(1 << 62))
 
-        def paint() -> PictureArray:
+        def paint() -> ImageArray:
             scene = background.paint()
             _fill(scene, pole, _POLE)
             _fill(scene, cloth, _COVER)
             return scene
 
-        def draw_detail(scene: PictureArray, index: int) -> None:
+        def draw_detail(scene: ImageArray, index: int) -> None:
             if not brief.hides:
                 _fill(scene, cloth, COLOURS[colours[index]])
 
-        def overlay(index: int, _source: PictureArray) -> Overlay:
+        def overlay(index: int, _source: ImageArray) -> Overlay:
             return Overlay(passages=_pages(np.random.default_rng(page_seed), town, colours[index], colours))
 
         question = f"This is in {town}. What colour is the flag of {town}, whose cover is grey?"
@@ -100,7 +100,7 @@ def _places(rng: np.random.Generator, canvas: Canvas) -> tuple[Box, Box]:
     return cloth, pole
 
 
-def _fill(scene: PictureArray, box: Box, colour: Colour) -> None:
+def _fill(scene: ImageArray, box: Box, colour: Colour) -> None:
     left, top, right, bottom = box
     scene[top:bottom, left:right] = colour
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Brief
 from metis_envs.families.cards import OPEN_ANSWERS, CardFamily, CardTask
+from metis_envs.families.family import Brief
 from metis_envs.families.sums import expression_split
 from metis_envs.scenes.cards import Content, Pen
 from metis_gym.records import AnswerKind

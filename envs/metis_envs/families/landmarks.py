@@ -13,11 +13,11 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from metis_envs.families.base import Blueprint, Brief, Overlay, SearchFamily
 from metis_envs.families.facts import plaque_line
+from metis_envs.families.family import Blueprint, Brief, Overlay, SearchFamily
 from metis_envs.scenes.boards import Board, BoardStyle, draw_board, fitting_board
 from metis_envs.world import Attribute, Thing, draw_fact, draw_landmark, draw_thing, draw_values, pages_of_task
-from metis_gym.records import AnswerKind, PictureArray, TitledPicture, ToolCall
+from metis_gym.records import AnswerKind, ImageArray, TitledImage, ToolCall
 
 __all__ = ["Landmarks"]
 
@@ -69,16 +69,16 @@ class Landmarks(SearchFamily):
         board = _lowered(fitting_board(rng, brief.canvas, _CAPTION, texts))
         look, pages, brightness = int(rng.integers(1 << 62)), int(rng.integers(1 << 62)), rng.uniform(*_COPY_BRIGHTNESS)
 
-        def paint() -> PictureArray:
+        def paint() -> ImageArray:
             stream = np.random.default_rng(look)
             return draw_landmark(stream, first.kind, brief.canvas.width, brief.canvas.height)
 
-        def draw_detail(scene: PictureArray, index: int) -> None:
+        def draw_detail(scene: ImageArray, index: int) -> None:
             draw_board(scene, board, texts[index])
 
-        def overlay(index: int, source: PictureArray) -> Overlay:
+        def overlay(index: int, source: ImageArray) -> Overlay:
             thing = subject.things[index]
-            copy = TitledPicture(
+            copy = TitledImage(
                 title=f"{thing.name}, {thing.town}", picture=_copied(source, brightness), link=_link(thing)
             )
             return Overlay(passages=pages_of_task(np.random.default_rng(pages), thing, subject.asked), pictures=(copy,))
@@ -141,7 +141,7 @@ def _explained(subject: _Subject) -> str:
     return f"{name}." if len(subject.searches) == 1 else f"{name}; text search for that name finds the fact."
 
 
-def _copied(source: PictureArray, brightness: float) -> PictureArray:
+def _copied(source: ImageArray, brightness: float) -> ImageArray:
     """A smaller scan of the postcard, of another brightness."""
     height, width = source.shape[:2]
     scale = _COPY_SIDE / max(height, width)

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Blueprint, Brief, Family
+from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.drawing import Colour
 from metis_envs.scenes.view import conceal
-from metis_gym.records import Box, PictureArray
+from metis_gym.records import Box, ImageArray
 
 __all__ = ["COLOURS", "PATTERNS", "Patches"]
 
@@ -66,12 +66,12 @@ class Patches(Family):
         patch = canvas.box(left, top, left + side, top + side)
         frame = max(1, round(side * _FRAME_SHARE)) * canvas.factor
 
-        def paint() -> PictureArray:
+        def paint() -> ImageArray:
             scene = background.paint()
             _fill(scene, patch, (0, 0, 0), margin=frame)
             return scene
 
-        def draw_detail(scene: PictureArray, index: int) -> None:
+        def draw_detail(scene: ImageArray, index: int) -> None:
             if brief.hides:
                 scene[patch[1] : patch[3], patch[0] : patch[2]] = _texture(names[index], patch, canvas.factor)
             else:
@@ -100,12 +100,12 @@ class Patches(Family):
         return [factor for factor in super()._factors(smallest) if factor % 4 == 0]
 
 
-def _fill(scene: PictureArray, box: Box, colour: Colour, margin: int = 0) -> None:
+def _fill(scene: ImageArray, box: Box, colour: Colour, margin: int = 0) -> None:
     left, top, right, bottom = box
     scene[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin] = colour
 
 
-def _texture(name: str, box: Box, factor: int) -> PictureArray:
+def _texture(name: str, box: Box, factor: int) -> ImageArray:
     period = np.array([[int(mark) for mark in row] for row in PATTERNS[name]], dtype=np.float64)
     cell = np.repeat(np.repeat(period, factor // 4, axis=0), factor // 4, axis=1)
     detail = np.repeat(cell[:, :, None] * -2 * _CONTRAST, 3, axis=2)

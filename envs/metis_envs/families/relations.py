@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Blueprint, Brief, Family
+from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.families.spotting import FAR_SIDES, NEAR_SIDES, draw_label, free_box
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.objects import OBJECT_COLOURS, OBJECTS, draw_object
-from metis_gym.records import Box, PictureArray
+from metis_gym.records import Box, ImageArray
 
 __all__ = ["Relations"]
 
@@ -52,13 +52,13 @@ class Relations(Family):
         order = rng.permutation(len(answers))
         background = choose_background(rng, canvas, brief.split)
 
-        def paint() -> PictureArray:
+        def paint() -> ImageArray:
             scene = background.paint()
             for box in boxes:
                 draw_object(scene, kind, colour, box)
             return scene
 
-        def draw_detail(scene: PictureArray, index: int) -> None:
+        def draw_detail(scene: ImageArray, index: int) -> None:
             rest = [*(answers[i] for i in order if i != index), *extras]
             for place, box in enumerate(boxes):
                 letter = answers[index] if place == asked else rest[place]

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Blueprint, Brief, Family
+from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.families.names import place_name
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.boards import BoardStyle, draw_board, fitting_board
-from metis_gym.records import AnswerKind, Necessity, PictureArray
+from metis_gym.records import AnswerKind, ImageArray, Necessity
 
 __all__ = ["Signs"]
 
@@ -135,7 +135,7 @@ class Signs(Family):
         background = choose_background(brief.rng, brief.canvas, brief.split)
         board = fitting_board(brief.rng, brief.canvas, kind.style, [written for _, written in texts])
 
-        def draw_detail(scene: PictureArray, index: int) -> None:
+        def draw_detail(scene: ImageArray, index: int) -> None:
             draw_board(scene, board, texts[index][1])
 
         return Blueprint(

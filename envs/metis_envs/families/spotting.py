@@ -9,21 +9,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Blueprint, Brief, Family
+from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.drawing import font, ink, plate
 from metis_envs.scenes.objects import OBJECT_COLOURS, OBJECTS, draw_object, label_box
 from metis_envs.scenes.view import conceal
-from metis_gym.records import AnswerKind, Box, PictureArray
+from metis_gym.records import AnswerKind, Box, ImageArray
 
 __all__ = ["FAR_SIDES", "NEAR_SIDES", "Spotting", "draw_label", "free_box"]
 
 NEAR_SIDES = (66, 96)
 FAR_SIDES = (17, 22)
 """Sides of an object in view pixels; its label takes not quite half of it."""
-_MOST_OBJECTS = 7
-_MOST_NEAR = 3
+_MAX_OBJECTS = 7
+_MAX_NEAR = 3
 _ATTEMPTS = 60
 _LABEL_GREY = (150, 150, 150)
 _LABEL_INK = 140.0
@@ -83,7 +83,7 @@ class Spotting(Family):
         others_glyphs = [glyphs[i] for i in rng.integers(len(glyphs), size=len(others))]
         background = choose_background(rng, canvas, brief.split)
 
-        def paint() -> PictureArray:
+        def paint() -> ImageArray:
             scene = background.paint()
             for thing in things:
                 draw_object(scene, thing.kind, thing.colour, thing.box)
@@ -91,7 +91,7 @@ class Spotting(Family):
                 draw_label(scene, thing.box, glyph, canvas, is_far=thing.is_far)
             return scene
 
-        def draw_detail(scene: PictureArray, index: int) -> None:
+        def draw_detail(scene: ImageArray, index: int) -> None:
             draw_label(scene, target.box, attribute.glyphs[answers[index]], canvas, is_far=brief.hides)
 
         return Blueprint(
@@ -121,12 +121,12 @@ def _answers(rng: np.random.Generator, attribute: _Attribute, choices: int) -> t
 def _place_things(rng: np.random.Generator, canvas: Canvas, *, target_is_far: bool) -> list[_Thing]:
     """Objects that do not overlap, no two of the same kind and colour; the first is the target."""
     pairs = [(kind, colour) for kind in OBJECTS for colour in OBJECT_COLOURS]
-    wanted = int(rng.integers(4, _MOST_OBJECTS + 1))
+    wanted = int(rng.integers(4, _MAX_OBJECTS + 1))
     chosen = [pairs[i] for i in rng.choice(len(pairs), size=wanted, replace=False)]
     are_far = [target_is_far, *(bool(far) for far in rng.random(wanted - 1) < 0.6)]
     things: list[_Thing] = []
     for (kind, colour), is_far in zip(chosen, are_far, strict=True):
-        if not is_far and sum(not thing.is_far for thing in things) >= _MOST_NEAR:
+        if not is_far and sum(not thing.is_far for thing in things) >= _MAX_NEAR:
             continue
         box = free_box(rng, canvas, FAR_SIDES if is_far else NEAR_SIDES, [thing.box for thing in things])
         if box is not None:
@@ -148,7 +148,7 @@ def free_box(rng: np.random.Generator, canvas: Canvas, sides: tuple[int, int], t
     return None
 
 
-def draw_label(scene: PictureArray, box: Box, glyph: str, canvas: Canvas, *, is_far: bool) -> None:
+def draw_label(scene: ImageArray, box: Box, glyph: str, canvas: Canvas, *, is_far: bool) -> None:
     """Draw the label of an object: white with dark ink where it is near, concealed where it is far."""
     left, top, right, bottom = label_box(box, canvas.factor)
     side = right - left

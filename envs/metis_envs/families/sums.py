@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Blueprint, Brief, Family
+from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.boards import BoardStyle, draw_board, fitting_board
-from metis_gym.records import AnswerKind, Necessity, PictureArray
+from metis_gym.records import AnswerKind, ImageArray, Necessity
 
 __all__ = ["Sums", "expression_split"]
 
@@ -77,7 +77,7 @@ class Sums(Family):
         style = _STYLES[int(rng.integers(len(_STYLES)))]
         board = fitting_board(rng, canvas, style, [f"{expression} = ?" for expression in expressions])
 
-        def draw_detail(scene: PictureArray, index: int) -> None:
+        def draw_detail(scene: ImageArray, index: int) -> None:
             draw_board(scene, board, f"{expressions[index]} = ?")
 
         return Blueprint(

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.base import Brief
 from metis_envs.families.cards import OPEN_ANSWERS, CardFamily, CardTask
+from metis_envs.families.family import Brief
 from metis_envs.scenes.cards import Content, Pen, rows
 from metis_gym.records import AnswerKind
 

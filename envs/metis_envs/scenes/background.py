@@ -8,11 +8,11 @@ from PIL import Image
 
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.photographs import PHOTOGRAPHS, photograph
-from metis_gym.records import Box, PictureArray
+from metis_gym.records import Box, ImageArray
 
 __all__ = ["Background", "choose_background"]
 
-_LARGEST_TILE = 1_400
+_MAX_TILE = 1_400
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Background:
         count = len(self.tiles)
         return f"mosaic of {count} enlarged photographs: {names}" if count > 1 else f"enlarged photograph: {names}"
 
-    def paint(self) -> PictureArray:
+    def paint(self) -> ImageArray:
         """Paint it: shape (height, width, 3), uint8, the caller's own."""
         scene = np.empty((self.canvas.height, self.canvas.width, 3), dtype=np.uint8)
         for tile in self.tiles:
@@ -54,7 +54,7 @@ class Background:
         return scene
 
 
-def _enlarged(tile: _Tile, width: int, height: int, split: str) -> PictureArray:
+def _enlarged(tile: _Tile, width: int, height: int, split: str) -> ImageArray:
     """Smoothly to half the size, then each pixel doubled: a photograph enlarged this far has no finer detail."""
     photo = Image.fromarray(photograph(tile.name, split))
     half = photo.resize((width // 2, height // 2), Image.Resampling.BILINEAR, box=tile.piece)
@@ -69,7 +69,7 @@ def choose_background(rng: np.random.Generator, canvas: Canvas, split: str) -> B
         canvas: The size of the scene.
         split: Which part of each photograph may be used.
     """
-    columns, rows = math.ceil(canvas.width / _LARGEST_TILE), math.ceil(canvas.height / _LARGEST_TILE)
+    columns, rows = math.ceil(canvas.width / _MAX_TILE), math.ceil(canvas.height / _MAX_TILE)
     tiles = []
     for index, chosen in enumerate(rng.choice(len(PHOTOGRAPHS), size=columns * rows, replace=False)):
         row, column = divmod(index, columns)

@@ -8,13 +8,13 @@ from PIL import Image, ImageDraw
 
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.drawing import Colour, FontName, font, paste, plate, shadow, text_width
-from metis_gym.records import Box, PictureArray
+from metis_gym.records import Box, ImageArray
 
 __all__ = ["Board", "BoardStyle", "draw_board", "fitting_board"]
 
-_SMALLEST_TEXT = 17
+_MIN_TEXT = 17
 """Font size in view pixels: capitals are then 12 view pixels high."""
-_LARGEST_TEXT = 34
+_MAX_TEXT = 34
 _WIDEST_SHARE = 0.86
 _PADDING = 0.75
 
@@ -66,7 +66,7 @@ def fitting_board(rng: np.random.Generator, canvas: Canvas, style: BoardStyle, t
     """
     most_lines = max(text.count("\n") + 1 for text in texts)
     lines = [line for text in texts for line in text.split("\n")]
-    sizes = [size for size in range(_SMALLEST_TEXT, _LARGEST_TEXT + 1) if _fits(canvas, style, lines, most_lines, size)]
+    sizes = [size for size in range(_MIN_TEXT, _MAX_TEXT + 1) if _fits(canvas, style, lines, most_lines, size)]
     if not sizes:
         raise ValueError(f"no legible size for {max(lines, key=len)!r} in a view of {canvas.view_width} px")
     size = sizes[int(rng.integers(len(sizes) // 2, len(sizes)))]
@@ -85,7 +85,7 @@ def _fits(canvas: Canvas, style: BoardStyle, lines: Sequence[str], line_count: i
     return width <= _WIDEST_SHARE * canvas.view_width and height <= _WIDEST_SHARE * canvas.view_height
 
 
-def draw_board(scene: PictureArray, board: Board, text: str) -> None:
+def draw_board(scene: ImageArray, board: Board, text: str) -> None:
     """Draw a board with its text on a scene, in place."""
     left, top, right, bottom = board.box
     style, size = board.style, board.text_size * board.canvas.factor

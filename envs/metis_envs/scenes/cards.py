@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.drawing import Colour, FontName, font, shadow
 from metis_envs.scenes.view import conceal
-from metis_gym.records import Box, PictureArray
+from metis_gym.records import Box, ImageArray
 
 __all__ = ["CARD_COLOURS", "Content", "Ink", "Pen", "Placed", "draw_card", "draw_frame", "place_cards", "rows"]
 
@@ -35,7 +35,7 @@ _HEAD = 1.0
 """Height of the head in em; at least 3 view pixels."""
 _PAPER, _FIELD = (252, 252, 248), (150, 150, 150)
 _INK, _CONCEALED_INK = 25, 145.0
-_LARGEST_SHARE = 0.88
+_MAX_SHARE = 0.88
 _ATTEMPTS = 80
 _GAP = 4
 
@@ -159,7 +159,7 @@ def place_cards(
 
 
 def _near_em(rng: np.random.Generator, canvas: Canvas, width: float, height: float) -> float:
-    room = min(canvas.view_width * _LARGEST_SHARE / width, canvas.view_height * _LARGEST_SHARE / (height + _HEAD))
+    room = min(canvas.view_width * _MAX_SHARE / width, canvas.view_height * _MAX_SHARE / (height + _HEAD))
     if room < NEAR_EM[0]:
         view = f"{canvas.view_width} x {canvas.view_height}"
         raise ValueError(f"a card of {width:g} x {height:g} em is not legible in a view of {view}")
@@ -178,7 +178,7 @@ def _free_place(rng: np.random.Generator, canvas: Canvas, size: tuple[int, int],
     return None
 
 
-def draw_frame(scene: PictureArray, card: Placed) -> None:
+def draw_frame(scene: ImageArray, card: Placed) -> None:
     """Draw a card without its ink, in place."""
     left, top, right, bottom = card.box
     shadow(scene, card.box, blur=max(2, round(card.em * card.canvas.factor / 3)))
@@ -186,7 +186,7 @@ def draw_frame(scene: PictureArray, card: Placed) -> None:
     scene[top : card.paper[1], left:right] = CARD_COLOURS[card.colour]
 
 
-def draw_card(scene: PictureArray, card: Placed, content: Content) -> None:
+def draw_card(scene: ImageArray, card: Placed, content: Content) -> None:
     """Draw the ink of a card's content on its paper, in place; on a far card concealed."""
     left, top, right, bottom = card.paper
     em = card.em * card.canvas.factor

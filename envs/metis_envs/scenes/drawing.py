@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from metis_gym.errors import MissingDependencyError
-from metis_gym.records import Box, PictureArray
+from metis_gym.records import Box, ImageArray
 
 __all__ = ["Colour", "FontName", "cap_height", "font", "font_path", "ink", "paste", "plate", "shadow", "text_width"]
 
@@ -70,7 +70,7 @@ def ink(text: str, face: ImageFont.FreeTypeFont, width: int, height: int) -> NDA
     return np.asarray(image, dtype=np.float64) / 255.0
 
 
-def paste(scene: PictureArray, stamp: Image.Image, left: int, top: int) -> None:
+def paste(scene: ImageArray, stamp: Image.Image, left: int, top: int) -> None:
     """Lay an RGBA stamp on a scene, in place; what hangs over the edge is cut."""
     height, width = scene.shape[:2]
     x0, y0 = max(left, 0), max(top, 0)
@@ -83,7 +83,7 @@ def paste(scene: PictureArray, stamp: Image.Image, left: int, top: int) -> None:
     scene[y0:y1, x0:x1] = np.asarray(part)
 
 
-def shadow(scene: PictureArray, box: Box, blur: int, strength: float = 0.45) -> None:
+def shadow(scene: ImageArray, box: Box, blur: int, strength: float = 0.45) -> None:
     """Darken a scene softly around a box and a little below, in place; what is inside the box is left alone."""
     left, top, right, bottom = box
     coarse = max(1, blur // 6)  # computed at a coarse size: a shadow has no detail
@@ -103,7 +103,7 @@ def shadow(scene: PictureArray, box: Box, blur: int, strength: float = 0.45) -> 
         _darken(scene, strip, cover, outer, coarse)
 
 
-def _darken(scene: PictureArray, strip: Box, cover: Image.Image, outer: Box, coarse: int) -> None:
+def _darken(scene: ImageArray, strip: Box, cover: Image.Image, outer: Box, coarse: int) -> None:
     """Lay the part of a coarse cover that belongs to a strip on a scene; the cover stretches over `outer`."""
     height, width = scene.shape[:2]
     left, top = max(strip[0], 0), max(strip[1], 0)
@@ -119,7 +119,7 @@ def _darken(scene: PictureArray, strip: Box, cover: Image.Image, outer: Box, coa
 
 
 def plate(
-    scene: PictureArray, box: Box, fill: Colour, *, border: Colour | None = None, width: int = 0, radius: int = 0
+    scene: ImageArray, box: Box, fill: Colour, *, border: Colour | None = None, width: int = 0, radius: int = 0
 ) -> None:
     """Draw a filled, rounded rectangle with a border inside its edge, in place."""
     left, top, right, bottom = box

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from PIL import Image, ImageDraw
 
 from metis_envs.scenes.drawing import Colour, paste, shadow
-from metis_gym.records import Box, PictureArray
+from metis_gym.records import Box, ImageArray
 
 __all__ = ["LABEL_SHARE", "OBJECTS", "OBJECT_COLOURS", "draw_object", "label_box"]
 
@@ -86,7 +86,7 @@ def label_box(box: Box, factor: int) -> Box:
     return x * factor, y * factor, (x + side) * factor, (y + side) * factor
 
 
-def draw_object(scene: PictureArray, kind: str, colour: str, box: Box) -> None:
+def draw_object(scene: ImageArray, kind: str, colour: str, box: Box) -> None:
     """Draw an object into a square box on a scene, in place. Its label is left to the caller."""
     left, top, right, _ = box
     side = right - left

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from metis_envs.scenes.drawing import Colour, FontName, font_path
 from metis_gym.errors import MissingDependencyError
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
 __all__ = ["LINE_COLOURS", "PanelStyle", "draw_bars", "draw_lines"]
 
@@ -52,7 +52,7 @@ class PanelStyle:
     hollow: bool = False
 
 
-def draw_lines(style: PanelStyle, curves: NDArray[np.float64], names: Sequence[str]) -> PictureArray:
+def draw_lines(style: PanelStyle, curves: NDArray[np.float64], names: Sequence[str]) -> ImageArray:
     """Draw curves over x = 0, 1, …, each with its name at its right end.
 
     Args:
@@ -78,7 +78,7 @@ def draw_lines(style: PanelStyle, curves: NDArray[np.float64], names: Sequence[s
 
 def draw_bars(
     style: PanelStyle, heights: NDArray[np.float64], names: Sequence[str], labels: Sequence[str] | None = None
-) -> PictureArray:
+) -> ImageArray:
     """Draw bars with their names below, and labels above them if there are any.
 
     Args:
@@ -138,7 +138,7 @@ class _Panel:
         """Text at a data point."""
         self._add_text(self._x(x), self._y(y), text, colour, **options)
 
-    def picture(self) -> PictureArray:
+    def picture(self) -> ImageArray:
         """Shape (height, width, 3), uint8."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from metis_gym.errors import MissingDependencyError
 from metis_gym.images import decode_file
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
 __all__ = ["PHOTOGRAPHS", "Photograph", "photograph"]
 
@@ -62,7 +62,7 @@ _MODULES = {_SKIMAGE: "skimage", _SKLEARN: "sklearn"}
 
 
 @functools.lru_cache(maxsize=64)
-def photograph(name: str, split: str) -> PictureArray:
+def photograph(name: str, split: str) -> ImageArray:
     """The part of a photograph that a split may use, read-only.
 
     Args:

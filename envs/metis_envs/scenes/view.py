@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
 __all__ = ["box_view", "conceal"]
 
 
-def box_view(source: PictureArray, factor: int) -> PictureArray:
+def box_view(source: ImageArray, factor: int) -> ImageArray:
     """Reduce a picture by an integer factor.
 
     Args:
@@ -33,7 +33,7 @@ def box_view(source: PictureArray, factor: int) -> PictureArray:
     return np.array(Image.fromarray(source).reduce(factor), dtype=np.uint8)
 
 
-def conceal(detail: NDArray[np.floating], base: tuple[int, int, int], factor: int) -> PictureArray:
+def conceal(detail: NDArray[np.floating], base: tuple[int, int, int], factor: int) -> ImageArray:
     """Draw a detail so that every cell keeps the sum of a plain area of colour `base`.
 
     The detail minus its mean in every cell, scaled down in the cells where it would leave 0 … 255, rounded so that the

@@ -5,7 +5,7 @@ import numpy as np
 from metis_envs.world.landmarks import draw_landmark
 from metis_envs.world.names import choose
 from metis_envs.world.things import Thing, draw_thing
-from metis_gym.records import TitledPicture
+from metis_gym.records import TitledImage
 
 __all__ = ["pictures_of_task"]
 
@@ -15,7 +15,7 @@ _SITES = ("gallery", "postcards", "albums")
 
 def pictures_of_task(
     rng: np.random.Generator, thing: Thing, look: int, *, width: int = 192, height: int = 144, others: int = 1
-) -> tuple[TitledPicture, ...]:
+) -> tuple[TitledImage, ...]:
     """A thing's picture with its name and town as title, in the midst of others of its kind.
 
     Args:
@@ -32,7 +32,7 @@ def pictures_of_task(
         other = draw_thing(rng, owner="corpus", kind=thing.kind)
         shown.append((other, int(rng.random() * _LOOKS)))
     album = [
-        TitledPicture(
+        TitledImage(
             title=f"{entry.name}, {entry.town}",
             picture=draw_landmark(np.random.default_rng(seed), entry.kind, width, height),
             link=f"https://{choose(rng, _SITES)}.example/{entry.full_name.casefold().replace(' ', '-')}",

@@ -15,7 +15,7 @@ from metis_envs.world.corpus import generated_things
 from metis_envs.world.landmarks import draw_landmark
 from metis_envs.world.names import choose
 from metis_envs.world.things import Thing
-from metis_gym.records import PictureArray, TitledPicture
+from metis_gym.records import ImageArray, TitledImage
 from metis_gym.tasksets import SPLITS
 
 __all__ = ["LANDMARKS", "DefaultCollection", "picture_of"]
@@ -49,7 +49,7 @@ class DefaultCollection:
         is_usual = (self.landmarks, self.pieces) == (LANDMARKS, PIECES)
         return str(GENERATION) if is_usual else f"{GENERATION}-{self.landmarks}-{self.pieces}"
 
-    def pictures(self) -> Iterator[TitledPicture]:
+    def pictures(self) -> Iterator[TitledImage]:
         """Landmarks with their copies first, then pieces of photographs.
 
         Raises:
@@ -59,14 +59,14 @@ class DefaultCollection:
         rng = np.random.default_rng([_SEED, 1])
         for thing in islice(generated_things(), self.landmarks):
             picture = picture_of(thing, _WIDTH, _HEIGHT)
-            yield TitledPicture(title=f"{thing.name}, {thing.town}", picture=picture, link=_link("gallery", thing))
+            yield TitledImage(title=f"{thing.name}, {thing.town}", picture=picture, link=_link("gallery", thing))
             if rng.random() < _COPY_SHARE:
                 title = f"Postcard: the {thing.name} in {thing.town}"
-                yield TitledPicture(title=title, picture=_copied(rng, picture), link=_link("postcards", thing))
+                yield TitledImage(title=title, picture=_copied(rng, picture), link=_link("postcards", thing))
         yield from pieces
 
 
-def picture_of(thing: Thing, width: int, height: int) -> PictureArray:
+def picture_of(thing: Thing, width: int, height: int) -> ImageArray:
     """The picture of a thing of the corpus; its look follows from its name and town.
 
     Returns:
@@ -76,7 +76,7 @@ def picture_of(thing: Thing, width: int, height: int) -> PictureArray:
     return draw_landmark(rng, thing.kind, width, height)
 
 
-def _copied(rng: np.random.Generator, picture: PictureArray) -> PictureArray:
+def _copied(rng: np.random.Generator, picture: ImageArray) -> ImageArray:
     """A little cropped, and a little brighter or darker."""
     height, width = picture.shape[:2]
     left, top = int(0.06 * width * rng.random()), int(0.06 * height * rng.random())
@@ -86,16 +86,16 @@ def _copied(rng: np.random.Generator, picture: PictureArray) -> PictureArray:
     return np.asarray(table[picture[top:bottom, left:right]])
 
 
-def _pieces(rng: np.random.Generator, count: int) -> Iterator[TitledPicture]:
+def _pieces(rng: np.random.Generator, count: int) -> Iterator[TitledImage]:
     for entry in PHOTOGRAPHS:
         for split in SPLITS:
             whole = photograph(entry.name, split)
             for number in range(1, count + 1):
                 title = f"Photograph: {entry.name} ({entry.terms}), {split} piece {number}"
-                yield TitledPicture(title=title, picture=_piece(rng, whole), link=f"photographs:{entry.name}#{number}")
+                yield TitledImage(title=title, picture=_piece(rng, whole), link=f"photographs:{entry.name}#{number}")
 
 
-def _piece(rng: np.random.Generator, whole: PictureArray) -> PictureArray:
+def _piece(rng: np.random.Generator, whole: ImageArray) -> ImageArray:
     height, width = whole.shape[:2]
     share = 0.3 + 0.5 * rng.random()
     wide, high = int(width * share), int(height * share)

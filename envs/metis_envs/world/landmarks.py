@@ -12,7 +12,7 @@ from metis_envs.scenes.drawing import Colour
 from metis_envs.world.buildings import BUILDINGS, Brush
 from metis_envs.world.names import choose
 from metis_gym.errors import ConfigError
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 
 __all__ = ["draw_landmark"]
 
@@ -37,7 +37,7 @@ _WALLS: tuple[Colour, ...] = (
 _ROOFS: tuple[Colour, ...] = ((150, 60, 48), (72, 82, 96), (84, 140, 122), (96, 70, 54), (44, 52, 60))
 
 
-def draw_landmark(rng: np.random.Generator, kind: str, width: int, height: int) -> PictureArray:
+def draw_landmark(rng: np.random.Generator, kind: str, width: int, height: int) -> ImageArray:
     """Draw a landmark.
 
     Args:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from metis_gym.dialects import Dialect, Limits, ParsedTurn, ToolSpec
-from metis_gym.dialects.base import call_json, read_call, without_image_marks
+from metis_gym.dialects.contract import call_json, read_call, without_image_marks
 from metis_gym.records import ToolCall, ToolResult
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metis_envs.families.base import Blueprint, Brief, Family
+from metis_envs.families.family import Blueprint, Brief, Family
 from metis_gym.records import AnswerKind, Necessity
 
 

@@ -24,7 +24,7 @@ from metis_gym.sandbox.session import ZygoteSession
 __all__ = ["main"]
 
 _THREADS = 256
-_MOST_DATA = 1 << 40
+_MAX_DATA = 1 << 40
 """The host is trusted."""
 
 
@@ -72,7 +72,7 @@ class _Agent:
             EOFError: The host closed standard input.
         """
         while True:
-            frame = read_frame(self._read, lambda _: _MOST_DATA)
+            frame = read_frame(self._read, lambda _: _MAX_DATA)
             if frame.kind == Kind.KEEP:
                 self._keep(frame)
             elif frame.kind == Kind.DROP:

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metis_gym.errors import ConfigError, SandboxError
-from metis_gym.records import PictureArray
+from metis_gym.records import ImageArray
 from metis_gym.sandbox.containers import engine
 from metis_gym.sandbox.containers.container import Container
 from metis_gym.sandbox.containers.wire import BrokenWireError, Kind, most_result_bytes, unpack_result
 from metis_gym.sandbox.contract import RunResult, SandboxLimits
 from metis_gym.sandbox.images import SharedImages
 from metis_gym.sandbox.inside.spec import LANDLOCK, UNSAFE
-from metis_gym.sandbox.parcel import check_files
+from metis_gym.sandbox.payload import check_files
 
 __all__ = ["DockerBackend", "DockerSession", "docker"]
 
@@ -147,7 +147,7 @@ class DockerBackend:
     def open(
         self,
         *,
-        images: Sequence[PictureArray] = (),
+        images: Sequence[ImageArray] = (),
         files: Mapping[str, bytes] | None = None,
         limits: SandboxLimits | None = None,
         seed: int = 0,

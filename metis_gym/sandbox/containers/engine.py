@@ -25,7 +25,7 @@ _INSTALL = "Start it (systemctl start docker), or name another with DOCKER_HOST"
 _PERMISSION = "Add the user to the group docker, or use a rootless engine"
 _ANSWER_SECONDS = 10.0
 _BYTES_PER_INODE = 16 << 10
-_LEAST_INODES = 1024
+_MIN_INODES = 1024
 _TEMPORARY_BYTES = 16 << 20
 
 
@@ -147,7 +147,7 @@ def _host_options(limits: ContainerLimits, runtime: str | None, sessions: int) -
 def _file_systems(disk_bytes: int, sessions: int) -> dict[str, str]:
     """One for each session, one for the zygote, and a small /tmp: the kernel bounds each by itself."""
     user, _, group = USER.partition(":")
-    inodes = max(_LEAST_INODES, disk_bytes // _BYTES_PER_INODE)
+    inodes = max(_MIN_INODES, disk_bytes // _BYTES_PER_INODE)
     flags = "rw,noexec,nosuid,nodev"
     each = f"{flags},size={disk_bytes},nr_inodes={inodes},mode=0700,uid={user},gid={group}"
     return {"/tmp": f"{flags},size={_TEMPORARY_BYTES},mode=1777"} | {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metis_gym.sandbox.contract import RunResult, RunStatus, SandboxLimits
-from metis_gym.sandbox.inside.frames import LONGEST_SIDE, SIZE
+from metis_gym.sandbox.inside.frames import MAX_SIDE, SIZE
 
 __all__ = [
     "BrokenWireError",
@@ -32,7 +32,7 @@ _RESULT = struct.Struct("<BBdIIIH")
 _STATUSES = tuple(RunStatus)
 _MESSAGE_BYTES = 1 << 16
 """What limits, tracebacks and explanations may add to a stream."""
-_MOST_TEXT = 1 << 20
+_MAX_TEXT = 1 << 20
 
 
 class Kind:
@@ -80,7 +80,7 @@ def read_frame(read: Callable[[int], bytearray | bytes], most_data: Callable[[in
         BrokenWireError: It is none, or larger than it may be.
     """
     magic, request, kind, text_bytes, data_bytes = _HEAD.unpack(read(_HEAD.size))
-    if magic != _MAGIC or text_bytes > _MOST_TEXT or data_bytes > most_data(request):
+    if magic != _MAGIC or text_bytes > _MAX_TEXT or data_bytes > most_data(request):
         raise BrokenWireError(f"a frame of {text_bytes} bytes of text and {data_bytes} bytes of data")
     text = bytes(read(text_bytes)).decode("utf-8", "replace")
     return Frame(request, kind, text, read(data_bytes))
@@ -114,7 +114,7 @@ def unpack_result(data: bytes | bytearray, limits: SandboxLimits) -> tuple[RunRe
         raise BrokenWireError(f"a result of {len(data)} bytes") from error
     pixels = [3 * width * height for width, height in sizes]
     fits = len(data) == _RESULT.size + SIZE.size * count + sum(lengths) + sum(pixels)
-    shown = all(0 < side <= LONGEST_SIDE for size in sizes for side in size)
+    shown = all(0 < side <= MAX_SIDE for size in sizes for side in size)
     is_within = count <= limits.images and sum(pixels) <= 3 * limits.image_pixels
     if not fits or not shown or not is_within or status >= len(_STATUSES):
         raise BrokenWireError(f"a result with status {status}, texts of {lengths} bytes and pictures of {sizes}")

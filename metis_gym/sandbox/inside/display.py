@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageShow
 
-from .frames import LONGEST_SIDE
+from .frames import MAX_SIDE
 from .spec import SessionLimits
 
 __all__ = ["Display", "NotShown"]
@@ -121,8 +121,8 @@ class Display:
     def _check(self, width: int, height: int) -> None:
         if len(self.sizes) >= self.limits.images:
             raise NotShown(f"Limit of {self.limits.images} pictures per run reached; the others were dropped.")
-        if not 0 < width <= LONGEST_SIDE or not 0 < height <= LONGEST_SIDE:
-            raise NotShown(f"A picture of {width}×{height} pixels cannot be shown: sides go from 1 to {LONGEST_SIDE}.")
+        if not 0 < width <= MAX_SIDE or not 0 < height <= MAX_SIDE:
+            raise NotShown(f"A picture of {width}×{height} pixels cannot be shown: sides go from 1 to {MAX_SIDE}.")
         limit = self.limits.image_pixels
         if width * height > limit:
             raise NotShown(

@@ -13,7 +13,7 @@ __all__ = [
     "FAILED",
     "INTERRUPTED",
     "LISTENER_FOLLOWS",
-    "LONGEST_SIDE",
+    "MAX_SIDE",
     "MEMORY",
     "NONCE_BYTES",
     "OK",
@@ -38,7 +38,7 @@ REPLY = struct.Struct("<4s16sBIH")
 SIZE = struct.Struct("<II")
 """Width and height of a picture."""
 
-LONGEST_SIDE = (1 << 16) - 1
+MAX_SIDE = (1 << 16) - 1
 """Of a picture, in pixels."""
 
 LISTENER_FOLLOWS = b"l"

@@ -9,11 +9,12 @@ import ctypes
 import mmap
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import Any
-
-from PIL import Image, _imaging
+from typing import TYPE_CHECKING, Any
 
 from .syscalls import call
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["BYTES_PER_PIXEL", "image_over", "map_images", "places"]
 
@@ -36,18 +37,20 @@ def places(sizes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         start += -(-length // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
-def image_over(memory: Any, size: tuple[int, int]) -> Image.Image:
+def image_over(memory: Any, size: tuple[int, int]) -> "Image.Image":
     """An ordinary image of mode RGB whose pixels are this memory: what is written to one is in the other.
 
     Args:
         memory: Offers Python's buffer protocol, four bytes a pixel. The image keeps it alive.
         size: Width and height.
     """
+    from PIL import Image, _imaging  # here, so that importing the sandbox on the host stays light
+
     core = _imaging.map_buffer(memory, size, "raw", 0, ("RGB", BYTES_PER_PIXEL * size[0], 1))
     return Image.new("RGB", (0, 0))._new(core)
 
 
-def map_images(block: int, sizes: Iterable[tuple[int, int]]) -> list[Image.Image]:
+def map_images(block: int, sizes: Iterable[tuple[int, int]]) -> "list[Image.Image]":
     """Map the images of a block. Its descriptor can be closed afterwards.
 
     Raises:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from .syscalls import call
 
-__all__ = ["DEVICE", "LEAST_ABI", "LIST", "OWN", "READ", "Place", "Ruleset", "abi", "close_places", "open_places"]
+__all__ = ["DEVICE", "LIST", "MIN_ABI", "OWN", "READ", "Place", "Ruleset", "abi", "close_places", "open_places"]
 
-LEAST_ABI = 3
+MIN_ABI = 3
 """The first version that guards against truncation (Linux 6.2)."""
 
 _CREATE_VERSION = 1

@@ -33,7 +33,7 @@ _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
 _STAGING = "/tmp"
 _BYTES_PER_INODE = 16 << 10
-_LEAST_INODES = 1024
+_MIN_INODES = 1024
 
 WORK = "/sandbox"
 """The working folder inside."""
@@ -91,7 +91,7 @@ def private_folders(disk_bytes: int, user: int, group: int, kept: dict[str, list
         group: Their group.
         kept: Names in either folder that belong to the view, such as a Python installed under /tmp.
     """
-    inodes = max(_LEAST_INODES, disk_bytes // _BYTES_PER_INODE)
+    inodes = max(_MIN_INODES, disk_bytes // _BYTES_PER_INODE)
     options = f"size={disk_bytes},nr_inodes={inodes},mode=0711,uid={user},gid={group}"
     flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
     call("mount", b"tmpfs", PRIVATE.encode(), b"tmpfs", flags, options.encode())

@@ -49,7 +49,7 @@ def _run_session(tier: Tier, session: SessionSpec, fds: list[int]) -> None:
         _unpack(session)
         preloaded = _preload(session, channel)
         seed_generators(session.seed)
-    except BaseException:  # the boundary: the host is told what broke, whatever it was
+    except BaseException:  # noqa: BLE001 — the boundary: the host is told what broke, whatever it was
         reason = traceback.format_exc().encode()
         channel.sendall(frames.pack_reply_header(bytes(frames.NONCE_BYTES), frames.FAILED, reason, []))
         return

@@ -128,8 +128,8 @@ class LandlockTier(_Common):
         super().prepare(step)
         step("asking for Landlock")
         version = landlock.abi()
-        if version < landlock.LEAST_ABI:
-            raise OSError(f"Landlock's version is {version}, and {landlock.LEAST_ABI} is needed (Linux 6.2 or newer)")
+        if version < landlock.MIN_ABI:
+            raise OSError(f"Landlock's version is {version}, and {landlock.MIN_ABI} is needed (Linux 6.2 or newer)")
         self._filter = seccomp.Filter(own_files=False)
         spec = self.spec
         substitutes.install(spec.links)
@@ -184,7 +184,7 @@ class NamespaceTier(_Common):
         self._filter = seccomp.Filter(own_files=True).program(1)
         self._kept = namespaces.kept_names(self.spec.binds)
         self._everything, self._devices = open_places(["/"]), open_places(self.spec.devices)
-        self._has_landlock = landlock.abi() >= landlock.LEAST_ABI
+        self._has_landlock = landlock.abi() >= landlock.MIN_ABI
 
     def before_fork(self) -> None:
         super().before_fork()

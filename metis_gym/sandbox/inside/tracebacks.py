@@ -13,7 +13,7 @@ __all__ = ["CELL", "format_error", "is_a", "is_out_of_memory", "readable_size", 
 _OURS = (__file__.rpartition("/")[0] + "/", "<frozen _sitebuiltins>")
 CELL = "<cell "
 """What the file names of cells begin with."""
-_MOST_FRAMES = 2000
+_MAX_FRAMES = 2000
 """The innermost frames that are looked at: memory can be filled with a million of them."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_PERMITTED = (errno.EPERM, errno.EACCES, errno.EROFS)
@@ -28,7 +28,7 @@ def remember_source(name: str, code: str) -> None:
 def format_error(error: BaseException, limits: SessionLimits) -> str:
     """The traceback of an error, with a line about the limit that caused it, if one did."""
     try:
-        report = traceback.TracebackException.from_exception(error, limit=-_MOST_FRAMES, compact=True)
+        report = traceback.TracebackException.from_exception(error, limit=-_MAX_FRAMES, compact=True)
         for part in _all_parts(report):
             _cut(part)
         text = "".join(report.format())

@@ -172,7 +172,7 @@ class Worker:
             with self._interrupt.armed():
                 text = self._run_cell(code, name).encode("utf-8", "backslashreplace")
                 _flush()
-        except BaseException as error:  # the boundary: whatever the code raises is the code's result
+        except BaseException as error:  # noqa: BLE001 — the boundary: whatever the code raises is the code's result
             return self._failure(error)
         if self._display.over_limit:
             return _Outcome(frames.OUTPUT, text, self._display.over_limit + "\n")
@@ -198,7 +198,7 @@ class Worker:
             with self._interrupt.armed() if not self._interrupt.was_used else contextlib.nullcontext():
                 message = format_error(error, self._limits)
                 _flush()
-        except BaseException as second:  # the boundary again: formatting calls `__str__` of the code's own errors
+        except BaseException as second:  # noqa: BLE001 — the boundary again: formatting calls `__str__` of the code's own errors
             message = f"{type(error).__name__} (its message could not be shown: {type(second).__name__})\n"
         if is_a(error, SystemExit):
             message += _EXIT_GOES_ON

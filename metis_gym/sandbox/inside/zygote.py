@@ -23,7 +23,7 @@ from .warmup import warm_up
 
 __all__ = ["main"]
 
-_MOST_DESCRIPTORS = 5
+_MAX_DESCRIPTORS = 5
 _REQUEST_BYTES = 1 << 16
 _REMEMBERED_ENDS = 1024
 _LOW_DESCRIPTORS = 8
@@ -141,7 +141,7 @@ class _Zygote:
                 elif self._spare and fd == self._spare.pidfd:
                     self._give_up(self._spare)  # the next one is forked when it is asked for
             if self._control.fileno() in ready:
-                data, fds, _, _ = socket.recv_fds(self._control, _REQUEST_BYTES, _MOST_DESCRIPTORS)
+                data, fds, _, _ = socket.recv_fds(self._control, _REQUEST_BYTES, _MAX_DESCRIPTORS)
                 if not data or data == STOP:
                     return not data
                 self._answer(data, fds)
@@ -234,7 +234,7 @@ class _Zygote:
 
         try:
             wait_and_run(self._tier, link)
-        except BaseException:  # the boundary of a process: nothing may return into the zygote's loop
+        except BaseException:  # noqa: BLE001 — the boundary of a process: nothing may return into the zygote's loop
             traceback.print_exc()
             os._exit(1)
         os._exit(0)

@@ -7,7 +7,7 @@ import pytest
 
 from metis_agents.compare import Plan, Settings, Store
 from metis_agents.compare.pool import run_all
-from metis_agents.sb3 import CloningConfig
+from metis_agents.sb3 import SFTConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -19,7 +19,7 @@ SMALL = Settings(
     eval_tasks=4,
     eval_episodes=2,
     checkpoint_every=1,
-    start=CloningConfig(tasks=64, epochs=3),
+    start=SFTConfig(tasks=64, epochs=3),
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 from metis_agents.compare import Plan, Settings
 from metis_agents.compare.plan import batches_of
 from metis_agents.compare.pool import side_by_side
-from metis_agents.sb3 import CloningConfig
+from metis_agents.sb3 import SFTConfig
 from metis_gym.errors import ConfigError, UnknownNameError
 
 
@@ -31,7 +31,7 @@ def test_a_key_names_everything_that_numbers_depend_on():
         key(learning_rate=1e-3),
         key(eval_tasks=9),
         key(env={"choices": 2}),
-        key(start=CloningConfig(tasks=9)),
+        key(start=SFTConfig(tasks=9)),
     ]
     assert len(set(different)) == len(different)
     assert key(checkpoint_every=3) == key()

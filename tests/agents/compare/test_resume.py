@@ -129,14 +129,14 @@ SCRIPT = """
 import importlib.util, sys
 from metis_agents.compare import Plan, Settings, Store
 from metis_agents.compare.pool import run_all
-from metis_agents.sb3 import CloningConfig
+from metis_agents.sb3 import SFTConfig
 
 MODULES = ["pausing"] if importlib.util.find_spec("pausing") else []
 
 if __name__ == "__main__":
     settings = Settings(
         env={"grader_noise": 0.3, "choices": 4}, batches=3, tasks=2, group_size=4, eval_tasks=4, eval_episodes=2,
-        checkpoint_every=1, start=CloningConfig(tasks=64, epochs=3),
+        checkpoint_every=1, start=SFTConfig(tasks=64, epochs=3),
     )
     run_all(Plan(designs=("accuracy", "hdpo"), seeds=(0,), settings=settings).runs, Store(sys.argv[1]), processes=2,
         modules=MODULES, progress=False)

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 import metis_gym  # noqa: F401 — registers the ids
-from metis_agents.qwen3vl.demonstrations import Habits, scripted_texts
-from metis_agents.qwen3vl.engine import SampledTurn
-from metis_agents.qwen3vl.episodes import Budget, Job
-from metis_agents.qwen3vl.models import ModelConfig, equip, new_tiny
-from metis_agents.qwen3vl.playing import Player
-from metis_agents.qwen3vl.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.model.models import ModelConfig, equip, new_tiny
+from metis_agents.qwen3vl.rollouts.engine import SampledTurn
+from metis_agents.qwen3vl.rollouts.rollout import Budget, RolloutPlan
+from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.rollouts.worker import RolloutWorker
+from metis_agents.qwen3vl.sft.demonstrations import Habits, scripted_texts
 from metis_gym.registration import register_all
 from metis_gym.tools import TOOLS
 from metis_gym.tools.crop import CropTool
@@ -112,7 +112,7 @@ class ScriptedEngine:
 
 def player(kit, engine=None, **options):
     engine = engine or TransformersEngine(kit.network, features=kit.features)
-    return Player(engine, kit.renderer, make_env, budget=options.pop("budget", BUDGET), workers=2, **options)
+    return RolloutWorker(engine, kit.renderer, make_env, budget=options.pop("budget", BUDGET), workers=2, **options)
 
 
 def task_ids(count, seed=0):
@@ -123,7 +123,7 @@ def task_ids(count, seed=0):
 
 def jobs(tasks=2, group_size=3, seed=0):
     return [
-        Job(task_id=task_id, member=member, seed=100 * number + member + seed)
+        RolloutPlan(task_id=task_id, member=member, seed=100 * number + member + seed)
         for number, task_id in enumerate(task_ids(tasks, seed))
         for member in range(group_size)
     ]

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from qwen_toys import BUDGET, CALL, SCRIPT, ScriptedEngine, equipment, jobs, make_env, player
 
-from metis_agents.qwen3vl.episodes import Budget
-from metis_agents.qwen3vl.models import ModelConfig, load_pretrained
-from metis_agents.qwen3vl.pictures import PictureEncoder
-from metis_agents.qwen3vl.playing import Player
-from metis_agents.qwen3vl.renderer import check_template
-from metis_agents.qwen3vl.transformers_engine import TransformersEngine
-from metis_agents.qwen3vl.vocabulary import Vocabulary
+from metis_agents.qwen3vl.chat.renderer import check_template
+from metis_agents.qwen3vl.chat.vocabulary import Vocabulary
+from metis_agents.qwen3vl.model.images import ImageEncoder
+from metis_agents.qwen3vl.model.models import ModelConfig, load_pretrained
+from metis_agents.qwen3vl.rollouts.rollout import Budget
+from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.rollouts.worker import RolloutWorker
 from metis_gym.errors import BudgetError, ConfigError
 from metis_gym.records import Message, Role
 
@@ -45,12 +45,12 @@ def test_an_observation_over_its_budget_is_unscored_and_counted(kit):
 
 
 def test_a_picture_that_no_model_takes_is_unscored_and_counted(kit):
-    class Refusing(PictureEncoder):
+    class Refusing(ImageEncoder):
         def encode(self, picture):
             raise BudgetError("too long")
 
     renderer = type(kit.renderer)(kit.tokenizer, Refusing(), kit.renderer.vocabulary)
-    acting = Player(ScriptedEngine(kit.tokenizer, SCRIPT), renderer, make_env, budget=BUDGET)
+    acting = RolloutWorker(ScriptedEngine(kit.tokenizer, SCRIPT), renderer, make_env, budget=BUDGET)
     assert not any(rollout.outcome.scored for rollout in played(acting))
     assert acting.counts == {"picture": 3}
 
@@ -67,11 +67,11 @@ def test_writing_too_much_is_wrong_and_not_failed(kit):
 
 def test_a_picture_of_extreme_shape_is_refused_with_its_size():
     with pytest.raises(BudgetError, match="actually: 4000 x 10 pixels"):
-        PictureEncoder().encode(np.zeros((10, 4000, 3), dtype=np.uint8))
+        ImageEncoder().encode(np.zeros((10, 4000, 3), dtype=np.uint8))
 
 
 def test_large_pictures_are_reduced_to_the_limit():
-    encoded = PictureEncoder(max_pixels=64 * 64).encode(np.zeros((512, 512, 3), dtype=np.uint8))
+    encoded = ImageEncoder(max_pixels=64 * 64).encode(np.zeros((512, 512, 3), dtype=np.uint8))
     assert encoded.pixels.shape == (64, 64, 3)
 
 
@@ -87,7 +87,7 @@ def test_pictures_are_cut_as_transformers_cuts_them():
         image_std=[0.5] * 3,
     )
     theirs = processor(images=[Image.fromarray(picture)], return_tensors="np")
-    encoder = PictureEncoder()
+    encoder = ImageEncoder()
     encoded = encoder.encode(picture)
     ours, grids = encoder.patches([encoded], "cpu")
     assert grids.tolist() == theirs["image_grid_thw"].tolist()

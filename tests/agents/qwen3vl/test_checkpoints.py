@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from metis_agents.qwen3vl.checkpoints import Checkpoints
-from metis_agents.qwen3vl.journal import Journal
+from metis_agents.qwen3vl.train.checkpoints import Checkpoints
+from metis_agents.qwen3vl.train.metrics_log import MetricsLog
 from metis_gym.errors import CheckpointError, MissingDependencyError
 
 
@@ -39,7 +39,7 @@ def test_a_file_size_limit_leaves_the_last_checkpoint_whole(tmp_path):
     code = f"""
 import resource, signal, sys, torch
 from pathlib import Path
-from metis_agents.qwen3vl.checkpoints import Checkpoints
+from metis_agents.qwen3vl.train.checkpoints import Checkpoints
 from metis_gym.errors import CheckpointError
 checkpoints = Checkpoints(Path({str(tmp_path)!r}))
 checkpoints.write(1, {{"w": torch.zeros(10)}})
@@ -115,13 +115,13 @@ def test_a_damaged_manifest_is_named(tmp_path, manifest):
 
 
 def test_a_journal_drops_what_comes_after_the_checkpoint(tmp_path):
-    journal = Journal(tmp_path, tensorboard=False)
+    journal = MetricsLog(tmp_path, tensorboard=False)
     for batch in range(4):
         journal.write(batch, {"a": float(batch), "nothing": float("nan")})
     journal.close()
     with (tmp_path / "metrics.jsonl").open("a") as stream:
         stream.write('{"batch": 4, "a"')  # killed while writing
-    journal = Journal(tmp_path, start=2, tensorboard=False)
+    journal = MetricsLog(tmp_path, start=2, tensorboard=False)
     journal.write(2, {"a": 20.0})
     journal.close()
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -130,7 +130,7 @@ def test_a_journal_drops_what_comes_after_the_checkpoint(tmp_path):
 
 def test_tensorboard_gets_the_same_figures(tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    journal = Journal(tmp_path)
+    journal = MetricsLog(tmp_path)
     journal.write(3, {"batch/accuracy": 0.5})
     journal.close()
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
@@ -140,4 +140,4 @@ def test_tensorboard_gets_the_same_figures(tmp_path):
 def test_wandb_that_is_not_installed_is_an_error_with_the_command(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(MissingDependencyError, match="pip install wandb"):
-        Journal(tmp_path, tensorboard=False, wandb="project")
+        MetricsLog(tmp_path, tensorboard=False, wandb="project")

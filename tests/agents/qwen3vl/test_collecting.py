@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from metis_agents.hdpo import Ranks
-from metis_agents.qwen3vl.collecting import EpisodeCollector
+from metis_agents.qwen3vl.rollouts.collector import EpisodeCollector
+from metis_agents.rl import Ranks
 from metis_gym.curriculum import PassRateCurriculum
 from metis_gym.errors import ConfigError
 from metis_gym.tasksets import make_taskset

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from metis_agents.agents import make_agent
 from metis_agents.play import play
-from metis_agents.qwen3vl.command import read_config
+from metis_agents.qwen3vl.train.command import read_config
 from metis_gym.cli import main
 from metis_gym.errors import ConfigError
 from metis_gym.recording import Run, replay

@@ -9,12 +9,12 @@ import pytest
 import torch
 from qwen_toys import BUDGET, equipment, jobs, player
 
-from metis_agents.qwen3vl.engine import TurnRequest
-from metis_agents.qwen3vl.models import ModelConfig, equip, load_pretrained, merged_weights
-from metis_agents.qwen3vl.network import batch_of
-from metis_agents.qwen3vl.scoring import Layout, Scorer
-from metis_agents.qwen3vl.tokens import head
-from metis_agents.qwen3vl.transformers_engine import TransformersEngine, sample
+from metis_agents.qwen3vl.chat.tokens import head
+from metis_agents.qwen3vl.model.models import ModelConfig, equip, load_pretrained, merged_weights
+from metis_agents.qwen3vl.model.network import batch_of
+from metis_agents.qwen3vl.model.scoring import Layout, Scorer
+from metis_agents.qwen3vl.rollouts.engine import TurnRequest
+from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine, sample
 
 EXACT = 2e-5
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from metis_agents.hdpo import Ranks
-from metis_agents.qwen3vl import parts as parts_module
-from metis_agents.qwen3vl.command import read_config
-from metis_agents.qwen3vl.parallel import Replicated, Sharded, make_strategy
-from metis_agents.qwen3vl.run import build
+from metis_agents.qwen3vl.train import parts as parts_module
+from metis_agents.qwen3vl.train.command import read_config
+from metis_agents.qwen3vl.train.parallel import Replicated, Sharded, make_strategy
+from metis_agents.qwen3vl.train.run import build
+from metis_agents.rl import Ranks
 from metis_gym.errors import CheckpointError, ConfigError
 
 SMALL = (
@@ -43,7 +43,7 @@ def written(folder):
 
 
 def test_building_loads_trains_and_writes_nothing(config, monkeypatch):
-    for name in ("load_pretrained", "new_tiny", "scripted_texts", "equip", "Trainer", "Player"):
+    for name in ("load_pretrained", "new_tiny", "scripted_texts", "equip", "Trainer", "RolloutWorker"):
         monkeypatch.setattr(parts_module, name, None)
     training = build(config)
     training.close()

@@ -1,8 +1,8 @@
 """Sharing tool results: one run for a group, and sessions that end up as if nothing had been shared."""
 
-from metis_agents.qwen3vl.tool_sharing import ResultCache, SharingToolbox
+from metis_agents.qwen3vl.rollouts.tool_sharing import ResultCache, SharingToolbox
 from metis_gym.records import GoldAnswer, Task, ToolCall, ToolResult, ToolStatus
-from metis_gym.tools.base import Tool, ToolSession
+from metis_gym.tools.contract import Tool, ToolSession
 from metis_gym.tools.toolbox import Toolbox
 
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from qwen_toys import BUDGET, SCRIPT, ScriptedEngine, equipment, jobs, make_env, played_conversations, player
 
-from metis_agents.hdpo import Rollout, Trainer, TrainerConfig
-from metis_agents.qwen3vl.collecting import EpisodeCollector
-from metis_agents.qwen3vl.optimizers import ROUNDINGS, NarrowAdamW, make_optimizer
-from metis_agents.qwen3vl.policy import Qwen3VLPolicy, cut
-from metis_agents.qwen3vl.scoring import Layout
+from metis_agents.qwen3vl.model.scoring import Layout
+from metis_agents.qwen3vl.rollouts.collector import EpisodeCollector
+from metis_agents.qwen3vl.train.optimizers import ROUNDINGS, NarrowAdamW, make_optimizer
+from metis_agents.qwen3vl.train.policy import Qwen3VLPolicy, cut
+from metis_agents.rl import Rollout, Trainer, TrainerConfig
 from metis_gym.errors import CheckpointError, ConfigError, NonFiniteError
 from metis_gym.records import Outcome
 
@@ -251,9 +251,9 @@ def test_scripted_play_ends_as_the_script_says(kit):
 
 
 def test_a_curriculum_is_refused(kit):
-    from metis_agents.qwen3vl.playing import Player
+    from metis_agents.qwen3vl.rollouts.worker import RolloutWorker
 
-    acting = Player(ScriptedEngine(kit.tokenizer, SCRIPT), kit.renderer, lambda: make_env(curriculum=4))
+    acting = RolloutWorker(ScriptedEngine(kit.tokenizer, SCRIPT), kit.renderer, lambda: make_env(curriculum=4))
     with pytest.raises(ConfigError, match="curriculum=0"):
         EpisodeCollector(acting, seed=0)
     acting.close()

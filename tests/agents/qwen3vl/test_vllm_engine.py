@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from qwen_toys import jobs, player
 
-from metis_agents.qwen3vl.engine import TurnRequest
-from metis_agents.qwen3vl.tokens import head
-from metis_agents.qwen3vl.transformers_engine import TransformersEngine
-from metis_agents.qwen3vl.vllm_engine import VllmEngine, collapsed, make_vllm_engine
+from metis_agents.qwen3vl.chat.tokens import head
+from metis_agents.qwen3vl.rollouts.engine import TurnRequest
+from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
+from metis_agents.qwen3vl.rollouts.vllm_engine import VllmEngine, collapsed, make_vllm_engine
 from metis_gym.errors import ConfigError, MissingDependencyError
 
 

@@ -16,9 +16,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from qwen_toys import SCRIPT, ScriptedEngine, equipment, player
 
-from metis_agents.hdpo import Ranks, Trainer, TrainerConfig
-from metis_agents.qwen3vl.collecting import EpisodeCollector
-from metis_agents.qwen3vl.policy import Qwen3VLPolicy
+from metis_agents.qwen3vl.rollouts.collector import EpisodeCollector
+from metis_agents.qwen3vl.train.policy import Qwen3VLPolicy
+from metis_agents.rl import Ranks, Trainer, TrainerConfig
 
 
 def train(tasks, ranks):

@@ -17,13 +17,7 @@ import torch.multiprocessing as mp
 from qwen_toys import SCRIPT, ScriptedEngine, equipment, played_conversations, player
 from two_qwen_ranks import judged
 
-from metis_agents.hdpo import Ranks, Trainer, TrainerConfig
-from metis_agents.qwen3vl.checkpoints import Checkpoints
-from metis_agents.qwen3vl.collecting import EpisodeCollector
-from metis_agents.qwen3vl.demonstrations import Example
-from metis_agents.qwen3vl.imitation import ImitationConfig, imitate
-from metis_agents.qwen3vl.policy import Qwen3VLPolicy
-from metis_agents.qwen3vl.sharding import (
+from metis_agents.qwen3vl.model.sharding import (
     ShardedPolicy,
     ShardedRanks,
     read_sharded,
@@ -32,6 +26,12 @@ from metis_agents.qwen3vl.sharding import (
     whole_copy,
     write_sharded,
 )
+from metis_agents.qwen3vl.rollouts.collector import EpisodeCollector
+from metis_agents.qwen3vl.sft.demonstrations import Example
+from metis_agents.qwen3vl.sft.sft import SFTConfig, imitate
+from metis_agents.qwen3vl.train.checkpoints import Checkpoints
+from metis_agents.qwen3vl.train.policy import Qwen3VLPolicy
+from metis_agents.rl import Ranks, Trainer, TrainerConfig
 
 
 class Judged(EpisodeCollector):
@@ -77,7 +77,7 @@ def imitated(ranks):
     if ranks.size > 1:
         shard(kit.scorer)
     limit = None if ranks.rank else 200
-    config = ImitationConfig(steps=3, batch=6 // ranks.size, lr=1e-3, micro_batch_tokens=limit)
+    config = SFTConfig(steps=3, batch=6 // ranks.size, lr=1e-3, micro_batch_tokens=limit)
     imitate(kit.scorer, mine, config, ranks=ranks)
     return weights(kit, playing)
 

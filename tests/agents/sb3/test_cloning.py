@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from metis_agents.compare import Plan, Settings, compare
-from metis_agents.sb3 import HDPO, CloningConfig, GroupVecEnv, cold_start, play
-from metis_agents.sb3.cloning import clone, demonstrate
-from metis_agents.sb3.playing import play_with_and_without
+from metis_agents.sb3 import HDPO, GroupVecEnv, SFTConfig, cold_start, play
+from metis_agents.sb3.play import play_with_and_without
 from metis_agents.sb3.rollouts import action_logprobs
+from metis_agents.sb3.sft import clone, demonstrate
 from metis_gym.errors import ConfigError
 from metis_gym.records import Necessity
 
@@ -67,7 +67,7 @@ def test_demonstrations_follow_from_the_seed(shown):
 def test_tool_rates_are_those_that_were_asked_for(none, required, shown):
     """On what was demonstrated; that they carry over to new tasks is the slow test's business."""
     policy = new_policy()
-    clone(policy, shown, 4, CloningConfig(epochs=20, batch_size=16, rate_none=none, rate_required=required))
+    clone(policy, shown, 4, SFTConfig(epochs=20, batch_size=16, rate_none=none, rate_required=required))
     with torch.no_grad():
         rates = action_logprobs(policy, shown.before)[:, 4:].exp().sum(1).numpy()
     for wanted, rate in ((none, rates[~shown.needs_tool].mean()), (required, rates[shown.needs_tool].mean())):
@@ -77,7 +77,7 @@ def test_tool_rates_are_those_that_were_asked_for(none, required, shown):
 def test_the_same_seed_is_the_same_policy():
     first, second = new_policy(), new_policy()
     for policy in (first, second):
-        cold_start(policy, ENV, CloningConfig(tasks=16, epochs=1))
+        cold_start(policy, ENV, SFTConfig(tasks=16, epochs=1))
     ours, theirs = first.state_dict(), second.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
@@ -85,7 +85,7 @@ def test_the_same_seed_is_the_same_policy():
 @pytest.mark.parametrize(("name", "value"), [("rate_none", 1.2), ("tasks", 0), ("lr", 0.0)])
 def test_wrong_settings_raise(name, value):
     with pytest.raises(ConfigError, match=name):
-        CloningConfig(**{name: value})
+        SFTConfig(**{name: value})
 
 
 def test_playing_is_on_the_test_split_and_follows_the_seed(policy):

@@ -13,7 +13,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from metis_agents.hdpo import LossConfig
+from metis_agents.rl import LossConfig
 from metis_agents.sb3 import HDPO, GroupVecEnv, StopAfterBatches, ToolUsePolicy
 from metis_agents.sb3.rollouts import PolicyAdapter, Seen, draw
 from metis_gym.errors import ConfigError, UnknownNameError

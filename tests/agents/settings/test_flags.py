@@ -14,8 +14,8 @@ import pytest
 from metis_agents.compare.options import COMPARE, MAP
 from metis_agents.compare.plan import Plan
 from metis_agents.compare.robustness import Map
-from metis_agents.qwen3vl.command import TRAIN, read_config
-from metis_agents.qwen3vl.run_config import RunConfig
+from metis_agents.qwen3vl.train.command import TRAIN, read_config
+from metis_agents.qwen3vl.train.config import RunConfig
 from metis_agents.settings.command_line import parse
 from metis_agents.settings.flags import flags_of
 from metis_gym.cli import main

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from metis_agents.compare.options import COMPARE, MAP
 from metis_agents.compare.plan import Plan, Settings
 from metis_agents.compare.robustness import Map, Panel
-from metis_agents.hdpo import LossConfig, TrainerConfig
-from metis_agents.qwen3vl.command import TRAIN
-from metis_agents.qwen3vl.demonstrations import Habits
-from metis_agents.qwen3vl.episodes import Budget
-from metis_agents.qwen3vl.imitation import ImitationConfig
-from metis_agents.qwen3vl.models import ModelConfig
-from metis_agents.qwen3vl.run_config import ColdStartConfig, RunConfig
-from metis_agents.sb3 import CloningConfig
+from metis_agents.qwen3vl.model.models import ModelConfig
+from metis_agents.qwen3vl.rollouts.rollout import Budget
+from metis_agents.qwen3vl.sft.demonstrations import Habits
+from metis_agents.qwen3vl.sft.sft import SFTConfig
+from metis_agents.qwen3vl.train.command import TRAIN
+from metis_agents.qwen3vl.train.config import ColdStartConfig, RunConfig
+from metis_agents.rl import LossConfig, TrainerConfig
+from metis_agents.sb3 import SFTConfig as SmallSFTConfig
 from metis_agents.settings.command_line import parse
 from metis_agents.settings.fields import assemble, flatten, to_json
 from metis_gym.errors import ConfigError
@@ -57,7 +57,7 @@ trainers = st.builds(
     loss=losses,
 )
 imitations = st.builds(
-    ImitationConfig, steps=count, batch=count, lr=positive, warmup=share, micro_batch_tokens=maybe(count), seed=count
+    SFTConfig, steps=count, batch=count, lr=positive, warmup=share, micro_batch_tokens=maybe(count), seed=count
 )
 cold_starts = st.builds(
     ColdStartConfig,
@@ -115,7 +115,7 @@ shared = st.builds(
     env=numeric,
     batches=count,
     learning_rate=positive,
-    start=st.builds(CloningConfig, tasks=count, rate_none=share, seed=count),
+    start=st.builds(SmallSFTConfig, tasks=count, rate_none=share, seed=count),
 )
 plans = st.builds(
     Plan,

@@ -18,11 +18,11 @@ from metis_envs.world.collection import DefaultCollection, picture_of
 from metis_envs.world.corpus import DefaultCorpus, generated_passages, generated_things
 from metis_envs.world.real_text import library_passages, licence_passages, python_passages
 from metis_envs.world.things import owner_of
-from metis_gym.search import PictureQuery, search_pictures, search_text
-from metis_gym.search.dhash_engine import DhashEngine
-from metis_gym.search.fts5 import Fts5Engine
-from metis_gym.search.picture_index import PictureIndex, write_picture_index
-from metis_gym.search.text_index import write_text_index
+from metis_gym.search import ImageQuery, search_images, search_text
+from metis_gym.search.engines.dhash import DhashEngine
+from metis_gym.search.engines.fts5 import Fts5Engine
+from metis_gym.search.index.images import ImageIndex, write_image_index
+from metis_gym.search.index.text import write_text_index
 
 GENERATED_SHA256 = "ee78d1fd945af0115d125008fd80ea788bf8e0eabae504e817aa0f3236048a11"
 """Of all generated passages. It changes with `GENERATION` of the corpus, and never otherwise."""
@@ -43,7 +43,7 @@ def text_engine(tmp_path_factory):
 @pytest.fixture(scope="module")
 def image_index(tmp_path_factory):
     path = tmp_path_factory.mktemp("collection") / "pictures.sqlite"
-    write_picture_index(DefaultCollection(landmarks=300, pieces=2).pictures(), path)
+    write_image_index(DefaultCollection(landmarks=300, pieces=2).pictures(), path)
     return path
 
 
@@ -136,7 +136,7 @@ def test_versions_name_what_they_are_made_of():
 
 def test_a_landmark_of_the_collection_is_found_by_a_large_picture_of_it(image_engine):
     for thing in itertools.islice(generated_things(), 0, 300, 30):
-        query = PictureQuery(picture=picture_of(thing, 1024, 768), task_id="")
+        query = ImageQuery(picture=picture_of(thing, 1024, 768), task_id="")
         hits = image_engine.search(query, limit=5)
         assert hits[0].title == f"{thing.name}, {thing.town}"
         assert hits[0].distance < 0.1
@@ -147,12 +147,12 @@ def test_a_fresh_landmark_is_found_by_its_task_only_then_its_fact_by_its_name(im
         rng = np.random.default_rng(look)
         thing = draw_thing(rng, owner="test")
         fact = draw_fact(rng, thing)
-        query = PictureQuery(picture=draw_landmark(np.random.default_rng(look), thing.kind, 800, 600), task_id="")
+        query = ImageQuery(picture=draw_landmark(np.random.default_rng(look), thing.kind, 800, 600), task_id="")
         album = pictures_of_task(rng, thing, look)
         name = f"{thing.name}, {thing.town}"
-        first, second = search_pictures(image_engine, query, album, limit=5)[:2]
+        first, second = search_images(image_engine, query, album, limit=5)[:2]
         assert first.title == name and first.distance < 0.1 < second.distance
-        assert name not in {hit.title for hit in search_pictures(image_engine, query, (), limit=5)}
+        assert name not in {hit.title for hit in search_images(image_engine, query, (), limit=5)}
         hits = search_text(text_engine, first.title, pages_of_task(rng, thing, fact.attribute), limit=5)
         assert name in {hit.title for hit in hits}
 
@@ -162,7 +162,7 @@ def test_postcards_are_near_copies_of_their_landmarks(image_engine):
     postcards = [entry for entry in pictures if entry.title.startswith("Postcard")]
     assert len(postcards) >= 5
     for entry in postcards:
-        hits = image_engine.search(PictureQuery(picture=entry.picture, task_id=""), limit=2)
+        hits = image_engine.search(ImageQuery(picture=entry.picture, task_id=""), limit=2)
         assert hits[0].title == entry.title and hits[0].distance < 0.02
         assert hits[1].title.split(",")[0] in entry.title
 
@@ -170,14 +170,14 @@ def test_postcards_are_near_copies_of_their_landmarks(image_engine):
 def test_the_collection_is_the_same_in_another_process(image_index):
     code = (
         "import sys; from pathlib import Path; from metis_envs.world.collection import DefaultCollection;"
-        "from metis_gym.search.picture_index import PictureIndex, write_picture_index;"
-        "write_picture_index(DefaultCollection(landmarks=300, pieces=2).pictures(), Path(sys.argv[1]));"
-        "print(PictureIndex(Path(sys.argv[1])).fingerprint)"
+        "from metis_gym.search.index.images import ImageIndex, write_image_index;"
+        "write_image_index(DefaultCollection(landmarks=300, pieces=2).pictures(), Path(sys.argv[1]));"
+        "print(ImageIndex(Path(sys.argv[1])).fingerprint)"
     )
     other = image_index.with_name("again.sqlite")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "5"}
     done = subprocess.run([sys.executable, "-c", code, str(other)], env=environment, capture_output=True, check=True)
-    assert done.stdout.decode().strip() == PictureIndex(image_index).fingerprint
+    assert done.stdout.decode().strip() == ImageIndex(image_index).fingerprint
 
 
 @pytest.mark.slow
@@ -195,5 +195,5 @@ def test_an_environment_searches_the_defaults_without_being_told_where(tmp_path,
         "building the text corpus 'default'",
         "building the picture collection 'default'",
     ]
-    assert len(PictureIndex(next(tmp_path.rglob("pictures-*.sqlite"))).hashes[0]) >= 5_000
-    assert np.unique(PictureIndex(next(tmp_path.rglob("pictures-*.sqlite"))).hashes, axis=1).shape[1] >= 4_900
+    assert len(ImageIndex(next(tmp_path.rglob("pictures-*.sqlite"))).hashes[0]) >= 5_000
+    assert np.unique(ImageIndex(next(tmp_path.rglob("pictures-*.sqlite"))).hashes, axis=1).shape[1] >= 4_900

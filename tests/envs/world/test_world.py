@@ -14,7 +14,7 @@ from metis_envs.world.pages import list_page, near_copy, outdated_page, person_p
 from metis_envs.world.pages import main_page as page_of
 from metis_envs.world.things import owner_of
 from metis_gym.errors import ConfigError
-from metis_gym.search.dhash import dhash, differing_bits
+from metis_gym.search.index.dhash import dhash, differing_bits
 
 SEEDS = st.integers(0, 2**32)
 TIMELESS = settings(deadline=None)

@@ -1,0 +1,195 @@
+r"""Conversations → tokens, in the chat form of Qwen3-VL: the one place that knows it.
+
+```
+<|im_start|>system\n…<|im_end|>\n<|im_start|>user\n<|vision_start|><|image_pad|>…<|vision_end|>…<|im_end|>\n<|im_start|>assistant\n
+```
+Texts of others are encoded so that control tokens written in them are plain text: a tool that prints `<|im_end|>` ends
+nothing. A model's turn is never encoded while acting: it is what was sampled.
+"""
+
+import copy
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metis_agents.qwen3vl.chat.tokens import EncodedImage, Tokens, join
+from metis_agents.qwen3vl.chat.vocabulary import END, PICTURE, START, VISION_END, VISION_START, Vocabulary
+from metis_agents.qwen3vl.model.images import ImageEncoder
+from metis_gym.dialects.contract import IMAGE_MARK
+from metis_gym.errors import ConfigError
+from metis_gym.records import ImageArray, Message, Role
+
+__all__ = ["Renderer", "check_template"]
+
+_Part = str | int | EncodedImage
+
+
+class Renderer:
+    """Renders conversations for one tokenizer.
+
+    Args:
+        tokenizer: Of the Qwen3-VL family.
+        pictures: How the model takes pictures.
+        vocabulary: The tokenizer's ids, with the dialect's stops.
+    """
+
+    def __init__(self, tokenizer: Any, pictures: ImageEncoder, vocabulary: Vocabulary) -> None:
+        self.tokenizer, self.pictures, self.vocabulary = tokenizer, pictures, vocabulary
+        # Whether control tokens are split is a state of a tokenizer, not of a call: nobody else may set ours meanwhile.
+        self._splitting = copy.deepcopy(tokenizer)
+        self._cached_ids = functools.lru_cache(maxsize=4096)(self._encode)
+
+    def prompt(self, system: str, text: str, images: Sequence[ImageArray] = ()) -> Tokens:
+        """The conversation up to the model's first turn.
+
+        Raises:
+            ConfigError: Marks and pictures do not fit each other.
+            BudgetError: A picture that the model cannot take.
+        """
+        parts = self._turn("system", [system]) if system else []
+        parts += [*self._turn("user", self._with_pictures(text, images)), self.vocabulary.start, "assistant\n"]
+        return self._piece(parts)
+
+    def observation(self, text: str, images: Sequence[ImageArray] = (), *, is_closed: bool) -> Tokens:
+        """What follows a model's turn: its end, where the model did not write that itself, and the user's turn.
+
+        Args:
+            text: The user's turn.
+            images: Its pictures.
+            is_closed: Whether the model wrote `<|im_end|>` itself.
+
+        Raises:
+            ConfigError: Marks and pictures do not fit each other.
+            BudgetError: A picture that the model cannot take.
+        """
+        closing: list[_Part] = ["\n"] if is_closed else [self.vocabulary.end, "\n"]
+        user = self._turn("user", self._with_pictures(text, images))
+        return self._piece([*closing, *user, self.vocabulary.start, "assistant\n"])
+
+    def written(self, ids: Sequence[int], logprobs: Sequence[float]) -> Tokens:
+        """A model's turn, as sampled."""
+        positions_3T = np.tile(np.arange(len(ids)), (3, 1))
+        everywhere = np.ones(len(ids), dtype=np.bool_)
+        return Tokens(np.array(ids, dtype=np.int64), positions_3T, everywhere, np.array(logprobs, dtype=np.float32))
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What a model's turn says, for the environment: without the `<|im_end|>` that closes it."""
+        kept = ids[:-1] if len(ids) and ids[-1] == self.vocabulary.end else ids
+        return str(self.tokenizer.decode(list(kept), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def conversation(self, messages: Sequence[Message]) -> Tokens:
+        """A whole conversation whose assistant turns are the model's, as for imitation.
+
+        A turn's closing `<|im_end|>` is the model's, unless the turn ends with a stop of the dialect: then generation
+        would have stopped there.
+
+        Raises:
+            ConfigError: No turn of the assistant, or marks and pictures that do not fit each other.
+            BudgetError: A picture that the model cannot take.
+        """
+        if not any(message.role is Role.ASSISTANT for message in messages):
+            raise ConfigError("Expect a conversation with a turn of the assistant, actually: none")
+        pieces = []
+        for message in messages:
+            if message.role is Role.ASSISTANT:
+                pieces += self._assistant(message)
+            else:
+                parts = self._with_pictures(message.text, message.images)
+                pieces.append(self._piece(self._turn(message.role.value, parts)))
+        return join(pieces)
+
+    def _assistant(self, message: Message) -> list[Tokens]:
+        ids = [*self._cached_ids(message.text)]
+        closing: list[_Part] = ["\n"]
+        if ids and ids[-1] in self.vocabulary.stops:
+            closing = [self.vocabulary.end, "\n"]
+        else:
+            ids.append(self.vocabulary.end)
+        opening = self._piece([self.vocabulary.start, "assistant\n"])
+        return [opening, self.written(ids, [0.0] * len(ids)), self._piece(closing)]
+
+    def _turn(self, role: str, content: Sequence[_Part]) -> list[_Part]:
+        return [self.vocabulary.start, f"{role}\n", *content, self.vocabulary.end, "\n"]
+
+    def _with_pictures(self, text: str, images: Sequence[ImageArray]) -> list[_Part]:
+        """The text with each mark replaced by its picture."""
+        texts = text.split(IMAGE_MARK)
+        if len(texts) - 1 != len(images):
+            raise ConfigError(
+                f"Expect one {IMAGE_MARK} for each picture, actually: {len(texts) - 1} marks and {len(images)} "
+                f"pictures in {text[:200]!r}"
+            )
+        parts: list[_Part] = [texts[0]]
+        for image, after in zip(images, texts[1:], strict=True):
+            parts += [self.vocabulary.vision_start, self.pictures.encode(image), self.vocabulary.vision_end, after]
+        return parts
+
+    def _piece(self, parts: Sequence[_Part]) -> Tokens:
+        """Nobody's own: neighbouring texts are encoded as one, as a template would have them."""
+        ids: list[NDArray[np.int64]] = []
+        positions: list[NDArray[np.int64]] = []
+        pictures, places = [], []
+        position = 0
+        for part in _merged(parts):
+            if isinstance(part, EncodedImage):
+                count = self.pictures.tokens(part)
+                places.append(sum(map(len, ids)))
+                ids.append(np.full(count, self.vocabulary.picture))
+                positions.append(position + _grid(part, self.pictures.merge))
+                pictures.append(part)
+                position += max(part.rows, part.columns) // self.pictures.merge
+            else:
+                written = self._cached_ids(part) if isinstance(part, str) else (part,)
+                ids.append(np.array(written, dtype=np.int64))
+                positions.append(position + np.tile(np.arange(len(written)), (3, 1)))
+                position += len(written)
+        ids_T = np.concatenate(ids)
+        nowhere = np.zeros(len(ids_T), dtype=np.bool_)
+        silent = np.zeros(len(ids_T), dtype=np.float32)
+        return Tokens(ids_T, np.concatenate(positions, axis=1), nowhere, silent, tuple(pictures), tuple(places))
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._splitting.encode(text, add_special_tokens=False, split_special_tokens=True))
+
+
+def _merged(parts: Sequence[_Part]) -> list[_Part]:
+    """Neighbouring texts joined, empty ones left out."""
+    merged: list[_Part] = []
+    for part in parts:
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += part
+        elif part != "":
+            merged.append(part)
+    return merged
+
+
+def _grid(picture: EncodedImage, merge: int) -> NDArray[np.int64]:
+    """Positions of a picture's tokens, from 0 on: time stands still, height and width count."""
+    rows, columns = picture.rows // merge, picture.columns // merge
+    height, width = np.indices((rows, columns)).reshape(2, -1)
+    return np.stack([np.zeros_like(height), height, width])
+
+
+def check_template(tokenizer: Any) -> None:
+    """Check that a tokenizer's own chat template writes what this renderer writes; one without a template passes.
+
+    Raises:
+        ConfigError: The template writes another form; both are shown.
+    """
+    if not tokenizer.chat_template:
+        return
+    picture = f"{VISION_START}{PICTURE}{VISION_END}"
+    probe = [
+        {"role": "system", "content": "S"},
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Q"}]},
+        {"role": "assistant", "content": "A"},
+        {"role": "user", "content": [{"type": "text", "text": "O"}, {"type": "image"}]},
+    ]
+    said = tokenizer.apply_chat_template(probe, tokenize=False, add_generation_prompt=True)
+    turns = (("system", "S"), ("user", f"{picture}Q"), ("assistant", "A"), ("user", f"O{picture}"))
+    expected = "".join(f"{START}{role}\n{text}{END}\n" for role, text in turns) + f"{START}assistant\n"
+    if said != expected:
+        raise ConfigError(f"Expect a chat template of the form {expected!r}, actually: {said!r}")

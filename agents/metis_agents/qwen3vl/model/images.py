@@ -1,0 +1,117 @@
+"""Pictures for the model: resized to its grid of patches, and cut into patches, without torchvision.
+
+The arithmetic is that of Qwen2-VL's image processor in transformers, which Qwen3-VL uses: sides rounded to a multiple
+of patch × merge, the number of pixels kept within limits, bicubic resizing, normalising, patches in the order of the
+merger. A test compares the two.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from metis_agents.qwen3vl.chat.tokens import EncodedImage
+from metis_gym.errors import BudgetError, ConfigError
+from metis_gym.images.transforms import MAX_ASPECT, fingerprint
+from metis_gym.records import ImageArray
+
+__all__ = ["ImageEncoder"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageEncoder:
+    """How a model takes pictures. The defaults are those of Qwen3-VL with the suite's limits on pixels.
+
+    Attributes:
+        patch: Side of a patch, pixels.
+        merge: Patches along a side that become one token.
+        temporal: Frames of a patch; a picture is repeated.
+        min_pixels: Smaller pictures are enlarged.
+        max_pixels: Larger pictures are reduced.
+        mean: Of each channel, for normalising.
+        std: Of each channel, for normalising.
+    """
+
+    patch: int = 16
+    merge: int = 2
+    temporal: int = 2
+    min_pixels: int = 4_096
+    max_pixels: int = 5_242_880
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_pixels <= self.max_pixels:
+            raise ConfigError(
+                f"Expect 0 < min_pixels ≤ max_pixels, actually: min_pixels {self.min_pixels}, max_pixels "
+                f"{self.max_pixels}"
+            )
+
+    @classmethod
+    def of(cls, processor: Any, *, min_pixels: int | None = None, max_pixels: int | None = None) -> "ImageEncoder":
+        """The same as an image processor of transformers does it, with other limits on pixels where given."""
+        return cls(
+            patch=int(processor.patch_size),
+            merge=int(processor.merge_size),
+            temporal=int(processor.temporal_patch_size),
+            min_pixels=min_pixels or int(processor.size["shortest_edge"]),
+            max_pixels=max_pixels or int(processor.size["longest_edge"]),
+            mean=tuple(processor.image_mean),
+            std=tuple(processor.image_std),
+        )
+
+    def tokens(self, picture: EncodedImage) -> int:
+        """How many tokens a picture takes."""
+        return picture.rows * picture.columns // self.merge**2
+
+    def encode(self, picture: ImageArray) -> EncodedImage:
+        """Bring a picture of shape (height, width, 3) to the model's size.
+
+        Raises:
+            BudgetError: One side is more than 200 times the other.
+        """
+        height, width = self._size(*picture.shape[:2])
+        if (height, width) != picture.shape[:2]:
+            resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+            picture = np.asarray(resized, dtype=np.uint8)
+        return EncodedImage(picture, height // self.patch, width // self.patch, fingerprint(picture))
+
+    def patches(self, pictures: Sequence[EncodedImage], device: torch.device) -> tuple[Tensor, Tensor]:
+        """What the vision tower takes.
+
+        Returns:
+            Patches of all pictures, float32, one row for each patch, and (1, rows, columns) of each picture, int64.
+        """
+        grids = torch.tensor([[1, picture.rows, picture.columns] for picture in pictures], device=device)
+        return torch.cat([self._cut(picture, device) for picture in pictures]), grids
+
+    def _cut(self, picture: EncodedImage, device: torch.device) -> Tensor:
+        """Patches of one picture in the order in which the merger joins them."""
+        pixels = torch.from_numpy(np.array(picture.pixels)).to(device).permute(2, 0, 1).float()
+        mean, std = (pixels.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
+        pixels = (pixels / 255.0 - mean) / std
+        rows, columns = picture.rows // self.merge, picture.columns // self.merge
+        cut = pixels.reshape(3, rows, self.merge, self.patch, columns, self.merge, self.patch)
+        cut = cut.permute(1, 4, 2, 5, 0, 3, 6).unsqueeze(5)
+        repeated = cut.expand(-1, -1, -1, -1, -1, self.temporal, -1, -1)
+        return repeated.reshape(picture.rows * picture.columns, -1)
+
+    def _size(self, height: int, width: int) -> tuple[int, int]:
+        if max(height, width) > MAX_ASPECT * min(height, width):
+            raise BudgetError(
+                f"Expect a picture with sides of a ratio up to {MAX_ASPECT}, actually: {width} x {height} pixels"
+            )
+        unit = self.patch * self.merge
+        rows, columns = max(unit, round(height / unit) * unit), max(unit, round(width / unit) * unit)
+        if rows * columns > self.max_pixels:
+            shrink = math.sqrt(height * width / self.max_pixels)
+            rows, columns = (max(unit, math.floor(side / shrink / unit) * unit) for side in (height, width))
+        elif rows * columns < self.min_pixels:
+            grow = math.sqrt(self.min_pixels / (height * width))
+            rows, columns = (math.ceil(side * grow / unit) * unit for side in (height, width))
+        return rows, columns

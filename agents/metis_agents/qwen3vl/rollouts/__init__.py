@@ -1,0 +1,1 @@
+"""Rollouts: engines that write turns, and the worker that plays episodes with them."""

@@ -1,0 +1,1 @@
+"""Supervised fine-tuning (SFT): what a cold start learns from, and how."""

@@ -1,0 +1,181 @@
+"""`metis-gym train`: HDPO, or any other reward design, for Qwen3-VL."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from transformers.utils import logging as transformers_logging
+
+from metis_agents.qwen3vl.model.models import TINY
+from metis_agents.qwen3vl.model.sharding import ShardedRanks
+from metis_agents.qwen3vl.train.config import RunConfig
+from metis_agents.qwen3vl.train.defaults import defaults_for
+from metis_agents.qwen3vl.train.run import build
+from metis_agents.rl import Ranks
+from metis_agents.settings.command_line import Invocation, Parsed, parse
+from metis_agents.settings.flags import Defaults, Scheme
+from metis_gym.errors import ConfigError
+from metis_gym.parameters import check_parameters, choice, flag, whole
+from metis_gym.terminal import say
+
+__all__ = ["TRAIN", "TrainInvocation", "read_config", "train_command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainInvocation(Invocation):
+    """How `metis-gym train` runs, whatever is trained.
+
+    Attributes:
+        config: A `config.json` to begin with, such as a run leaves; flags go before what it says.
+        resume: Go on after the last checkpoint in --out.
+        sized: Whose defaults hold: those of the model, of tiny or of the published settings.
+        threads: CPU threads of torch; none for its own choice.
+    """
+
+    resume: bool = flag(False)
+    sized: str = choice("auto", "auto", TINY, "published")
+    threads: int | None = whole(None, low=1, optional=True)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+
+def train_command(argv: Sequence[str]) -> int:
+    """Cold start, RL, evaluation."""
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    parsed: Parsed[RunConfig] = parse(TRAIN, argv)
+    config, invocation = parsed.config, parsed.invocation
+    if invocation.threads:
+        torch.set_num_threads(invocation.threads)
+    try:
+        training = build(config, resume=invocation.resume, ranks=_ranks(config.parallel), say=say)
+    except ConfigError as error:
+        raise parsed.explained(error) from error
+    try:
+        training.sft()
+        training.train()
+        training.evaluate()
+    finally:
+        training.close()
+    return 0
+
+
+def read_config(argv: Sequence[str]) -> RunConfig:
+    """The configuration that a command line asks for."""
+    config: RunConfig = parse(TRAIN, argv).config
+    return config
+
+
+def _defaults(told: Mapping[str, Any]) -> Defaults:
+    env = told.get("env", {})
+    taskset = told.get("env.taskset", env.get("taskset", "patches"))
+    return defaults_for(told.get("model.name", TINY), taskset=str(taskset), sized=told.get("sized", "auto"))
+
+
+def _ranks(parallel: str) -> Ranks:
+    """The ranks that torchrun started; one without it."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    return ShardedRanks() if parallel == "fsdp" else Ranks()
+
+
+TRAIN = Scheme(
+    prog="metis-gym train",
+    description="Train a Qwen3-VL by a reward design: a cold start by supervised fine-tuning (SFT), then RL, then an "
+    "evaluation. Defaults depend on the model: the published settings of arXiv 2604.08545, or small ones for `tiny`; "
+    "`--help --model NAME` shows those of a model. Any flag may also be given by its path in config.json.",
+    config=RunConfig,
+    invocation=TrainInvocation,
+    groups={
+        "model": ("model",),
+        "learning": ("design", "batches", "trainer", "rounding", "parallel"),
+        "episodes": ("engine", "capacity", "workers", "exact", "share_results", "budget"),
+        "cold start": ("cold_start",),
+        "reports": ("evaluate_every", "evaluation_episodes", "samples", "save_every", "keep", "wandb"),
+        "environment": ("env_id",),
+    },
+    names={
+        "env_id": "env",
+        "model.name": "model",
+        **{f"model.{name}": name.replace("_", "-") for name in ("lora", "train_vision", "dtype", "device")},
+        "model.temperature": "temperature",
+        "model.gradient_checkpointing": "gradient-checkpointing",
+        "model.random_weights": "random-weights",
+        **{f"trainer.{name}": name.replace("_", "-") for name in ("tasks", "group_size", "minibatches", "epochs")},
+        "trainer.lr": "lr",
+        "trainer.micro_batch_tokens": "micro-batch-tokens",
+        **{f"trainer.loss.{name}": name for name in ("surrogate", "denominator", "aggregation")},
+        "trainer.loss.kl_coef": "kl",
+        "trainer.loss.entropy_coef": "entropy",
+        "trainer.loss.importance_cap": "importance-cap",
+        **{f"budget.{name}": f"{name}-tokens" for name in ("prompt", "response", "turn", "observation")},
+        "evaluation_episodes": "episodes",
+        "cold_start.imitation.steps": "sft-steps",
+        "cold_start.imitation.batch": "sft-batch",
+        "cold_start.imitation.lr": "sft-lr",
+        "cold_start.data": "sft-data",
+        "cold_start.demonstrations": "demonstrations",
+        "cold_start.grounding.steps": "grounding-steps",
+        "cold_start.pictures": "grounding-images",
+        "cold_start.habits.tool_rate_none": "tool-rate-none",
+        "cold_start.habits.tool_rate_required": "tool-rate-required",
+    },
+    prefixes={
+        "cold_start": "sft",
+        "cold_start.imitation": "sft",
+        "cold_start.habits": "sft",
+        "cold_start.grounding": "grounding",
+    },
+    derived={
+        **{f"{part}.seed": "seed" for part in ("model", "trainer", "cold_start.imitation", "cold_start.grounding")},
+        "cold_start.imitation.micro_batch_tokens": "trainer.micro_batch_tokens",
+        "cold_start.grounding.micro_batch_tokens": "trainer.micro_batch_tokens",
+    },
+    switches={"cold_start": "cold_start.imitation.steps", "cold_start.grounding": "cold_start.grounding.steps"},
+    abouts={
+        "env.noise_key": "Key of those flips; the run's seed unless it is given.",
+        "cold_start.imitation.steps": "Optimiser steps of SFT; 0 for no cold start at all.",
+        "cold_start.grounding.steps": "Steps before SFT in which a model with random weights learns where things are "
+        "in images; 0 for none.",
+        "cold_start.imitation.lr": "Largest learning rate of SFT; it rises, then falls to 0 as a half cosine.",
+        "cold_start.imitation.weight_decay": "Weight decay of AdamW during SFT.",
+        "cold_start.imitation.max_grad_norm": "Gradients of SFT are scaled down to this norm.",
+        "cold_start.lora": "Rank of the LoRA that SFT trains and merges into the weights; none trains every weight. "
+        "Follows --lora unless the defaults are those of tiny.",
+        "cold_start.train_vision": "Train the vision tower during SFT, whatever RL does. Follows --train-vision unless "
+        "the defaults are those of tiny.",
+        "cold_start.habits.tool_rate_none": "How often the cold start learns to call a tool where none is needed.",
+        "cold_start.habits.tool_rate_required": "How often the cold start learns to call a tool where one is needed.",
+        "cold_start.habits.look": "Longest side, in pixels, of the images that demonstrations ask for.",
+        **{
+            f"cold_start.grounding.{name}": f"As --{flag}, for grounding."
+            for name, flag in {
+                "batch": "sft-batch",
+                "lr": "sft-lr",
+                "warmup": "sft.warmup",
+                "weight_decay": "sft.weight-decay",
+                "max_grad_norm": "sft.max-grad-norm",
+            }.items()
+        },
+    },
+    renamed={
+        "cold-start": "sft-steps",
+        "cold-start-batch": "sft-batch",
+        "cold-start-lr": "sft-lr",
+        "cold-start-data": "sft-data",
+        "grounding": "grounding-steps",
+        "pictures": "grounding-images",
+    },
+    env_names=(
+        *("taskset", "view_size", "max_source", "answers", "choices", "required_share"),
+        *("tools", "dialect", "sandbox", "max_turns", "grader_noise"),
+    ),
+    env_refused={"split": "a run learns on the train split and is evaluated on the test split"},
+    defaults=_defaults,
+)
+"""How the options of `metis-gym train` follow from `RunConfig`."""

@@ -1,0 +1,124 @@
+"""What a run is: one frozen configuration. `metis_agents.qwen3vl.train.defaults` says what it is for which model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from metis_agents.qwen3vl.model.models import ModelConfig
+from metis_agents.qwen3vl.rollouts.rollout import Budget
+from metis_agents.qwen3vl.sft.demonstrations import Habits
+from metis_agents.qwen3vl.sft.sft import SFTConfig
+from metis_agents.qwen3vl.train.optimizers import ROUNDINGS
+from metis_agents.rl import TrainerConfig
+from metis_agents.settings.fields import assemble, frozen, read_json, to_json
+from metis_gym import rewards
+from metis_gym.parameters import check_parameters, choice, flag, whole
+
+__all__ = ["ColdStartConfig", "RunConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColdStartConfig:
+    """Supervised fine-tuning (SFT) before RL.
+
+    Attributes:
+        imitation: How conversations are imitated.
+        grounding: How a model with random weights first learns where things are in images; None for not at all.
+        pictures: Images that grounding looks at.
+        demonstrations: Tasks that scripted agents demonstrate both with and without a tool.
+        habits: What the scripted demonstrator does first.
+        lora: Rank of the LoRA that is trained and then merged into the weights; none trains every weight.
+        data: Recorded runs (folders) and chat files (JSONL) to imitate instead of scripted demonstrations.
+        train_vision: Train the vision tower in the cold start, whatever RL does.
+    """
+
+    imitation: SFTConfig = field(default_factory=SFTConfig)
+    grounding: SFTConfig | None = None
+    pictures: int = whole(8_000, low=1)
+    demonstrations: int = whole(2_500, low=0)
+    habits: Habits = field(default_factory=Habits)
+    lora: int | None = whole(None, low=1, optional=True)
+    data: tuple[str, ...] = ()
+    train_vision: bool = flag(False)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A run.
+
+    Attributes:
+        out: Folder of the run.
+        model: The model.
+        env_id: Id of the environment.
+        env: Arguments of the environment.
+        design: Name or spec of the reward design, such as "hdpo:w_tool=0.15" or "coupled:alpha=0.1".
+        batches: Batches of RL; 0 for a cold start alone.
+        trainer: How RL learns.
+        budget: How many tokens the parts of an episode may have.
+        cold_start: Supervised fine-tuning before RL; None for none.
+        seed: Seed of weights, tasks, episodes and the order of everything.
+        evaluate_every: Batches between evaluations; 0 evaluates at the end only.
+        evaluation_episodes: Episodes of an evaluation.
+        save_every: Batches between checkpoints; 0 writes one at the end only.
+        keep: Checkpoints that are kept.
+        samples: Episodes of each evaluation that are recorded with their images.
+        workers: Threads for environments and tools.
+        exact: Wait for all tools in each turn, so that a run is the same to the last bit each time; otherwise the model
+            goes on writing while tools run.
+        share_results: Run the same first calls on the same task once.
+        capacity: Episodes that are played at a time; each may hold a sandbox session open.
+        engine: What writes the model's turns.
+        rounding: How weights in bfloat16 take up updates: nearest, with float32 masters, or stochastic, without.
+        parallel: What the ranks of torchrun share: ddp the gradients, fsdp the weights, too.
+        wandb: W&B project to report to; empty for none.
+    """
+
+    out: Path
+    model: ModelConfig = field(default_factory=ModelConfig)
+    env_id: str = "MetisVQA-v0"
+    env: Mapping[str, Any] = field(default_factory=dict)
+    design: str = "hdpo"
+    batches: int = whole(200, low=0)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    budget: Budget = field(default_factory=Budget)
+    cold_start: ColdStartConfig | None = None
+    seed: int = whole(0, low=0)
+    evaluate_every: int = whole(20, low=0)
+    evaluation_episodes: int = whole(256, low=1)
+    save_every: int = whole(20, low=0)
+    keep: int = whole(2, low=1)
+    samples: int = whole(4, low=0)
+    workers: int = whole(8, low=1)
+    exact: bool = flag(False)
+    share_results: bool = flag(False)
+    capacity: int = whole(128, low=1)
+    engine: str = choice("transformers", "transformers", "vllm")
+    rounding: str = choice("nearest", *ROUNDINGS)
+    parallel: str = choice("ddp", "ddp", "fsdp")
+    wandb: str = ""
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+        object.__setattr__(self, "env", frozen(self.env))
+        rewards.make(self.design)  # an unknown design is an error now, not after the cold start
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data: what is written beside the results, and what `--config` reads."""
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any], where: str = "config.json") -> "RunConfig":
+        """The configuration that `as_json` wrote.
+
+        Args:
+            plain: What it wrote. Settings that are missing have their defaults.
+            where: Where it was read from, for messages.
+
+        Raises:
+            ConfigError: A setting that there is not, or a value that cannot be right.
+        """
+        return assemble(cls, read_json(cls, plain, where))

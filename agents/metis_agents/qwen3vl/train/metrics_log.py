@@ -1,0 +1,90 @@
+"""What a run writes while it learns: `metrics.jsonl` always, TensorBoard where it is installed, W&B where asked for."""
+
+import contextlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from metis_gym.errors import MissingDependencyError
+from metis_gym.storage import write_atomically
+
+__all__ = ["MetricsLog"]
+
+_FILE = "metrics.jsonl"
+
+
+class MetricsLog:
+    """Writes figures.
+
+    Args:
+        folder: The run's folder.
+        start: Batches already done: later lines, of a run that went on after its last checkpoint, are removed.
+        tensorboard: Write TensorBoard events, if it is installed.
+        wandb: A W&B project; None for none.
+        config: What W&B shows as the run's configuration.
+
+    Raises:
+        MissingDependencyError: W&B is asked for and not installed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        start: int = 0,
+        tensorboard: bool = True,
+        wandb: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / _FILE
+        kept = [line for line in _lines(self._path) if line["batch"] < start]
+        write_atomically(self._path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        self._board = _tensorboard(folder / "tensorboard", start) if tensorboard else None
+        self._wandb = _wandb(wandb, folder, config or {}) if wandb else None
+
+    def write(self, batch: int, figures: Mapping[str, float]) -> None:
+        """Note the figures of a batch; those that are not finite are left out."""
+        finite = {name: value for name, value in figures.items() if math.isfinite(value)}
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"batch": batch, **finite}) + "\n")
+        if self._board is not None:
+            for name, value in finite.items():
+                self._board.add_scalar(name, value, batch)
+        if self._wandb is not None:
+            self._wandb.log(dict(finite), step=batch)
+
+    def close(self) -> None:
+        """Close everything."""
+        if self._board is not None:
+            self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a file; a last one that was cut off is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _tensorboard(folder: Path, start: int) -> Any | None:
+    with contextlib.suppress(ImportError):
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(folder), purge_step=start or None)
+    return None
+
+
+def _wandb(project: str, folder: Path, config: Mapping[str, Any]) -> Any:
+    try:
+        import wandb
+    except ImportError as error:
+        raise MissingDependencyError(
+            "Reporting to W&B needs wandb, which is not installed. Install it with: pip install wandb"
+        ) from error
+    return wandb.init(project=project, dir=str(folder), config=dict(config), resume="allow")

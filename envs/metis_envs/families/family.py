@@ -1,0 +1,388 @@
+"""What a family of tasks is: from a seed to a blueprint, from a blueprint to a task.
+
+A *blueprint* holds everything that is fixed before the answer is drawn: the question, the options, all answers that
+could be right, and a way to draw the picture for each of them. The answer is drawn last, uniformly and from a stream of
+its own. So nothing but the deciding detail can depend on it, which is what makes the proof of necessity
+(`metis_envs.necessity`) possible.
+"""
+
+import functools
+import inspect
+import re
+import zlib
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from metis_envs.families.versions import versions_fingerprint
+from metis_envs.scenes.canvas import Canvas
+from metis_envs.scenes.view import box_view
+from metis_gym.errors import ConfigError, TaskIdError
+from metis_gym.grading.choice import LETTERS
+from metis_gym.records import (
+    AnswerKind,
+    Box,
+    GoldAnswer,
+    ImageArray,
+    Necessity,
+    Passage,
+    Task,
+    TaskImage,
+    TitledImage,
+    ToolCall,
+)
+from metis_gym.registries import format_spec, parse_spec, path_of
+from metis_gym.specs import split_outside_quotes
+from metis_gym.tasksets import SPLITS, Taskset
+from metis_gym.tools.crop_code import crop_call
+
+__all__ = ["Blueprint", "Brief", "Family", "Overlay", "SearchFamily"]
+
+_SEEDS = 1 << 31
+_ANSWER_FORMATS = ("choice", "open", "mixed")
+_MIN_SOURCE, _MAX_SOURCE = 1024, 4096
+_MIN_FACTOR = 3
+_ASPECTS = (1.0, 4 / 3, 3 / 2, 16 / 9, 3 / 4)
+_CROP_SIDE = 640
+_COMPARED = 4
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Brief:
+    """What a family is asked to plan.
+
+    Attributes:
+        rng: Everything random in the plan comes from here.
+        canvas: The size of the scene.
+        split: "train" or "test".
+        necessity: Whether the task is to need a tool.
+        choices: Number of options; 0 for an open question.
+    """
+
+    rng: np.random.Generator
+    canvas: Canvas
+    split: str
+    necessity: Necessity
+    choices: int
+
+    @property
+    def hides(self) -> bool:
+        """Is the deciding detail to be hidden from the view?"""
+        return self.necessity is Necessity.REQUIRED
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Overlay:
+    """What a task brings for the search tools to find; see `metis_gym.search`.
+
+    Attributes:
+        passages: For text search.
+        pictures: For image search.
+    """
+
+    passages: tuple[Passage, ...] = ()
+    pictures: tuple[TitledImage, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blueprint:
+    """A task before its answer is drawn.
+
+    Attributes:
+        question: The question; the same for every answer.
+        answers: All answers that could be right, equally likely. For a choice these are the options, in their order.
+        paint: Paints the scene without the deciding detail, shape (height, width, 3), uint8.
+        draw_detail: Draws the detail that an answer, given by its index, has; in place, inside the region.
+        region: All that `draw_detail` may change, in source pixels, on the cells.
+        focus: The part of it that has to be looked at; None for all of it.
+        notes: What the picture is made of.
+        explanation: The shortest solution in words.
+        kind: How an open answer is compared.
+        overlay: What the task brings for the search tools, given the index of its answer and its picture.
+        searches: The searches of the shortest solution; without any, it is a look at the focus.
+    """
+
+    question: str
+    answers: tuple[str, ...]
+    paint: Callable[[], ImageArray]
+    draw_detail: Callable[[ImageArray, int], None]
+    region: Box
+    notes: str = ""
+    explanation: str = ""
+    focus: Box | None = None
+    kind: AnswerKind = AnswerKind.TEXT
+    overlay: Callable[[int, ImageArray], Overlay] = lambda _index, _source: Overlay()
+    searches: tuple[ToolCall, ...] = ()
+
+    def render(self, index: int) -> ImageArray:
+        """The source picture for the answer of an index, shape (height, width, 3); the caller's own."""
+        scene = self._scene.copy()
+        self.draw_detail(scene, index)
+        return scene
+
+    @functools.cached_property
+    def _scene(self) -> ImageArray:
+        return self.paint()
+
+
+class Family(Taskset):
+    """A family of generated tasks.
+
+    A subclass has a `name` and a `plan`. It may take parameters of its own by keyword; each must be kept under its own
+    name (`self.most = most`), because task ids carry those that are not at their default.
+
+    Args:
+        split: "train" or "test".
+        view_size: Longest side of the views, pixels.
+        answers: "choice", "open", or "mixed" for both.
+        choices: Options of a choice.
+        required_share: Share of tasks that need a tool, where the family has both kinds.
+        max_source: Longest side that a source picture may have, pixels.
+
+    Raises:
+        ConfigError: An argument is not valid for this family.
+    """
+
+    name: ClassVar[str]
+    generation: ClassVar[int] = 1
+    """Raised whenever this family draws anything differently, be it for a change in shared code: task ids carry it."""
+    ability: ClassVar[str] = "perception"
+    necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.NONE, Necessity.REQUIRED)
+    smallest_view: ClassVar[int] = 224
+    most_choices: ClassVar[int] = 8
+    aspects: ClassVar[tuple[float, ...]] = _ASPECTS
+    """Width by height of its pictures."""
+
+    def __init__(
+        self,
+        *,
+        split: str = "train",
+        view_size: int = 448,
+        answers: str = "mixed",
+        choices: int = 4,
+        required_share: float = 0.5,
+        max_source: int = _MAX_SOURCE,
+    ) -> None:
+        self.split, self.view_size = split, view_size
+        self.answers, self.choices = answers, choices
+        self.required_share, self.max_source = required_share, max_source
+        self._check()
+        self.required_share = float(required_share)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """This family alone."""
+        return (self.name,)
+
+    def draw(self, rng: np.random.Generator) -> str:
+        """Draw one of 2³¹ tasks."""
+        return self.task_id(int(rng.integers(0, _SEEDS)))
+
+    def task_id(self, seed: int) -> str:
+        """The id of the task of a seed: family with its options, split, view size, seed, versions."""
+        return f"{self._spec}/{self.split}/{self.view_size}/{seed}@{versions_fingerprint(self.generation)}"
+
+    def build(self, task_id: str) -> Task:
+        """Make the task of an id, also one that was drawn with other options."""
+        family, seed = self._read_id(task_id)
+        return family.make(seed, family.task_id(seed))
+
+    def blueprint(self, seed: int) -> tuple[Blueprint, Brief]:
+        """The plan of a task, before its answer is drawn; for proofs and readers."""
+        identity = [zlib.crc32(self.name.encode()), SPLITS.index(self.split), seed]
+        rng = np.random.default_rng(np.random.SeedSequence(identity))
+        brief = Brief(
+            necessity=self._draw_necessity(rng),
+            choices=self._draw_choices(rng),
+            canvas=self._draw_canvas(rng),
+            rng=rng,
+            split=self.split,
+        )
+        return self.plan(brief), brief
+
+    def make(self, seed: int, task_id: str) -> Task:
+        """Draw the answer of a seed's blueprint and make the task."""
+        blueprint, brief = self.blueprint(seed)
+        index = self.answer_index(seed, len(blueprint.answers))
+        source = blueprint.render(index)
+        is_choice, focus = brief.choices > 0, blueprint.focus or blueprint.region
+        letters = tuple(LETTERS[: len(blueprint.answers)])
+        overlay = blueprint.overlay(index, source)
+        alternatives = letters if is_choice else blueprint.answers
+        return Task(
+            task_id=task_id,
+            family=self.name,
+            question=blueprint.question,
+            images=(TaskImage(source=_frozen(source), view=_frozen(box_view(source, brief.canvas.factor))),),
+            gold=GoldAnswer(value=alternatives[index], kind=AnswerKind.CHOICE if is_choice else blueprint.kind),
+            options=blueprint.answers if is_choice else (),
+            necessity=brief.necessity,
+            ability=self.ability,
+            solution=(blueprint.searches or (_crop_call(focus),)) if brief.hides else (),
+            explanation=blueprint.explanation,
+            region=focus,
+            alternatives=alternatives,
+            notes=blueprint.notes,
+            passages=overlay.passages,
+            pictures=overlay.pictures,
+        )
+
+    def doubt(self, task_id: str) -> str:
+        """Where a task is to need a tool: do the views of its answers differ, so that one could do without?"""
+        from metis_envs.necessity import views_differ
+
+        family, seed = self._read_id(task_id)
+        blueprint, brief = family.blueprint(seed)
+        if not brief.hides:
+            return ""
+        pairs = views_differ(blueprint, brief, range(min(len(blueprint.answers), _COMPARED)))
+        return (
+            f"the views of the answers {pairs[0]} of {task_id!r} differ, and it says that it needs a tool"
+            if pairs
+            else ""
+        )
+
+    def answer_index(self, seed: int, answers: int) -> int:
+        """Which of its answers a seed's task has: uniform, and from a stream of its own."""
+        stream = np.random.default_rng(np.random.SeedSequence([zlib.crc32(b"answer"), seed]))
+        return int(stream.integers(answers))
+
+    @abstractmethod
+    def plan(self, brief: Brief) -> Blueprint:
+        """Plan a task. Nothing here may depend on which of the answers will be drawn."""
+
+    @functools.cached_property
+    def _spec(self) -> str:
+        """The name with the parameters that are not at their default."""
+        given = {}
+        for key, default in _defaults(type(self)).items():
+            if not hasattr(self, key):
+                raise ConfigError(
+                    f"{path_of(type(self))} is not finished: it takes the parameter {key!r} and does not keep it as "
+                    f"self.{key}, so that task ids cannot carry it"
+                )
+            if getattr(self, key) != default:
+                given[key] = getattr(self, key)
+        return format_spec(self.name, given)
+
+    def _check(self) -> None:
+        if not getattr(self, "name", ""):
+            raise ConfigError(f"{path_of(type(self))} is not finished: it has no name, with which its task ids begin")
+        for name, kinds in (("choices", int), ("required_share", int | float), ("max_source", int), ("view_size", int)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise ConfigError(f"{name} must be a number, actually: {value!r:.80}")
+        if self.answers not in _ANSWER_FORMATS:
+            raise ConfigError(f"answers must be one of {', '.join(_ANSWER_FORMATS)}, actually: {self.answers!r}")
+        if not 2 <= self.choices <= self.most_choices:
+            raise ConfigError(f"{self.name} can have 2 to {self.most_choices} choices, actually: {self.choices!r}")
+        if not 0 <= self.required_share <= 1:
+            raise ConfigError(f"required_share must be from 0 to 1, actually: {self.required_share!r}")
+        if self.view_size < self.smallest_view:
+            raise ConfigError(
+                f"{self.name} needs a view of at least {self.smallest_view} px to be legible, "
+                f"actually: {self.view_size}"
+            )
+        if not self._factors(self._smallest_factor()):
+            raise ConfigError(
+                f"no source of {_MIN_SOURCE} to {self.max_source} px is a whole multiple, "
+                f"{self._smallest_factor()} or more, of a view of {self.view_size} px; change view_size or max_source"
+            )
+
+    def _smallest_factor(self) -> int:
+        return _MIN_FACTOR + (Necessity.REQUIRED in self.necessities)
+
+    def _factors(self, smallest: int) -> list[int]:
+        lowest = max(smallest, -(-_MIN_SOURCE // self.view_size))
+        return list(range(lowest, min(self.max_source, _MAX_SOURCE) // self.view_size + 1))
+
+    def _draw_necessity(self, rng: np.random.Generator) -> Necessity:
+        wants_tool = rng.random() < self.required_share
+        return Necessity.REQUIRED if wants_tool and Necessity.REQUIRED in self.necessities else Necessity.NONE
+
+    def _draw_choices(self, rng: np.random.Generator) -> int:
+        is_choice = {"choice": True, "open": False, "mixed": bool(rng.random() < 0.5)}[self.answers]
+        return self.choices if is_choice else 0
+
+    def _draw_canvas(self, rng: np.random.Generator) -> Canvas:
+        factor = int(rng.choice(self._factors(self._smallest_factor())))
+        aspect = float(rng.choice(self.aspects)) if len(self.aspects) > 1 else self.aspects[0]
+        short = _short_side(self.view_size, aspect)
+        return Canvas(short, self.view_size, factor) if aspect < 1 else Canvas(self.view_size, short, factor)
+
+    def _read_id(self, task_id: str) -> "tuple[Family, int]":
+        whole, *rest = split_outside_quotes(task_id, "@")
+        versions, parts = "@".join(rest), split_outside_quotes(whole, "/")
+        if len(parts) != 4 or parts[1] not in SPLITS or not all(map(_NUMBER.fullmatch, parts[2:])):
+            raise TaskIdError(f"cannot read task id {task_id!r:.200}; expected family/split/view_size/seed@versions")
+        name, parameters = parse_spec(parts[0])
+        if name != self.name:
+            raise TaskIdError(f"task id {task_id!r:.200} is of family {name!r:.80}, not {self.name!r}")
+        known = _defaults(type(self))
+        if not parameters.keys() <= known.keys():
+            raise TaskIdError(f"task id {task_id!r:.200} has other options than {', '.join(known)}")
+        if versions and versions != versions_fingerprint(self.generation):
+            raise TaskIdError(
+                f"task {task_id!r} was made by other versions than those installed ({named_versions(self.generation)}), "
+                f"which may draw it differently. Leave out '@{versions}' to draw it anyway."
+            )
+        return _family_of(type(self), parts[1], int(parts[2]), tuple(sorted(parameters.items()))), int(parts[3])
+
+
+class SearchFamily(Family):
+    """A family whose `required` tasks are decided by what their overlay says, and by nothing in the picture.
+
+    Not even a crop helps: the sources of all answers are the same. So they are as small as they may be.
+    """
+
+    ability: ClassVar[str] = "search"
+    aspects: ClassVar[tuple[float, ...]] = (1.0, 4 / 3, 3 / 2, 16 / 9)
+    tools: tuple[str, ...] = ("python", "text_search")
+
+    def _smallest_factor(self) -> int:
+        return _MIN_FACTOR
+
+    def _factors(self, smallest: int) -> list[int]:
+        return super()._factors(smallest)[:1]
+
+
+_NUMBER = re.compile(r"[0-9]{1,10}")
+
+
+@functools.cache
+def _defaults(kind: type[Family]) -> dict[str, Any]:
+    """Parameter → default, of a family and all that it inherits from, but for the split and the size of views."""
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, Family) and "__init__" in vars(base):
+            named = inspect.signature(vars(base)["__init__"]).parameters.values()
+            found |= {p.name: p.default for p in named if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+    return {name: default for name, default in found.items() if name not in ("self", "split", "view_size")}
+
+
+@functools.lru_cache(maxsize=256)
+def _family_of(kind: type[Family], split: str, view_size: int, parameters: tuple[tuple[str, Any], ...]) -> Family:
+    return kind(split=split, view_size=view_size, **dict(parameters))
+
+
+def _frozen(picture: ImageArray) -> ImageArray:
+    picture.flags.writeable = False
+    return picture
+
+
+def _short_side(long_side: int, aspect: float) -> int:
+    """The shorter side of a view: in steps of 32 pixels, as vision models take them, where the view is large enough."""
+    step = 32 if long_side >= 160 else 1
+    exact = long_side / aspect if aspect > 1 else long_side * aspect
+    return max(step, step * round(exact / step))
+
+
+def _crop_call(region: Box) -> ToolCall:
+    """The call that shows a region, with a little around it, at a size that is easy to read."""
+    left, top, right, bottom = region
+    scale = max(1, round(_CROP_SIDE / max(right - left, bottom - top)))
+    size = ((right - left) * scale, (bottom - top) * scale)
+    return crop_call(region, size)

@@ -1,0 +1,1 @@
+"""Engines that work on files of this machine."""

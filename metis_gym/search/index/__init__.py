@@ -1,0 +1,1 @@
+"""Indexes: how their files are built, and how they are read."""
