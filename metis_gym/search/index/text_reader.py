@@ -71,7 +71,7 @@ class TextIndex:
         """The terms of every passage, in the corpus's order.
 
         Raises:
-            SearchError: The file is damaged: it gives more text than it has bytes, as only pages that are used twice do.
+            SearchError: The file is damaged: it gives more text than it has bytes, so pages are used twice.
         """
         left = self.file.path.stat().st_size
         with self.file.connection(max_seconds=_MAX_SECONDS_OF_ALL) as connection:
