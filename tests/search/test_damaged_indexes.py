@@ -252,6 +252,29 @@ def test_any_damage_is_a_documented_error(folder, tmp_path_factory, name, flips,
     shutil.rmtree(path.parent)
 
 
+def test_pages_that_are_used_many_times_do_not_fill_the_memory(tmp_path):
+    """A file of a megabyte whose inner page names one long passage again and again."""
+    path = tmp_path / "text.sqlite"
+    long = Passage(title="Long", text="otter " * 50_000, link="https://a.example/")
+    short = [Passage(title=f"Short {n}", text="An otter swims.", link="https://b.example/") for n in range(4_000)]
+    write_text_index([long, *short], path)
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        (root,) = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'passages'").fetchone()
+        (size,) = file.execute("PRAGMA page_size").fetchone()
+    data = bytearray(path.read_bytes())
+    page = size * (root - 1)
+    assert data[page] == 5, "an inner page of a table"
+    cells = int.from_bytes(data[page + 3 : page + 5], "big")
+    places = [page + int.from_bytes(data[page + 12 + 2 * n : page + 14 + 2 * n], "big") for n in range(cells)]
+    for place in places:
+        data[place : place + 4] = data[places[0] : places[0] + 4]
+    path.write_bytes(data)
+    assert cells * len(long.text) > 10 * len(data), "it would give much more than it holds"
+    engine = Bm25sEngine(path=str(path))
+    with pytest.raises((SearchError, SearchIndexError), match="more text than it has bytes"):
+        engine.search("otter", limit=3)
+
+
 def test_long_passages_cost_little(tmp_path):
     """Ten passages of a million characters; the bound is generous, one of them took more than a second."""
     filler = "lorem ipsum dolor tower " * 41_000

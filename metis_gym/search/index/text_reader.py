@@ -68,10 +68,19 @@ class TextIndex:
         return {term: self.statistics.weight(count) for term, count in frequencies.items()}
 
     def all_terms(self) -> Iterator[list[str]]:
-        """The terms of every passage, in the corpus's order."""
+        """The terms of every passage, in the corpus's order.
+
+        Raises:
+            SearchError: The file is damaged: it gives more text than it has bytes, so pages are used twice.
+        """
+        left = self.file.path.stat().st_size
         with self.file.connection(max_seconds=_MAX_SECONDS_OF_ALL) as connection:
             for row, terms in connection.execute("SELECT id, terms FROM passages ORDER BY id"):
-                yield self._checked(row, terms).split(" ")
+                checked = self._checked(row, terms)
+                left -= len(checked.encode())
+                if left < 0:
+                    raise self.file.damaged("it gives more text than it has bytes")
+                yield checked.split(" ")
 
     def terms(self, rows: Sequence[int]) -> list[tuple[int, str]]:
         """Id and joined terms of some passages, in no order."""
