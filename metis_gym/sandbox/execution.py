@@ -152,12 +152,12 @@ class Execution:
         return self._wait(ReplyReader(self._channel, nonce, limits), seconds)
 
     def await_opening(self, seconds: float) -> Ending:
-        """Wait for the session's first words."""
+        """Wait for the session's first words. No code of a model's has run by then, so limits are not looked at."""
         self._unsent = memoryview(b"")
         self._ceiling = _MIN_CEILING
-        return self._wait(ReplyReader(self._channel, bytes(frames.NONCE_BYTES), None), seconds)
+        return self._wait(ReplyReader(self._channel, bytes(frames.NONCE_BYTES), None), seconds, opens=True)
 
-    def _wait(self, reader: ReplyReader, seconds: float) -> Ending:
+    def _wait(self, reader: ReplyReader, seconds: float, *, opens: bool = False) -> Ending:
         self._register()
         stop: Stop | None = None
         deadline = time.monotonic() + seconds
@@ -168,7 +168,7 @@ class Execution:
                 return Ending(None, stop, str(error))
             if reply is not None:
                 self._handle.pause()
-            exceeded = self._guard.check(is_last=reply is not None) if self._guard else ""
+            exceeded = self._guard.check(is_last=reply is not None) if self._guard and not opens else ""
             if exceeded:
                 return Ending(None, Stop.GUARD, exceeded)
             if reply is not None:

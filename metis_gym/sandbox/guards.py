@@ -25,8 +25,8 @@ _PATIENCE = 10
 _LONG_CHECK = 0.005
 """Seconds. During a check that takes longer the session stands still."""
 _STAND_STILL_SECONDS = 5.0
-_CLOCK_TICK_NS = 50_000_000
-"""More than the kernel's clock for files lags behind."""
+_CLOCK_TICK_NS = 12_000_000
+"""More than the kernel's clock for files lags behind: a tick, which is 10 ms at the most."""
 _NOTIFY_RECEIVE, _NOTIFY_SEND = 0xC0502100, 0xC0182101
 _NOTIFICATION_BYTES = 80
 _CONTINUE = 1
@@ -82,7 +82,7 @@ class FolderGuard:
         self._limits = limits
         self._threads = threads
         self._most_files = max(_MIN_FILES, limits.disk_bytes // _BYTES_PER_FILE)
-        self._next = 0.0
+        self._next = time.monotonic() + self.interval  # a new session has written nothing yet
         self._took = 0.0
         self._free = 0
         self._used = 0
