@@ -5,11 +5,14 @@ from typing import Any
 
 from metis_agents import rl
 
+_RENAMED = {"judge": "compute_channels"}
+
 
 def __getattr__(name: str) -> Any:
-    if name in rl.__all__:
-        warnings.warn(
-            f"metis_agents.hdpo is now metis_agents.rl: import {name} from there", DeprecationWarning, stacklevel=2
-        )
-        return getattr(rl, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    name = _RENAMED.get(name, name)
+    if name not in rl.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        f"metis_agents.hdpo is now metis_agents.rl: import {name} from there", DeprecationWarning, stacklevel=2
+    )
+    return getattr(rl, name)
