@@ -20,9 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=200, help="episodes for each agent (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
-    parser.add_argument(
-        "--out", type=Path, default=Path("out/families"), help="where pictures go (default: %(default)s)"
-    )
+    parser.add_argument("--out", type=Path, default=Path("out/families"), help="where images go (default: %(default)s)")
     given = parser.parse_args()
 
     reports = [
@@ -33,7 +31,7 @@ def main() -> None:
     print(needs_table(reports))
 
     given.out.mkdir(parents=True, exist_ok=True)
-    print("\nPictures, one for each family:")
+    print("\nImages, one for each family:")
     for family in FAMILY_IDS.values():
         path = given.out / f"{family}.png"
         Image.fromarray(contact_sheet(examples(family), columns=1)).save(path)

@@ -1,4 +1,4 @@
-"""The environment: a question about pictures, tool calls and an answer as one Gymnasium episode.
+"""The environment: a question about images, tool calls and an answer as one Gymnasium episode.
 
 This module knows no tags (dialects do), no tool (the toolbox does), no grading and no reward: it lets them meet.
 """
@@ -31,7 +31,7 @@ from metis_gym.records import (
 )
 from metis_gym.registries import nearest, parse_spec
 from metis_gym.rendering import conversation_image, conversation_text
-from metis_gym.spaces import Picture, Pictures, Unicode
+from metis_gym.spaces import Image, Images, Unicode
 from metis_gym.tasksets import Taskset, TasksetSpec, draw_task, make_taskset
 from metis_gym.tools import TOOLS, ToolSettings
 from metis_gym.tools.contract import wanted_settings
@@ -40,16 +40,16 @@ from metis_gym.turns import MAX_ACTION_CHARS, TurnTaker, encodable, estimated_to
 
 __all__ = ["ToolUseEnv"]
 
-_MAX_PICTURE_SIDE = 32_768
+_MAX_IMAGE_SIDE = 32_768
 _MAX_TEXT_CHARS = 1 << 20
 _FAILED = "The environment failed, not you ({error}). The episode ends and will not be scored."
 
 
 class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
-    """A question about pictures; text and tool calls until the answer.
+    """A question about images; text and tool calls until the answer.
 
     ## Description
-    The agent sees each picture in a reduced *view* and may answer at once, or call tools that work on the full picture
+    The agent sees each image in a reduced *view* and may answer at once, or call tools that work on the full image
     and cost something. For built-in tasks it is known whether a tool is needed.
 
     ## Action Space
@@ -65,8 +65,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     | anything else | an observation that says what was expected |
 
     ## Observation Space
-    `Dict(system=Unicode, text=Unicode, images=Pictures)`: `system` is the system turn at reset and empty afterwards,
-    `text` one user turn with an `<image>` for each picture, `images` those pictures.
+    `Dict(system=Unicode, text=Unicode, images=Images)`: `system` is the system turn at reset and empty afterwards,
+    `text` one user turn with an `<image>` for each image, `images` those images.
 
     ## Rewards
     What the reward design says of the finished episode; 0 before its end and for unscored episodes. `info` holds
@@ -265,7 +265,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         return observation, reward, self._end.terminated, self._end.truncated, self._info()
 
     def render(self) -> Any:
-        """The conversation so far: text for "ansi", a picture of shape (height, width, 3) for "rgb_array"."""
+        """The conversation so far: text for "ansi", an image of shape (height, width, 3) for "rgb_array"."""
         if self.render_mode == "ansi":
             return conversation_text(self.episode)
         if self.render_mode == "rgb_array":
@@ -354,7 +354,7 @@ def _check(max_turns: int, calls_per_turn: int, render_mode: str | None) -> None
 
 
 def _observation_space() -> spaces.Dict:
-    images = Pictures(Picture(_MAX_PICTURE_SIDE, _MAX_PICTURE_SIDE))
+    images = Images(Image(_MAX_IMAGE_SIDE, _MAX_IMAGE_SIDE))
     return spaces.Dict({"images": images, "system": Unicode(_MAX_TEXT_CHARS), "text": Unicode(_MAX_TEXT_CHARS)})
 
 

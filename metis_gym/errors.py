@@ -12,7 +12,7 @@ MetisError
 ├── TaskDataError (ValueError)          a file of tasks, or a row of it, that cannot be used
 ├── RecordingError                      a recorded run that cannot be written, read or replayed
 ├── NonFiniteError (ArithmeticError)    training met a NaN or an infinity; the message names what was not finite
-├── BudgetError                         a prompt, an observation or a picture that is larger than a model may be given
+├── BudgetError                         a prompt, an observation or an image that is larger than a model may be given
 ├── CheckpointError                     a checkpoint that cannot be written or read; the last whole one stays
 ├── RankLostError                       another rank of a distributed run is gone; the last checkpoint stands
 ├── SandboxUnavailableError             no isolation can be had on this machine: nothing was run
@@ -95,7 +95,7 @@ class NonFiniteError(MetisError, ArithmeticError):
 
 
 class BudgetError(MetisError):
-    """A prompt, an observation or a picture that is larger than a model may be given. Nothing is cut in silence."""
+    """A prompt, an observation or an image that is larger than a model may be given. Nothing is cut in silence."""
 
 
 class CheckpointError(MetisError):

@@ -34,11 +34,11 @@ _GREY = 128
 
 
 class NumericToolUseEnv(ToolUseEnv):
-    """Multiple-choice questions about pictures, as arrays and numbers.
+    """Multiple-choice questions about images, as arrays and numbers.
 
     ## Description
     The same episodes as `MetisVQA-v0` for policies that write no text. A tool call is a crop of one cell of a grid over
-    the picture, cut by trusted host code and charged as a `python` call, or, where the tasks are made for it (`flags`),
+    the image, cut by trusted host code and charged as a `python` call, or, where the tasks are made for it (`flags`),
     a text search for the question. By default: `patches`, 64×64.
 
     ## Action Space
@@ -106,10 +106,10 @@ class NumericToolUseEnv(ToolUseEnv):
         }
         super().__init__(answers="choice", **arguments)
         gym.utils.EzPickle.__init__(self, **{**arguments, "max_source": max_source}, crop_grid=crop_grid)
-        picture = (view_size, view_size, 3)
+        image = (view_size, view_size, 3)
         shapes: dict[str, tuple[int, ...]] = {
-            "image": picture,
-            "returned": picture,
+            "image": image,
+            "returned": image,
             "text": (_TEXT_BYTES,),
             "tool_counts": (1,),
             "turns_left": (1,),
@@ -228,7 +228,7 @@ class NumericToolUseEnv(ToolUseEnv):
 _reductions: weakref.WeakKeyDictionary[TaskImage, dict[tuple[int, int], tuple[ImageArray, ImageArray]]] = (
     weakref.WeakKeyDictionary()
 )
-"""Picture → crop's identity and side → the crop, which keeps its identity taken, and what it was reduced to."""
+"""Image → crop's identity and side → the crop, which keeps its identity taken, and what it was reduced to."""
 
 
 def _whole_number(action: Any) -> int | None:
@@ -252,8 +252,8 @@ def _squared(view: ImageArray, side: int) -> ImageArray:
     return square
 
 
-def _reduced(picture: ImageArray, side: int) -> ImageArray:
-    return np.array(Image.fromarray(picture).resize((side, side), Image.Resampling.BOX), dtype=np.uint8)
+def _reduced(image: ImageArray, side: int) -> ImageArray:
+    return np.array(Image.fromarray(image).resize((side, side), Image.Resampling.BOX), dtype=np.uint8)
 
 
 def _mentions(found: str, options: Sequence[str]) -> NDArray[np.uint8]:

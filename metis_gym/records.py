@@ -1,7 +1,7 @@
 """The records that flow through everything, from the task to the outcome that a reward design sees.
 
-All are frozen. A picture is an array of shape (height, width, 3), uint8, RGB. Boxes are (left, top, right, bottom) in
-pixels of the *source* picture, right and bottom exclusive, as Pillow's `crop` takes them.
+All are frozen. An image is an array of shape (height, width, 3), uint8, RGB. Boxes are (left, top, right, bottom) in
+pixels of the *source* image, right and bottom exclusive, as Pillow's `crop` takes them.
 """
 
 from collections.abc import Mapping
@@ -106,7 +106,7 @@ class GoldAnswer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TaskImage:
-    """One picture of a task.
+    """One image of a task.
 
     Attributes:
         source: Full resolution: what tools work on.
@@ -141,8 +141,8 @@ class ToolResult:
         status: How the call ended.
         output: What the tool has to say: printed output, search results, or what was wrong with the call.
         errors: The error stream: a traceback, a limit that was hit.
-        images: Returned pictures, already fitted to the limits.
-        captions: One title for each picture, or nothing.
+        images: Returned images, already fitted to the limits.
+        captions: One title for each image, or nothing.
         seconds: Wall-clock time. Never part of an observation or an info, so that replays are identical.
     """
 
@@ -157,7 +157,7 @@ class ToolResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Message:
-    """One turn of the conversation. `text` holds one `<image>` for each picture, where it stands."""
+    """One turn of the conversation. `text` holds one `<image>` for each image, where it stands."""
 
     role: Role
     text: str
@@ -181,42 +181,42 @@ class Passage:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TitledImage:
-    """A picture that image search can find.
+    """An image that image search can find.
 
     Attributes:
         title: Title of the page it stands on.
-        picture: The picture.
+        image: The image.
         link: Address of that page.
     """
 
     title: str
-    picture: ImageArray
+    image: ImageArray
     link: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """One question about pictures, with everything that is known about it.
+    """One question about images, with everything that is known about it.
 
     Attributes:
         task_id: Pins the task: the same id is the same task, to the byte, under the versions that it names.
         family: The family or benchmark that it belongs to.
         question: The question, without the options.
-        images: The pictures, in order: `image_1`, `image_2`, ….
+        images: The images, in order: `image_1`, `image_2`, ….
         gold: The right answer.
         options: Texts of the options A, B, …; empty for an open question.
         necessity: Does the task need a tool?
         ability: "perception", "search" or "maths", as the paper's training mixture counts them.
         solution: The tool calls of the shortest solution; empty when the view suffices.
         explanation: The shortest solution in words, for people.
-        region: The deciding detail, in source pixels of the first picture.
+        region: The deciding detail, in source pixels of the first image.
         alternatives: All answers that could have been right, given everything but the deciding detail. A guesser draws
             from these.
-        notes: What a reader of the picture should be told, such as "mosaic of 6 photographs".
+        notes: What a reader of the image should be told, such as "mosaic of 6 photographs".
         tool_benefit: Measured gain of tools on this task, for designs that use it.
         passages: What text search finds for this task besides its corpus: facts drawn afresh, so that none can be
             learned by heart.
-        pictures: What image search finds for this task besides its index.
+        titled_images: What image search finds for this task besides its index.
         search_key: Key of this task in a prepared image-search cache.
     """
 
@@ -235,7 +235,7 @@ class Task:
     notes: str = ""
     tool_benefit: float | None = None
     passages: tuple[Passage, ...] = ()
-    pictures: tuple[TitledImage, ...] = ()
+    titled_images: tuple[TitledImage, ...] = ()
     search_key: str = ""
 
 

@@ -1,4 +1,4 @@
-"""The conversation so far, as text and as a picture, for people."""
+"""The conversation so far, as text and as an image, for people."""
 
 from collections.abc import Iterator
 
@@ -9,9 +9,9 @@ from metis_gym.dialects.contract import IMAGE_MARK
 from metis_gym.records import Episode, ImageArray, Message, Role
 from metis_gym.terminal import printable
 
-__all__ = ["PICTURE_HEIGHT", "PICTURE_WIDTH", "conversation_image", "conversation_text"]
+__all__ = ["IMAGE_HEIGHT", "IMAGE_WIDTH", "conversation_image", "conversation_text"]
 
-PICTURE_WIDTH, PICTURE_HEIGHT = 960, 1080
+IMAGE_WIDTH, IMAGE_HEIGHT = 960, 1080
 _MARGIN, _GAP, _TEXT_SIZE, _LINE = 24, 14, 16, 22
 _MAX_IMAGE = 420
 _MAX_TEXT = 1_500
@@ -35,7 +35,7 @@ def conversation_text(episode: Episode) -> str:
 
 
 def conversation_image(episode: Episode) -> ImageArray:
-    """The conversation as a picture of fixed size, shape (1080, 960, 3): the newest messages that fit, oldest on top.
+    """The conversation as an image of fixed size, shape (1080, 960, 3): the newest messages that fit, oldest on top.
 
     The system turn is left out. Where not everything fits, the beginning is cut and a line says so.
     """
@@ -44,13 +44,13 @@ def conversation_image(episode: Episode) -> ImageArray:
     if last is not None and last.answer is not None:
         messages.append(Message(role=Role.SYSTEM, text=f"Right answer: {_right_answer(episode)}"))
     blocks = [_block(message) for message in messages]
-    page = Image.new("RGB", (PICTURE_WIDTH, PICTURE_HEIGHT), "white")
+    page = Image.new("RGB", (IMAGE_WIDTH, IMAGE_HEIGHT), "white")
     total = sum(block.height + _GAP for block in blocks) + _MARGIN
-    top = min(_MARGIN, PICTURE_HEIGHT - total)
+    top = min(_MARGIN, IMAGE_HEIGHT - total)
     for block in blocks:
         page.paste(block, (_MARGIN, top))
         top += block.height + _GAP
-    if total > PICTURE_HEIGHT - _MARGIN:
+    if total > IMAGE_HEIGHT - _MARGIN:
         _say_cut(page)
     return np.asarray(page, dtype=np.uint8)
 
@@ -61,7 +61,7 @@ def _right_answer(episode: Episode) -> str:
 
 def _say_cut(page: Image.Image) -> None:
     pen = ImageDraw.Draw(page)
-    pen.rectangle((0, 0, PICTURE_WIDTH, _LINE + 4), fill=(255, 246, 214))
+    pen.rectangle((0, 0, IMAGE_WIDTH, _LINE + 4), fill=(255, 246, 214))
     pen.text((_MARGIN, 3), "… earlier messages do not fit", fill=(110, 80, 0), font=_font())
 
 
@@ -70,17 +70,17 @@ def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _block(message: Message) -> Image.Image:
-    """One message: its role, its text and its pictures in their places."""
+    """One message: its role, its text and its images in their places."""
     background, ink = _SHADES[message.role]
-    width = PICTURE_WIDTH - 2 * _MARGIN
+    width = IMAGE_WIDTH - 2 * _MARGIN
     parts = [_text_part(str(message.role), width, ink)] if message.role is not Role.SYSTEM else []
-    pictures = iter(message.images)
+    images = iter(message.images)
     for number, text in enumerate(_cut(message.text).split(IMAGE_MARK)):
-        if number and (picture := next(pictures, None)) is not None:
-            parts.append(_thumbnail(picture))
+        if number and (image := next(images, None)) is not None:
+            parts.append(_thumbnail(image))
         if text.strip():
             parts.append(_text_part(text.strip("\n"), width, (25, 25, 25)))
-    parts += [_thumbnail(picture) for picture in pictures]
+    parts += [_thumbnail(image) for image in images]
     block = Image.new("RGB", (width, sum(part.height + 4 for part in parts) + 16), background)
     top = 8
     for part in parts:
@@ -93,8 +93,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " …"
 
 
-def _thumbnail(picture: ImageArray) -> Image.Image:
-    image = Image.fromarray(picture)
+def _thumbnail(pixels: ImageArray) -> Image.Image:
+    image = Image.fromarray(pixels)
     image.thumbnail((_MAX_IMAGE * 2, _MAX_IMAGE), Image.Resampling.LANCZOS)
     return image
 

@@ -1,4 +1,4 @@
-"""Spaces for text and pictures as models see them.
+"""Spaces for text and images as models see them.
 
 `gymnasium.spaces.Text` needs a closed set of characters and `Box` one fixed size; a conversation has neither.
 Gymnasium's asynchronous vector environments cannot carry such values through shared memory: they would return blank
@@ -14,10 +14,11 @@ from gymnasium import spaces as gym_spaces
 from gymnasium.spaces.utils import is_space_dtype_shape_equiv
 from gymnasium.vector.utils import create_shared_memory
 
+from metis_gym.deprecation import former_names
 from metis_gym.errors import ConfigError
 from metis_gym.records import ImageArray
 
-__all__ = ["Picture", "Pictures", "Unicode"]
+__all__ = ["Image", "Images", "Unicode"]
 
 _SAMPLE_ALPHABET = "abcdefghijklmnopqrstuvwxyzäöüßéñ 0123456789.,:;!?+-*/=<>(){}[]\"'\n日本語中文العربيةру"
 _SAMPLE_LENGTH = 64
@@ -76,8 +77,8 @@ class Unicode(Space[str]):
     __hash__ = None  # type: ignore[assignment]
 
 
-class Picture(Space[ImageArray]):
-    """RGB pictures, uint8, of any height and width up to a cap.
+class Image(Space[ImageArray]):
+    """RGB images, uint8, of any height and width up to a cap.
 
     Args:
         max_height: Largest height in pixels.
@@ -91,20 +92,20 @@ class Picture(Space[ImageArray]):
     def __init__(self, max_height: int, max_width: int, seed: int | np.random.Generator | None = None) -> None:
         if max_height < 1 or max_width < 1:
             raise ConfigError(
-                f"Picture's largest height and width must be at least 1, actually: {max_height}, {max_width}"
+                f"Image's largest height and width must be at least 1, actually: {max_height}, {max_width}"
             )
         self.max_height, self.max_width = max_height, max_width
         super().__init__(None, np.uint8, seed)
 
     @property
     def is_np_flattenable(self) -> bool:
-        """Pictures differ in size."""
+        """Images differ in size."""
         return False
 
     def sample(self, mask: None = None, probability: None = None) -> ImageArray:
-        """Draw a small picture of noise."""
+        """Draw a small image of noise."""
         if mask is not None or probability is not None:
-            raise ConfigError("Picture.sample takes no mask and no probability")
+            raise ConfigError("Image.sample takes no mask and no probability")
         height = int(self.np_random.integers(1, min(self.max_height, _SAMPLE_SIDE) + 1))
         width = int(self.np_random.integers(1, min(self.max_width, _SAMPLE_SIDE) + 1))
         return self.np_random.integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -117,26 +118,26 @@ class Picture(Space[ImageArray]):
 
     def to_jsonable(self, sample_n: Iterable[ImageArray]) -> list[Any]:
         """As nested lists of numbers."""
-        return [picture.tolist() for picture in sample_n]
+        return [image.tolist() for image in sample_n]
 
     def from_jsonable(self, sample_n: list[Any]) -> list[ImageArray]:
         """The inverse of `to_jsonable`."""
-        return [np.asarray(picture, dtype=np.uint8) for picture in sample_n]
+        return [np.asarray(image, dtype=np.uint8) for image in sample_n]
 
     def __repr__(self) -> str:
-        return f"Picture({self.max_height}, {self.max_width})"
+        return f"Image({self.max_height}, {self.max_width})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Picture) and (self.max_height, self.max_width) == (other.max_height, other.max_width)
+        return isinstance(other, Image) and (self.max_height, self.max_width) == (other.max_height, other.max_width)
 
     __hash__ = None  # type: ignore[assignment]
 
 
-class Pictures(gym_spaces.Sequence):
-    """Any number of pictures, as a tuple."""
+class Images(gym_spaces.Sequence):
+    """Any number of images, as a tuple."""
 
-    def __init__(self, picture: Picture, seed: int | np.random.Generator | None = None) -> None:
-        super().__init__(picture, seed=seed)
+    def __init__(self, image: Image, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(image, seed=seed)
 
 
 def _is_encodable(text: str) -> bool:
@@ -148,8 +149,8 @@ def _is_encodable(text: str) -> bool:
 
 
 @create_shared_memory.register(Unicode)
-@create_shared_memory.register(Picture)
-@create_shared_memory.register(Pictures)
+@create_shared_memory.register(Image)
+@create_shared_memory.register(Images)
 def _refuse_shared_memory(space: Space[Any], n: int = 1, ctx: Any = None) -> NoReturn:  # noqa: ARG001
     raise ConfigError(
         f"{space} cannot travel through shared memory. Build the vector environment with "
@@ -158,6 +159,9 @@ def _refuse_shared_memory(space: Space[Any], n: int = 1, ctx: Any = None) -> NoR
 
 
 @is_space_dtype_shape_equiv.register(Unicode)
-@is_space_dtype_shape_equiv.register(Picture)
+@is_space_dtype_shape_equiv.register(Image)
 def _is_equivalent(space_1: Space[Any], space_2: Space[Any]) -> bool:
     return type(space_1) is type(space_2) and bool(space_1 == space_2)
+
+
+__getattr__ = former_names(__name__, {"Picture": "Image", "Pictures": "Images"})

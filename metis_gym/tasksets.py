@@ -2,7 +2,7 @@
 
 A taskset is named by a spec: one name with parameters (`"charts:answers=choice"`), several joined by `+`
 (`"signs+sums"`), or a mapping from specs to weights. Loading is cached, so that the episodes of a group, which share a
-task, draw its pictures once.
+task, draw its images once.
 """
 
 import math
@@ -286,10 +286,10 @@ _Key: TypeAlias = tuple[type[Taskset], int, str]
 
 
 class TaskCache:
-    """Keeps the most recently used tasks, up to a number of bytes of pictures. Safe for threads.
+    """Keeps the most recently used tasks, up to a number of bytes of images. Safe for threads.
 
     Args:
-        capacity_bytes: How many bytes of pictures are kept. A single larger task is kept alone.
+        capacity_bytes: How many bytes of images are kept. A single larger task is kept alone.
     """
 
     def __init__(self, capacity_bytes: int) -> None:
@@ -325,15 +325,15 @@ class TaskCache:
         if key in self._tasks:
             return
         self._tasks[key] = task
-        self._bytes += _picture_bytes(task)
+        self._bytes += _image_bytes(task)
         while self._bytes > self.capacity_bytes and len(self._tasks) > 1:
             _, dropped = self._tasks.popitem(last=False)
-            self._bytes -= _picture_bytes(dropped)
+            self._bytes -= _image_bytes(dropped)
 
 
-def _picture_bytes(task: Task) -> int:
+def _image_bytes(task: Task) -> int:
     own = sum(image.source.nbytes + image.view.nbytes for image in task.images)
-    return own + sum(entry.picture.nbytes for entry in task.pictures)
+    return own + sum(entry.image.nbytes for entry in task.titled_images)
 
 
 _cache = TaskCache(capacity_bytes=256 << 20)

@@ -1,4 +1,4 @@
-"""Vector environments that are right for text and pictures.
+"""Vector environments that are right for text and images.
 
 Gymnasium's own `make_vec` works for the synchronous kind. The asynchronous kind shares memory by default, which cannot
 carry text; and the default autoreset mode spends one action of every episode on the reset, which for a language model

@@ -7,6 +7,8 @@ import pytest
 FORMER = [
     ("metis_gym.records", "PictureArray", "metis_gym.records", "ImageArray"),
     ("metis_gym.records", "TitledPicture", "metis_gym.records", "TitledImage"),
+    ("metis_gym.spaces", "Picture", "metis_gym.spaces", "Image"),
+    ("metis_gym.spaces", "Pictures", "metis_gym.spaces", "Images"),
     ("metis_gym.search", "PictureHit", "metis_gym.search", "ImageHit"),
     ("metis_gym.search", "PictureQuery", "metis_gym.search", "ImageQuery"),
     ("metis_gym.search", "search_pictures", "metis_gym.search", "search_images"),

@@ -93,7 +93,7 @@ def test_metis_observation_of_nothing():
     assert text == "Code execution result:\n(no output)"
 
 
-def test_captions_stand_under_their_pictures():
+def test_captions_stand_under_their_images():
     result = ToolResult(
         name="image_search", status=ToolStatus.OK, images=(None, None), captions=("A tower", "A bridge")
     )

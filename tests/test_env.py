@@ -29,8 +29,8 @@ class EchoSession(ToolSession):
         if text == "wrong":
             return ToolResult(name="echo", status=ToolStatus.ERROR, errors="wrong text")
         self.texts.append(text)
-        pictures = (np.zeros((64, 64, 3), np.uint8),) if text == "picture" else ()
-        return ToolResult(name="echo", status=ToolStatus.OK, output=" ".join(self.texts), images=pictures)
+        images = (np.zeros((64, 64, 3), np.uint8),) if text == "image" else ()
+        return ToolResult(name="echo", status=ToolStatus.OK, output=" ".join(self.texts), images=images)
 
 
 @TOOLS.register("echo")
@@ -112,8 +112,8 @@ def test_a_session_lasts_for_the_episode_only(env):
     assert "one" not in env.step(call("three"))[0]["text"]
 
 
-def test_returned_pictures_have_a_mark_each(env):
-    observation, *_ = env.step(call("picture") + call("picture"))
+def test_returned_images_have_a_mark_each(env):
+    observation, *_ = env.step(call("image") + call("image"))
     assert len(observation["images"]) == observation["text"].count("<image>") == 2
 
 

@@ -278,11 +278,11 @@ DAMAGED_VALUES = [
     (["returned", "observation", "text"], {"$array": [1], "dtype": ["a", "b"]}),
     (["returned", "observation", "text"], {"$scalar": [1], "dtype": "uint8"}),
     (["returned", "observation", "text"], {"$scalar": 10**30, "dtype": "int64"}),
-    (["returned", "observation", "image"], {"$picture": "../../../etc/passwd"}),
-    (["returned", "observation", "image"], {"$picture": "/etc/passwd"}),
-    (["returned", "observation", "image"], {"$picture": "0" * 64}),
-    (["returned", "observation", "image"], {"$picture": ["a"]}),
-    (["returned", "observation", "image"], {"$picture": None}),
+    (["returned", "observation", "image"], {"$image": "../../../etc/passwd"}),
+    (["returned", "observation", "image"], {"$image": "/etc/passwd"}),
+    (["returned", "observation", "image"], {"$image": "0" * 64}),
+    (["returned", "observation", "image"], {"$image": ["a"]}),
+    (["returned", "observation", "image"], {"$image": None}),
     (["returned", "observation", "images"], {"$tuple": 3}),
     (["returned", "observation", "images"], [1]),
     (["results"], None),
@@ -343,8 +343,8 @@ def test_a_result_of_another_tool_is_named(run, capsys):
 
 def test_another_number_of_images_is_a_difference(run):
     events = lines(run)
-    picture = events[0]["returned"]["observation"]["image"]
-    events[0]["returned"]["observation"]["images"] = {"$tuple": [picture, picture]}
+    image = events[0]["returned"]["observation"]["image"]
+    events[0]["returned"]["observation"]["images"] = {"$tuple": [image, image]}
     write_lines(run, events)
     assert "observation.images" in {difference.field for difference in replay(Run(run))}
 
@@ -426,7 +426,7 @@ def bomb(width, height):
 )
 def test_a_damaged_image_is_named(content, run, capsys):
     events = lines(run)
-    name = events[0]["returned"]["observation"]["image"]["$picture"]
+    name = events[0]["returned"]["observation"]["image"]["$image"]
     (run / "images" / f"{name}.png").write_bytes(content)
     assert "(events.jsonl, line 1)" in ends_in_one_line(run, capsys)
 
@@ -438,11 +438,11 @@ def test_an_image_is_decoded_once_for_an_event(run, monkeypatch):
     read, original = [], reader.read_image
     monkeypatch.setattr(reader, "read_image", lambda folder, name: read.append(name) or original(folder, name))
     events = lines(run)
-    picture = events[0]["returned"]["observation"]["image"]
-    events[0]["returned"]["observation"]["images"] = {"$tuple": [picture] * 500}
+    image = events[0]["returned"]["observation"]["image"]
+    events[0]["returned"]["observation"]["images"] = {"$tuple": [image] * 500}
     write_lines(run, events)
     assert len(next(Run(run).events()).returned["observation"]["images"]) == 500
-    assert read.count(picture["$picture"]) == 1
+    assert read.count(image["$image"]) == 1
 
 
 def test_the_images_of_an_event_are_bounded_together(run, monkeypatch, capsys):
@@ -451,8 +451,8 @@ def test_the_images_of_an_event_are_bounded_together(run, monkeypatch, capsys):
 
     monkeypatch.setattr(reader, "_MAX_EVENT_PIXELS", 64 * 64 * 10)  # the run's own events have two of 64 x 64
     events = lines(run)
-    picture = events[0]["returned"]["observation"]["image"]
-    events[0]["returned"]["observation"]["images"] = {"$tuple": [picture] * 11}
+    image = events[0]["returned"]["observation"]["image"]
+    events[0]["returned"]["observation"]["images"] = {"$tuple": [image] * 11}
     write_lines(run, events)
     assert "pixels together" in ends_in_one_line(run, capsys)
 
@@ -481,7 +481,7 @@ def test_no_escape_sequence_of_a_recording_reaches_the_terminal(run, capsys):
 
 
 def test_marked_keys_of_an_action_are_kept(tmp_path):
-    arguments = {"$picture": "x", "$$": 1, "$tuple": [2], "$array": [1], "dtype": "O", "deep": [[[[1]]]]}
+    arguments = {"$image": "x", "$$": 1, "$tuple": [2], "$array": [1], "dtype": "O", "deep": [[[[1]]]]}
     action = {"name": "nothing", "arguments": arguments}
     env = Recorder(gym.make("MetisVQA-v0", **SIGNS), tmp_path / "run")
     env.reset(seed=1)

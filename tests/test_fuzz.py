@@ -112,7 +112,7 @@ def recorded(tmp_path_factory):
     return folder
 
 
-KEYS = ["$picture", "$array", "dtype", "$scalar", "$tuple", "name", "task_id"]
+KEYS = ["$image", "$array", "dtype", "$scalar", "$tuple", "name", "task_id"]
 JSON = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), TEXT,

@@ -25,7 +25,7 @@ def env(sandbox_kwargs):
     env.close()
 
 
-def test_a_bare_picture_comes_back_as_a_picture(env):
+def test_a_bare_image_comes_back_as_a_image(env):
     observation, *_ = env.step(call("image_1.crop((600, 80, 760, 240)).resize((640, 640))"))
     source = env.unwrapped.episode.task.images[0].source
     assert observation["images"][0].shape == (640, 640, 3)
@@ -33,7 +33,7 @@ def test_a_bare_picture_comes_back_as_a_picture(env):
     assert np.array_equal(env.step(call("image_1.crop((64, 32, 128, 96))"))[0]["images"][0], source[32:96, 64:128])
 
 
-def test_a_figure_comes_back_as_a_picture(env):
+def test_a_figure_comes_back_as_a_image(env):
     observation, *_ = env.step(call("import matplotlib.pyplot as plt\nplt.plot([1, 2, 3])\nplt.gcf()"))
     assert len(observation["images"]) == 1
 

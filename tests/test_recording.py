@@ -27,8 +27,8 @@ class DiceSession(ToolSession):
         DiceSession.rolls += 1
         if arguments["text"] == "break":
             raise InfrastructureError("the dice are lost")
-        picture = np.full((64, 96, 3), DiceSession.rolls % 256, np.uint8)
-        return ToolResult(name="dice", status=ToolStatus.OK, output=f"roll {DiceSession.rolls}", images=(picture,))
+        image = np.full((64, 96, 3), DiceSession.rolls % 256, np.uint8)
+        return ToolResult(name="dice", status=ToolStatus.OK, output=f"roll {DiceSession.rolls}", images=(image,))
 
 
 @TOOLS.register("dice")
@@ -94,7 +94,7 @@ def _first_two(event):
     return start, start + 1
 
 
-def test_each_picture_is_stored_once(run):
+def test_each_image_is_stored_once(run):
     stored = sorted(path.stem for path in (run / "images").iterdir())
     events = list(Run(run).events())
     shown = [fingerprint(image) for event in events for image in event.returned["observation"]["images"]]
@@ -129,13 +129,13 @@ def test_a_changed_observation_is_found(run):
     assert [difference.field for difference in replay(Run(run))] == ["info.tool_calls", "observation.text"]
 
 
-def test_a_damaged_picture_is_named(run):
-    picture = next((run / "images").iterdir())
+def test_a_damaged_image_is_named(run):
+    image = next((run / "images").iterdir())
     other = np.zeros((8, 8, 3), np.uint8)
-    picture.write_bytes(to_png(other))
+    image.write_bytes(to_png(other))
     with pytest.raises(RecordingError, match="is damaged"):
         list(Run(run).events())
-    picture.unlink()
+    image.unlink()
     with pytest.raises(RecordingError, match="cannot read event"):
         list(Run(run).events())
 

@@ -1,4 +1,4 @@
-"""Render modes, pictures, timing."""
+"""Render modes, images, timing."""
 
 import gymnasium as gym
 import numpy as np
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metis_gym.images.transforms import MAX_PIXELS, MIN_PIXELS, fingerprint, fit, from_png, to_png
-from metis_gym.rendering import PICTURE_HEIGHT, PICTURE_WIDTH
+from metis_gym.rendering import IMAGE_HEIGHT, IMAGE_WIDTH
 from metis_gym.wrappers import Timing
 
 SIGNS = {"taskset": "signs:answers=choice,max_source=1344"}
@@ -34,14 +34,14 @@ def test_rgb_array_has_one_size_and_changes_with_every_turn():
     for action in ("one", "two " * 400, "x" * 3000, {"answer": "A"}):
         env.step(action)
         frames.append(env.render())
-    assert {frame.shape for frame in frames} == {(PICTURE_HEIGHT, PICTURE_WIDTH, 3)}
+    assert {frame.shape for frame in frames} == {(IMAGE_HEIGHT, IMAGE_WIDTH, 3)}
     assert len({fingerprint(frame) for frame in frames}) == len(frames)
     assert env.metadata["render_fps"] > 0
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 3000))
-def test_fitted_pictures_keep_the_limits(height, width):
+def test_fitted_images_keep_the_limits(height, width):
     fitted = fit(np.zeros((height, width, 3), np.uint8))
     rows, columns = fitted.shape[:2]
     assert rows % 32 == columns % 32 == 0
@@ -55,10 +55,10 @@ def test_fitted_pictures_keep_the_limits(height, width):
         assert (rows, columns) == (height, width)
 
 
-def test_pictures_survive_png():
-    picture = np.random.default_rng(0).integers(0, 256, (31, 17, 3), dtype=np.uint8)
-    assert np.array_equal(from_png(to_png(picture)), picture)
-    assert fingerprint(picture) != fingerprint(picture.reshape(17, 31, 3))
+def test_images_survive_png():
+    image = np.random.default_rng(0).integers(0, 256, (31, 17, 3), dtype=np.uint8)
+    assert np.array_equal(from_png(to_png(image)), image)
+    assert fingerprint(image) != fingerprint(image.reshape(17, 31, 3))
 
 
 def test_timing_is_in_the_info_and_nowhere_else():

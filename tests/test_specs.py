@@ -137,7 +137,7 @@ def test_what_is_no_name_is_refused(name):
         ('hub:owner/name,subset="a,b/c"', "owner/name", {"subset": "a,b/c"}),
         ('parquet:path="a,b=c.parquet",on_error=skip', "a,b=c.parquet", {"on_error": "skip"}),
         ('parquet:"a,b=c.parquet",on_error=skip', "a,b=c.parquet", {"on_error": "skip"}),
-        ("folder:pictures+more", "pictures+more", {}),
+        ("folder:images+more", "images+more", {}),
     ],
 )
 def test_files_are_named_by_their_path(part, path, further):

@@ -27,8 +27,8 @@ class Plain(Taskset):
 
     def build(self, task_id):
         self.built.append(task_id)
-        picture = np.zeros((self.side, self.side, 3), np.uint8)
-        images = (TaskImage(source=picture, view=picture),)
+        image = np.zeros((self.side, self.side, 3), np.uint8)
+        images = (TaskImage(source=image, view=image),)
         return Task(task_id=task_id, family="plain", question="?", images=images, gold=GoldAnswer(value="1"))
 
 

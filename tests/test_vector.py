@@ -13,7 +13,7 @@ SIGNS = {"taskset": "signs:answers=choice,max_source=1344"}
 
 
 def play(envs):
-    """Texts, pictures and correctness of two steps in three environments."""
+    """Texts, images and correctness of two steps in three environments."""
     observation, info = envs.reset(seed=[3, 4, 5])
     seen = [observation, info["task_id"].tolist()]
     for actions in (("Grüße, 世界", "", "x"), ('{"a": 1}', "<answer>A</answer>", "<answer>B</answer>")):

@@ -106,9 +106,9 @@ def _card(task: Task) -> Image.Image:
         f"what the model sees: {view.width} x {view.height}",
         f"cut out of the {source_width} x {source_height} source",
     )
-    for left, picture, caption in ((_MARGIN, view, captions[0]), (_CELL + 2 * _MARGIN, crop, captions[1])):
+    for left, image, caption in ((_MARGIN, view, captions[0]), (_CELL + 2 * _MARGIN, crop, captions[1])):
         pen.text((left, _MARGIN - 2), caption, fill=_FAINT, font=font("sans", 13))
-        card.paste(picture, (left, _MARGIN + _LINE))
+        card.paste(image, (left, _MARGIN + _LINE))
     for row, (line, colour) in enumerate(text):
         top = 2 * _MARGIN + _LINE + max(view.height, crop.height) + row * _LINE
         pen.text((_MARGIN, top), line, fill=colour, font=font("sans", 15))

@@ -55,9 +55,9 @@ def read(
     candidates: Sequence[int],
     full_resolution: bool = False,
 ) -> int:
-    """Read a task's answer from a degraded picture of its region.
+    """Read a task's answer from a degraded image of its region.
 
-    The picture is shifted by up to one pixel, blurred and covered with noise of a standard deviation of 24 grey levels.
+    The image is shifted by up to one pixel, blurred and covered with noise of a standard deviation of 24 grey levels.
     The reader knows how the region would look for each candidate, and takes the nearest, over all shifts.
 
     Args:
@@ -71,12 +71,12 @@ def read(
     Returns:
         Index of the answer that was read. Where nothing tells the candidates apart, one of them at random.
     """
-    pictures = {
+    images = {
         index: _region(blueprint.render(index), blueprint.region, brief.canvas.factor, full_resolution)
         for index in candidates
     }
-    shown = _degraded(pictures[answer], rng)
-    distance = {index: _distance(shown, picture) for index, picture in pictures.items()}
+    shown = _degraded(images[answer], rng)
+    distance = {index: _distance(shown, image) for index, image in images.items()}
     nearest = min(distance.values())
     equal = [index for index in candidates if distance[index] == nearest]
     return equal[int(rng.integers(len(equal)))]
@@ -84,22 +84,22 @@ def read(
 
 def _region(source: ImageArray, region: Box, factor: int, full_resolution: bool) -> ImageArray:
     """The region and a little around it, in view pixels or in source pixels."""
-    picture, scale = (source, 1) if full_resolution else (box_view(source, factor), factor)
+    image, scale = (source, 1) if full_resolution else (box_view(source, factor), factor)
     left, top, right, bottom = (edge // scale for edge in region)
-    return picture[max(0, top - _MARGIN) : bottom + _MARGIN, max(0, left - _MARGIN) : right + _MARGIN]
+    return image[max(0, top - _MARGIN) : bottom + _MARGIN, max(0, left - _MARGIN) : right + _MARGIN]
 
 
-def _degraded(picture: ImageArray, rng: np.random.Generator) -> NDArray[np.float64]:
+def _degraded(image: ImageArray, rng: np.random.Generator) -> NDArray[np.float64]:
     shift_y, shift_x = (int(shift) for shift in rng.integers(-1, 2, size=2))
-    blurred = np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(_BLUR_RADIUS)), dtype=np.float64)
+    blurred = np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(_BLUR_RADIUS)), dtype=np.float64)
     shifted = np.roll(blurred, (shift_y, shift_x), axis=(0, 1))
     noisy: NDArray[np.float64] = shifted + rng.normal(0.0, _NOISE, shifted.shape)
     return noisy
 
 
-def _distance(shown: NDArray[np.float64], picture: ImageArray) -> float:
+def _distance(shown: NDArray[np.float64], image: ImageArray) -> float:
     """Mean squared difference at the best shift, without the edge that a shift wraps around."""
-    plain = picture.astype(np.float64)
+    plain = image.astype(np.float64)
     return min(
         float(np.mean((shown - np.roll(plain, (dy, dx), axis=(0, 1)))[1:-1, 1:-1] ** 2))
         for dy in _SHIFTS

@@ -1,7 +1,7 @@
 """What a dialect is, and what dialects share.
 
 A dialect is the one place that knows tags: it renders the tool list, reads a model's turn and renders what tools gave
-back. `<image>` marks the place of a picture in a text, one mark for each picture; marks that the model's code printed
+back. `<image>` marks the place of an image in a text, one mark for each image; marks that the model's code printed
 are removed.
 """
 
@@ -102,7 +102,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def observation(self, results: Sequence[ToolResult], notes: Sequence[str] = ()) -> str:
-        """The user turn that tells what the calls gave, with one `<image>` for each returned picture."""
+        """The user turn that tells what the calls gave, with one `<image>` for each returned image."""
 
     @abstractmethod
     def write_calls(self, calls: Sequence[ToolCall], reason: str = "") -> str:
@@ -117,13 +117,13 @@ class Dialect(ABC):
         """1.0 when the model's turns of a finished episode keep the format, else 0.0."""
 
     def prompt(self, task: Task) -> str:
-        """The first user turn: the pictures with their sizes, the question, the options, without marks of their own."""
+        """The first user turn: the images with their sizes, the question, the options, without marks of their own."""
         lines = []
         for number, image in enumerate(task.images, start=1):
             (height, width), (view_height, view_width) = image.source.shape[:2], image.view.shape[:2]
             shown = ""
             if (height, width) != (view_height, view_width):
-                shown = f", shown to you at {view_width} x {view_height}; tools work on the full picture, in its pixels"
+                shown = f", shown to you at {view_width} x {view_height}; tools work on the full image, in its pixels"
             lines += [IMAGE_MARK, f"image_{number}: {width} x {height} pixels{shown}."]
         lines += ["", f"Question: {without_image_marks(task.question)}"]
         lines += [
@@ -209,7 +209,7 @@ def is_balanced(text: str, tag: str) -> bool:
 
 
 def without_image_marks(text: str) -> str:
-    """Remove literal `<image>` marks, so that marks and pictures stay one to one (also when they are nested).
+    """Remove literal `<image>` marks, so that marks and images stay one to one (also when they are nested).
 
     >>> without_image_marks("a <im<image>age> b")
     'a  b'

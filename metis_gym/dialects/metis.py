@@ -39,7 +39,7 @@ class MetisDialect(Dialect):
 
     def system(self, tools: Sequence[ToolSpec], limits: Limits) -> str:
         """The system turn: tools, limits, format, and the wish for few calls."""
-        parts = ["You answer questions about pictures."]
+        parts = ["You answer questions about images."]
         if tools:
             parts.append("You may use these tools:\n" + "\n".join(_describe(tool) for tool in tools))
             parts.append(

@@ -19,7 +19,7 @@ class PlainDialect(Dialect):
 
     def system(self, tools: Sequence[ToolSpec], limits: Limits) -> str:  # noqa: ARG002
         """The system turn; tools are not mentioned, for there is no way to call one."""
-        return "You answer questions about pictures. Answer as briefly as possible."
+        return "You answer questions about images. Answer as briefly as possible."
 
     def parse(self, text: str) -> ParsedTurn:
         """Everything is the answer."""

@@ -35,7 +35,7 @@ class QwenDialect(Dialect):
 
     def system(self, tools: Sequence[ToolSpec], limits: Limits) -> str:
         """The system turn with the function signatures inside `<tools>`."""
-        parts = ["You answer questions about pictures. Write your final answer inside <answer> and </answer>."]
+        parts = ["You answer questions about images. Write your final answer inside <answer> and </answer>."]
         if tools:
             signatures = "\n".join(_signature(tool) for tool in tools)
             parts += [
@@ -85,5 +85,5 @@ def _signature(tool: ToolSpec) -> str:
 def _render(result: ToolResult) -> str:
     texts = [without_image_marks(text) for text in (result.output, result.errors) if text]
     captions = result.captions or ("",) * len(result.images)
-    pictures = [IMAGE_MARK + (f" {without_image_marks(caption)}" if caption else "") for caption in captions]
-    return "\n".join([*texts, *pictures]) or "(no output)"
+    images = [IMAGE_MARK + (f" {without_image_marks(caption)}" if caption else "") for caption in captions]
+    return "\n".join([*texts, *images]) or "(no output)"

@@ -1,4 +1,4 @@
-"""The files that tasksets are read from: `"parquet:train.parquet"`, `"jsonl:tasks.jsonl"`, `"folder:pictures"`.
+"""The files that tasksets are read from: `"parquet:train.parquet"`, `"jsonl:tasks.jsonl"`, `"folder:images"`.
 
 Image files are read only below the folder of the file, or below `image_root`, where relative paths then begin. Absolute
 paths, `..` and links that lead out of it make a row a broken one, unless `allow_outside=true`.
@@ -43,7 +43,7 @@ def jsonl_taskset(
     allow_outside: bool = False,
     max_pixels: int = MAX_DECODED_PIXELS,
 ) -> FileTaskset:
-    """The lines of a JSONL file; paths of pictures are relative to it."""
+    """The lines of a JSONL file; paths of images are relative to it."""
     rows = JsonlRows(Path(path), _images(path, image_root, allow_outside))
     return FileTaskset(rows, Path(path).name, view_size=view_size, on_error=on_error, max_pixels=max_pixels)
 
@@ -58,10 +58,10 @@ def folder_taskset(
     allow_outside: bool = False,
     max_pixels: int = MAX_DECODED_PIXELS,
 ) -> FileTaskset:
-    """A folder of pictures with a `metadata.jsonl` whose lines have `file_name`, `question` and `answer`."""
+    """A folder of images with a `metadata.jsonl` whose lines have `file_name`, `question` and `answer`."""
     index = Path(path) / _FOLDER_INDEX
     if Path(path).is_dir() and not index.exists():
-        raise TaskDataError(f"{path} has no {_FOLDER_INDEX}, which names each picture's file_name, question and answer")
+        raise TaskDataError(f"{path} has no {_FOLDER_INDEX}, which names each image's file_name, question and answer")
     rows = JsonlRows(index, _images(str(index), image_root, allow_outside))
     name = Path(path).resolve().name
     return FileTaskset(rows, name, view_size=view_size, on_error=on_error, max_pixels=max_pixels)

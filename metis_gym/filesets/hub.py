@@ -36,11 +36,11 @@ def hub_taskset(
         part: Name of the data set's split, where it is neither "train" nor "test".
         question: Column of the question.
         answer: Column of the right answer.
-        image: Column of the picture, or of a list of them.
+        image: Column of the image, or of a list of them.
         options: Column of the options; there need be none.
         on_error: "raise" or "skip".
         allow_outside: Read image files that lie neither below a local folder nor below the library's cache.
-        max_pixels: Largest picture that is decoded.
+        max_pixels: Largest image that is decoded.
     """
     columns = {"question": question, "answer": answer, "image": image, "options": options}
     rows = HubRows(path, subset, part or split, columns, allow_outside)

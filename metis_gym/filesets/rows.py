@@ -44,7 +44,7 @@ class RawTask:
     Attributes:
         question: The question.
         answer: The right answer: the letter or the text of an option, or free text.
-        pictures: Encoded images, or paths of image files.
+        images: Encoded images, or paths of image files.
         column: Where the images come from, for messages.
         options: The options; empty for an open question, or where the question lists them itself.
         candidates: Further right answers.
@@ -55,7 +55,7 @@ class RawTask:
 
     question: str
     answer: str
-    pictures: tuple[bytes | Path, ...]
+    images: tuple[bytes | Path, ...]
     column: str = "images"
     options: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
@@ -176,7 +176,7 @@ def raw_task(row: Mapping[str, Any], folder: ImageFolder, place: str) -> RawTask
     return RawTask(
         question=as_text(question, f"{place}: 'question'", MAX_QUESTION_CHARS).strip(),
         answer=answer,
-        pictures=tuple(_image(image, folder, f"{place}: {column!r}") for image in images),
+        images=tuple(_image(image, folder, f"{place}: {column!r}") for image in images),
         column=column,
         options=as_texts(row.get("options"), f"{place}: 'options'", len(LETTERS)),
         candidates=as_texts(row.get("candidates"), f"{place}: 'candidates'"),

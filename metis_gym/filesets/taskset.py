@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from metis_gym.errors import ConfigError, ImageError, TaskDataError, TaskIdError
-from metis_gym.filesets.pictures import task_image
+from metis_gym.filesets.images import task_image
 from metis_gym.filesets.rows import LETTERS, RawTask, Rows
 from metis_gym.images import MAX_DECODED_PIXELS, decode, decode_file
 from metis_gym.records import AnswerKind, GoldAnswer, ImageArray, Task, TaskImage
@@ -106,16 +106,14 @@ class FileTaskset(Taskset):
         """The images of a row, in order; together they may have a few times the pixels of the largest one."""
         images: list[TaskImage] = []
         left = _LARGE_IMAGES * self.max_pixels
-        for number, picture in enumerate(raw.pictures, start=1):
+        for number, image in enumerate(raw.images, start=1):
             name = f"{place}, image {number}"
             limit = min(self.max_pixels, left)
             try:
                 source: ImageArray = (
-                    decode(picture, max_pixels=limit, name=name)
-                    if isinstance(picture, bytes)
-                    else decode_file(
-                        picture, max_pixels=limit, name=name, follow_link=False
-                    )  # they are followed already
+                    decode(image, max_pixels=limit, name=name)
+                    if isinstance(image, bytes)
+                    else decode_file(image, max_pixels=limit, name=name, follow_link=False)  # they are followed already
                 )
             except ImageError as error:
                 raise TaskDataError(str(error)) from None

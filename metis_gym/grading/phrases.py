@@ -31,7 +31,7 @@ _ENCLOSED = re.compile(r"\(([^()\[\],;]+)\)")
 _MAX_LEAD = 200
 _MAX_VERBS = 4
 _PLACE = re.compile(
-    r"\s(?:on|in|at|of|for|along|across|altogether|overall)(?:\s(?:the|this|that|total|all|panel|card|image|picture)\b.*)?$",
+    r"\s(?:on|in|at|of|for|along|across|altogether|overall)(?:\s(?:the|this|that|total|all|panel|card|image|image)\b.*)?$",
     re.IGNORECASE,
 )
 

@@ -49,7 +49,7 @@ class Policy:
         timeout: Seconds for one attempt, from the look-up of its name to the last byte of its answer.
         retries: Further attempts after the first.
         first_wait: Seconds before the second attempt where the service names none; doubled at each further one.
-        longest_wait: Most seconds to wait; a service that asks for more is not asked again.
+        max_wait: Most seconds to wait; a service that asks for more is not asked again.
         max_bytes: Longest answer that is read, as it is after unpacking.
         redirects: How many redirects of a GET request are followed. Headers go to no other host.
 
@@ -60,7 +60,7 @@ class Policy:
     timeout: float = 20.0
     retries: int = 2
     first_wait: float = 0.5
-    longest_wait: float = 30.0
+    max_wait: float = 30.0
     max_bytes: int = 8 << 20
     redirects: int = 0
 
@@ -148,12 +148,12 @@ class Client:
                 return self._attempt(asked, deadline)
             except _TryAgainError as problem:
                 wait = problem.wait if problem.wait is not None else self.policy.first_wait * 2.0 ** min(attempt, 30)
-                is_too_late = deadline is not None and deadline.left() <= min(wait, self.policy.longest_wait)
+                is_too_late = deadline is not None and deadline.left() <= min(wait, self.policy.max_wait)
                 if attempt >= self.policy.retries or is_too_late:
                     raise self.error(f"{problem} ({attempt + 1} of {self.policy.retries + 1} attempts)") from None
-                if wait > self.policy.longest_wait and problem.wait is not None:
+                if wait > self.policy.max_wait and problem.wait is not None:
                     raise self.error(f"{problem}; it asks for a pause of {wait:.0f} s") from None
-                self.sleep(min(wait, self.policy.longest_wait))
+                self.sleep(min(wait, self.policy.max_wait))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def error(self, reason: str) -> InfrastructureError:

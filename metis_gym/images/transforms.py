@@ -1,4 +1,4 @@
-"""Pictures as arrays: fitting them to a model's limits, storing them without loss.
+"""Images as arrays: fitting them to a model's limits, storing them without loss.
 
 Arrays have shape (height, width, 3), uint8, RGB. Nothing here decodes bytes that came from a sandbox.
 """
@@ -21,13 +21,13 @@ MAX_ASPECT = 200
 _UNIT = 32
 
 
-def fit(picture: ImageArray) -> ImageArray:
-    """Resize a returned picture to what models of the field take: sides of a multiple of 32 px, 4,096 to 5.24 M pixels.
+def fit(image: ImageArray) -> ImageArray:
+    """Resize a returned image to what models of the field take: sides of a multiple of 32 px, 4,096 to 5.24 M pixels.
 
-    The limits are those of the released Metis code (arXiv 2604.08545). A picture that keeps them comes back as it is.
+    The limits are those of the released Metis code (arXiv 2604.08545). An image that keeps them comes back as it is.
 
     Args:
-        picture: Shape (height, width, 3), uint8.
+        image: Shape (height, width, 3), uint8.
 
     Returns:
         Shape (height', width', 3); the aspect ratio is kept up to the rounding, and cut at 200.
@@ -37,11 +37,11 @@ def fit(picture: ImageArray) -> ImageArray:
     >>> fit(np.zeros((1, 1, 3), np.uint8)).shape
     (64, 64, 3)
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     target = _fitted_size(height, width)
     if target == (height, width):
-        return picture
-    resized = Image.fromarray(picture).resize(target[::-1], Image.Resampling.LANCZOS)
+        return image
+    resized = Image.fromarray(image).resize(target[::-1], Image.Resampling.LANCZOS)
     return np.asarray(resized, dtype=np.uint8)
 
 
@@ -57,17 +57,17 @@ def _fitted_size(height: int, width: int) -> tuple[int, int]:
     return rows * _UNIT, columns * _UNIT
 
 
-def fingerprint(picture: ImageArray) -> str:
-    """A name for exactly this picture: SHA-256 over its size and its bytes, in hexadecimal."""
-    digest = hashlib.sha256(repr(picture.shape).encode())
-    digest.update(np.ascontiguousarray(picture).data)
+def fingerprint(image: ImageArray) -> str:
+    """A name for exactly this image: SHA-256 over its size and its bytes, in hexadecimal."""
+    digest = hashlib.sha256(repr(image.shape).encode())
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
 
 
-def to_png(picture: ImageArray) -> bytes:
-    """The picture as a PNG file: lossless."""
+def to_png(image: ImageArray) -> bytes:
+    """The image as a PNG file: lossless."""
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, format="PNG", compress_level=1)
+    Image.fromarray(image).save(stream, format="PNG", compress_level=1)
     return stream.getvalue()
 
 

@@ -24,7 +24,7 @@ from metis_gym.tools import TOOLS
 __all__ = ["LEFT_OUT", "chosen", "is_harmless_design", "is_harmless_spec"]
 
 LEFT_OUT = frozenset({"sandbox", "text_engine", "image_engine", "curriculum", "render_mode"})
-"""Arguments of the environment that a replay does not take over: how tools are run, how tasks are drawn, and pictures
+"""Arguments of the environment that a replay does not take over: how tools are run, how tasks are drawn, and images
 of the conversation. They may name files, addresses, keys and an unsafe sandbox."""
 
 _MAX_PARTS = 64

@@ -1,7 +1,7 @@
 """Values of observations, infos, actions and results as JSON, and back.
 
 Arrays, scalars, tuples and images are objects with one marked key: `{"$array": …}`, `{"$scalar": …}`, `{"$tuple": …}`,
-`{"$picture": fingerprint}`. A mapping's own key that begins with `$` gets another `$` in front.
+`{"$image": fingerprint}`. A mapping's own key that begins with `$` gets another `$` in front.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ def encoded(value: Any, store: Callable[[ImageArray], str], depth: int = 0) -> A
         raise RecordingError(f"values are recorded up to {MAX_DEPTH} levels deep")
     if isinstance(value, np.ndarray):
         if value.dtype == np.uint8 and value.ndim == 3 and value.shape[2] == 3:
-            return {"$picture": store(value)}
+            return {"$image": store(value)}
         return {"$array": value.tolist(), "dtype": str(value.dtype)}
     if isinstance(value, np.generic) and not isinstance(value, str):
         return {"$scalar": value.item(), "dtype": str(value.dtype)}
@@ -71,8 +71,8 @@ def decoded(value: Any, image: Callable[[Any], ImageArray], depth: int = 0) -> A
     if not isinstance(value, dict):
         return value
     match tuple(value):
-        case ("$picture",):
-            return image(value["$picture"])
+        case ("$image",):
+            return image(value["$image"])
         case ("$array", "dtype"):
             return np.asarray(value["$array"], dtype=_dtype(value["dtype"]))
         case ("$scalar", "dtype"):

@@ -86,7 +86,7 @@ def read_image(folder: Path, name: object) -> ImageArray:
     path = folder / IMAGES / f"{name}.png"
     image = _decoded(read_whole(path, _MAX_IMAGE_BYTES), path)
     if fingerprint(image) != name:
-        raise RecordingError(f"picture {name} of {folder} is damaged")
+        raise RecordingError(f"image {name} of {folder} is damaged")
     return image
 
 

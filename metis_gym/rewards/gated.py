@@ -116,9 +116,9 @@ class SlimSearcher(SingleReward):
         """Correctness, gated by calls and tokens relative to the group's least."""
         calls_n = [outcome.tool_calls + 1.0 for outcome in outcomes]
         tokens_n = [max(float(outcome.tokens), 1.0) for outcome in outcomes]
-        least_calls, least_tokens = min(calls_n, default=1.0), min(tokens_n, default=1.0)
+        min_calls, min_tokens = min(calls_n, default=1.0), min(tokens_n, default=1.0)
         gates_n = [
-            slimsearcher_gate(calls, least_calls) * slimsearcher_gate(tokens, least_tokens)
+            slimsearcher_gate(calls, min_calls) * slimsearcher_gate(tokens, min_tokens)
             for calls, tokens in zip(calls_n, tokens_n, strict=True)
         ]
         correct_n = [float(outcome.correct) for outcome in outcomes]

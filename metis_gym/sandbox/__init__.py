@@ -3,7 +3,7 @@
 ```python
 from metis_gym import sandbox
 
-session = sandbox.make().open(images=[picture])
+session = sandbox.make().open(images=[image])
 result = session.run("image_1.crop((0, 0, 64, 64))")   # result.images[0] is the crop
 session.close()
 ```

@@ -72,8 +72,8 @@ class RunResult:
         status: How it ended.
         stdout: What was printed, cut at the limit.
         stderr: The error stream; holds the traceback, or the name and the value of the limit that was hit.
-        result_text: `repr` of the last bare expression, unless it is None or a picture.
-        images: Pictures shown: the last bare expression if it is one (Pillow, a matplotlib figure, a picture-shaped
+        result_text: `repr` of the last bare expression, unless it is None or an image.
+        images: Images shown: the last bare expression if it is one (Pillow, a matplotlib figure, an image-shaped
             uint8 array), and figures left open. RGB, uint8.
         seconds: Wall-clock seconds.
     """

@@ -81,7 +81,7 @@ class FolderGuard:
         self._folder = folder
         self._limits = limits
         self._threads = threads
-        self._most_files = max(_MIN_FILES, limits.disk_bytes // _BYTES_PER_FILE)
+        self._max_files = max(_MIN_FILES, limits.disk_bytes // _BYTES_PER_FILE)
         self._next = time.monotonic() + self.interval  # a new session has written nothing yet
         self._took = 0.0
         self._free = 0
@@ -135,8 +135,8 @@ class FolderGuard:
         self._next = now + max(self.interval, _PATIENCE * self._took)
         if self._used > self._limits.disk_bytes:
             return f"Disk limit of {readable_size(self._limits.disk_bytes)} reached."
-        if usage.entries + len(self._hidden) > self._most_files:
-            return f"Limit of {self._most_files} files reached."
+        if usage.entries + len(self._hidden) > self._max_files:
+            return f"Limit of {self._max_files} files reached."
         if usage.depth > DEEPEST:
             return f"Limit of {DEEPEST} nested folders reached."
         return ""

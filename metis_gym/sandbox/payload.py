@@ -18,10 +18,10 @@ _SEALED = 1 | 2 | 4 | 8  # no more seals, no shrinking, no growing, no writing
 
 
 def check_images(images: Sequence[ImageArray]) -> tuple[tuple[int, int], ...]:
-    """Width and height of each picture.
+    """Width and height of each image.
 
     Raises:
-        ConfigError: One is not a picture.
+        ConfigError: One is not an image.
     """
     for number, image in enumerate(images, start=1):
         shape, dtype = np.shape(image), getattr(image, "dtype", type(image).__name__)

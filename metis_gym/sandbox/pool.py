@@ -123,9 +123,9 @@ class SessionPool:
                 raise ConfigError(f"SessionPool({name}=…) must be positive, actually: {value!r}")
         self.name = backend.name
         self._backend = backend
-        self._most_running = running or os.cpu_count() or 1
-        self._most_sessions = sessions
-        self._most_memory = memory_bytes
+        self._max_running = running or os.cpu_count() or 1
+        self._max_sessions = sessions
+        self._max_memory = memory_bytes
         self._patience = patience
         self._changed = threading.Condition()
         self._sessions: set[PooledSession] = set()
@@ -152,9 +152,9 @@ class SessionPool:
             SandboxError: No place came free.
         """
         limits = limits or SandboxLimits()
-        if self._most_memory is not None and limits.memory_bytes > self._most_memory:
+        if self._max_memory is not None and limits.memory_bytes > self._max_memory:
             raise ConfigError(
-                f"a session of {limits.memory_bytes} bytes cannot fit into a pool of {self._most_memory} bytes"
+                f"a session of {limits.memory_bytes} bytes cannot fit into a pool of {self._max_memory} bytes"
             )
         start = time.monotonic()
         self._take_place(limits.memory_bytes)
@@ -222,7 +222,7 @@ class SessionPool:
         with self._changed:
             ticket = (max(used, self._clock), next(self._tickets))
             heapq.heappush(self._queue, ticket)
-            while self._running >= self._most_running or self._queue[0] != ticket:
+            while self._running >= self._max_running or self._queue[0] != ticket:
                 self._changed.wait()
             heapq.heappop(self._queue)
             self._running += 1
@@ -237,13 +237,13 @@ class SessionPool:
 
     def _take_place(self, memory_bytes: int) -> None:
         def has_room() -> bool:
-            fits = self._most_memory is None or self._memory + memory_bytes <= self._most_memory
-            return fits and self._places < self._most_sessions
+            fits = self._max_memory is None or self._memory + memory_bytes <= self._max_memory
+            return fits and self._places < self._max_sessions
 
         with self._changed:
             if not self._changed.wait_for(has_room, self._patience):
                 raise SandboxError(
-                    f"no place in the pool within {self._patience:g} s: {self._places} of {self._most_sessions} "
+                    f"no place in the pool within {self._patience:g} s: {self._places} of {self._max_sessions} "
                     "sessions are open. Close sessions that are no longer needed, or make the pool larger"
                 )
             self._places += 1

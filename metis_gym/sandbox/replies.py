@@ -34,7 +34,7 @@ class ReplyReader:
     Args:
         channel: The socket.
         nonce: What the reply must carry.
-        limits: The session's limits; None for the reply to its opening, which holds no picture.
+        limits: The session's limits; None for the reply to its opening, which holds no image.
     """
 
     def __init__(self, channel: socket.socket, nonce: bytes, limits: SandboxLimits | None) -> None:
@@ -82,10 +82,10 @@ class ReplyReader:
 def _reply(nonce: bytes, limits: SandboxLimits | None) -> Generator[int, bytearray, Reply]:
     """Read a reply part by part: yields how many bytes it needs next and is sent them."""
     header = _header((yield frames.REPLY.size), nonce, limits)
-    sizes = list(frames.SIZE.iter_unpack((yield frames.SIZE.size * header.pictures)))
+    sizes = list(frames.SIZE.iter_unpack((yield frames.SIZE.size * header.images)))
     for width, height in sizes:
         if not 0 < width <= frames.MAX_SIDE or not 0 < height <= frames.MAX_SIDE:
-            raise ForgedReplyError(f"a picture of {width}×{height} pixels")
+            raise ForgedReplyError(f"an image of {width}×{height} pixels")
     pixels = sum(width * height for width, height in sizes)
     if limits is not None and pixels > limits.image_pixels:
         raise ForgedReplyError(f"{pixels} pixels of images")
@@ -106,7 +106,7 @@ def _header(data: bytearray, nonce: bytes, limits: SandboxLimits | None) -> fram
         raise ForgedReplyError("a reply to another request")
     if (header.status in (frames.READY, frames.FAILED)) != (limits is None) or header.status > frames.FAILED:
         raise ForgedReplyError(f"status {header.status} out of turn")
-    most_text, most_pictures = (limits.output_bytes, limits.images) if limits else (_OPENING_TEXT_BYTES, 0)
-    if header.text_bytes > most_text or header.pictures > most_pictures:
-        raise ForgedReplyError(f"{header.text_bytes} bytes of text and {header.pictures} pictures")
+    max_text, max_images = (limits.output_bytes, limits.images) if limits else (_OPENING_TEXT_BYTES, 0)
+    if header.text_bytes > max_text or header.images > max_images:
+        raise ForgedReplyError(f"{header.text_bytes} bytes of text and {header.images} images")
     return header

@@ -2,7 +2,7 @@
 
 All of site-packages would show the project itself, its tasks' answers, and the photographs that tasks are drawn from.
 So a view is made of named packages, the standard library and the shared libraries they are linked with, minus the
-folders of example pictures.
+folders of example images.
 """
 
 import importlib.machinery
@@ -40,7 +40,7 @@ _DISTRIBUTIONS = {
     "pylab": "matplotlib",
 }
 _OURS = ("metis_gym", "metis_envs", "metis_agents")
-_PICTURES = {"skimage": ("data",), "sklearn": ("datasets/images",)}
+_IMAGES = {"skimage": ("data",), "sklearn": ("datasets/images",)}
 """Folders, by package, of which only the Python files are shown."""
 _SITE_FOLDERS = ("site-packages", "dist-packages")
 _NOT_STANDARD = (*_SITE_FOLDERS, "idlelib", "test")
@@ -128,7 +128,7 @@ def build_view(packages: Iterable[str] = PACKAGES, *, also_hidden: Iterable[str]
     for path in (*_with_companions(found), *filter(os.path.exists, _SHARED_DATA)):
         _show(path, rules, links)
     for name, place in found.items():
-        rules.update(_picture_rules(name, os.path.realpath(place)))
+        rules.update(_image_rules(name, os.path.realpath(place)))
     for path in (*_own_folders(), *also_hidden):
         rules[os.path.realpath(path)] = False
     sites = dict.fromkeys(os.path.realpath(os.path.dirname(place)) for place in found.values())
@@ -173,9 +173,9 @@ def _with_companions(found: dict[str, str]) -> Iterator[str]:
                 yield entry.path
 
 
-def _picture_rules(name: str, place: str) -> dict[str, bool]:
+def _image_rules(name: str, place: str) -> dict[str, bool]:
     rules: dict[str, bool] = {}
-    for folder in _PICTURES.get(name, ()):
+    for folder in _IMAGES.get(name, ()):
         hidden = Path(place, folder)
         if hidden.is_dir():
             rules[str(hidden)] = False

@@ -10,14 +10,14 @@ for hit in engine.search("Who founded the Halworth Museum of Glass?", limit=10):
 The default engines work on files of this machine and need nothing else. docs/search.md says what they find, what they
 do not, and how to build an index of one's own.
 
-A task brings facts and pictures of its own, its *overlay*, in two fields of its record; both are searched together with
+A task brings facts and images of its own, its *overlay*, in two fields of its record; both are searched together with
 the engine's corpus or index, ranked by the same measure, and seen by no other task:
 
 ```python
 Task(
     ...,
     passages=(Passage(title="Halworth Museum", text="Founded in 1911 by …", link="https://halworth.example/"),),
-    pictures=(TitledImage(title="Halworth Museum", picture=photograph, link="https://halworth.example/"),),
+    titled_images=(TitledImage(title="Halworth Museum", image=photograph, link="https://halworth.example/"),),
 )
 ```
 Opening an episode costs nothing for it: terms and hashes are computed at the task's first search. A link of generated

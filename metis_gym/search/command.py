@@ -10,15 +10,15 @@ from metis_gym.errors import ConfigError, SearchIndexError
 from metis_gym.search.index.corpora import collection_file, corpus_file
 from metis_gym.search.index.files import cache_folder
 from metis_gym.search.index.images import write_image_index
-from metis_gym.search.index.inputs import OnBroken, read_passages, read_pictures, refuse
+from metis_gym.search.index.inputs import OnBroken, read_images, read_passages, refuse
 from metis_gym.search.index.text import write_text_index
 from metis_gym.search.registry import make_text_engine
 from metis_gym.terminal import say
 
 __all__ = ["main"]
 
-_BUILD = "build an index from passages.jsonl, or from a folder of pictures"
-_DEFAULTS = "build the default corpus and picture collection now instead of at their first use"
+_BUILD = "build an index from passages.jsonl, or from a folder of images"
+_DEFAULTS = "build the default corpus and image collection now instead of at their first use"
 _SEARCH = "search text and print what is found"
 
 
@@ -57,7 +57,7 @@ def _build(options: argparse.Namespace) -> None:
     on_broken: OnBroken = skipped.append if options.skip_broken else refuse
     start = time.monotonic()
     if source.is_dir():
-        count, what = write_image_index(read_pictures(source, on_broken), out), "pictures"
+        count, what = write_image_index(read_images(source, on_broken), out), "images"
         use = f"image_engine='dhash:path={out}'"
     else:
         count, what = write_text_index(read_passages(source, on_broken), out), "passages"

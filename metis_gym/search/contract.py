@@ -1,6 +1,6 @@
 """What a search engine is: a name, parameters, a fingerprint of what it searches, and hits.
 
-A task brings passages and pictures of its own (its *overlay*). An engine knows nothing of them: it only says what score
+A task brings passages and images of its own (its *overlay*). An engine knows nothing of them: it only says what score
 they would have had in its corpus, and `metis_gym.search.overlay` puts both together. So answers of an engine depend on
 no task and may be cached.
 """
@@ -36,17 +36,17 @@ class TextHit:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageHit:
-    """A picture that was found.
+    """An image that was found.
 
     Attributes:
         title: Title of the page it stands on.
-        picture: The picture, reduced; None where only the title is known.
+        image: The image, reduced; None where only the title is known.
         link: Address of that page.
         distance: Smaller is better; comparable with `ImageEngine.distances`. None where the engine has no measure.
     """
 
     title: str
-    picture: ImageArray | None
+    image: ImageArray | None
     link: str = ""
     distance: float | None = None
 
@@ -56,12 +56,12 @@ class ImageQuery:
     """What image search looks for.
 
     Attributes:
-        picture: The task's own picture, at full resolution.
+        image: The task's own image, at full resolution.
         task_id: The task, for engines that look answers up by it.
         search_key: The task's key in a prepared cache; empty if it has none.
     """
 
-    picture: ImageArray
+    image: ImageArray
     task_id: str
     search_key: str = ""
 
@@ -103,7 +103,7 @@ class TextEngine(Protocol):
 
 
 class ImageEngine(Protocol):
-    """Finds pictures. Safe for threads; a fork may go on using it."""
+    """Finds images. Safe for threads; a fork may go on using it."""
 
     @property
     def name(self) -> str:
@@ -127,8 +127,8 @@ class ImageEngine(Protocol):
             SearchError: The search failed. Finding nothing is no failure.
         """
 
-    def distances(self, query: ImageQuery, pictures: Sequence[TitledImage]) -> list[float | None] | None:
-        """The distance of each of these pictures from the query, None for those too far off to be found.
+    def distances(self, query: ImageQuery, images: Sequence[TitledImage]) -> list[float | None] | None:
+        """The distance of each of these images from the query, None for those too far off to be found.
 
-        None altogether where the engine has no measure that pictures from elsewhere could be given.
+        None altogether where the engine has no measure that images from elsewhere could be given.
         """

@@ -1,4 +1,4 @@
-"""A task's own passages and pictures, found as if they were in the index.
+"""A task's own passages and images, found as if they were in the index.
 
 An engine says what score they would have; here both lists become one. Where an engine has no such measure (services),
 the task's passages that fit the query alternate with the service's hits. What a task brings is looked at when its model
@@ -45,26 +45,26 @@ def search_text(engine: TextEngine, query: str, passages: Sequence[Passage], *, 
 
 
 def search_images(
-    engine: ImageEngine, query: ImageQuery, pictures: Sequence[TitledImage], *, limit: int
+    engine: ImageEngine, query: ImageQuery, images: Sequence[TitledImage], *, limit: int
 ) -> tuple[ImageHit, ...]:
-    """The nearest pictures of the engine's index and of a task together, nearest first.
+    """The nearest images of the engine's index and of a task together, nearest first.
 
     Args:
         engine: Searches its index.
-        query: The task's own picture.
-        pictures: What the task brings.
+        query: The task's own image.
+        images: What the task brings.
         limit: Most hits that are wanted.
 
     Raises:
         SearchError: The search failed.
     """
     found = engine.search(query, limit=limit)
-    distances = engine.distances(query, pictures) if pictures else []
+    distances = engine.distances(query, images) if images else []
     if distances is None:
-        near = near_distances(query.picture, [entry.picture for entry in pictures])
-        own = sorted(_pictures(pictures, near), key=_by_distance)
+        near = near_distances(query.image, [entry.image for entry in images])
+        own = sorted(_images(images, near), key=_by_distance)
         return (*own, *found)[:limit]
-    return tuple(sorted([*_pictures(pictures, distances), *found], key=_by_distance))[:limit]
+    return tuple(sorted([*_images(images, distances), *found], key=_by_distance))[:limit]
 
 
 def _by_score(hit: TextHit) -> float:
@@ -114,9 +114,9 @@ def _alternating(first: Sequence[TextHit], second: Sequence[TextHit]) -> list[Te
     return [*turns, *first[both:], *second[both:]]
 
 
-def _pictures(pictures: Sequence[TitledImage], distances: Sequence[float | None]) -> list[ImageHit]:
+def _images(images: Sequence[TitledImage], distances: Sequence[float | None]) -> list[ImageHit]:
     return [
-        ImageHit(title=short_line(entry.title), picture=entry.picture, link=short_line(entry.link), distance=distance)
-        for entry, distance in zip(pictures, distances, strict=True)
+        ImageHit(title=short_line(entry.title), image=entry.image, link=short_line(entry.link), distance=distance)
+        for entry, distance in zip(images, distances, strict=True)
         if distance is not None
     ]

@@ -111,18 +111,18 @@ def _check_text(contract: Contract, made: TextEngine, queries: Sequence[str]) ->
 
 def _check_images(contract: Contract, made: ImageEngine) -> None:
     task = example_task()
-    query = ImageQuery(picture=task.images[0].source, task_id=task.task_id)
-    pictures = [TitledImage(title="the same", picture=task.images[0].source)]
+    query = ImageQuery(image=task.images[0].source, task_id=task.task_id)
+    images = [TitledImage(title="the same", image=task.images[0].source)]
     with contract.must_work("a search never raises", "Finding nothing is no failure.", *_RAISED):
         hits = made.search(query, limit=3)
-        distances = made.distances(query, pictures)
+        distances = made.distances(query, images)
     _check_hits(contract, hits, ImageHit, "an image")
     ranked = [hit.distance for hit in hits if hit.distance is not None]
     contract.rule(ranked == sorted(ranked), "hits come nearest first", f"distances {ranked}", "Sort them.")
     contract.rule(
-        distances is None or len(distances) == len(pictures),
+        distances is None or len(distances) == len(images),
         "distances() gives each image a distance, or None altogether",
-        f"{distances} for {len(pictures)} images",
+        f"{distances} for {len(images)} images",
         "None stands for 'too far off to be found'.",
     )
 

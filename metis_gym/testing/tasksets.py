@@ -143,7 +143,7 @@ def _check_task(contract: Contract, task: Task, taskset: Taskset, view_size: int
 def _look(task: Task) -> str:
     """All of a task but its id, as a text."""
     images = [(fingerprint(image.source), fingerprint(image.view)) for image in task.images]
-    found = [(entry.title, fingerprint(entry.picture)) for entry in task.pictures]
+    found = [(entry.title, fingerprint(entry.image)) for entry in task.titled_images]
     said = (task.question, task.gold, task.options, task.necessity, task.solution, task.passages)
     return repr((images, found, said))
 

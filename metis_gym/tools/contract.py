@@ -46,7 +46,7 @@ class ToolSettings(TypedDict):
     text_engine: str
     """Spec of the engine that text is searched with."""
     image_engine: str
-    """Spec of the engine that pictures are searched with."""
+    """Spec of the engine that images are searched with."""
 
 
 class ToolSession(ABC):

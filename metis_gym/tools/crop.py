@@ -14,10 +14,10 @@ __all__ = ["CropTool"]
 
 
 class CropTool(Tool):
-    """Cuts a box out of the first source picture. Its name is `python`: it stands for that call and has its price."""
+    """Cuts a box out of the first source image. Its name is `python`: it stands for that call and has its price."""
 
     name: ClassVar[str] = "python"
-    description: ClassVar[str] = "Returns the box (left, top, right, bottom) of image_1, in pixels of the full picture."
+    description: ClassVar[str] = "Returns the box (left, top, right, bottom) of image_1, in pixels of the full image."
     schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "properties": {"box": {"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}},
@@ -25,22 +25,22 @@ class CropTool(Tool):
     }
 
     def open(self, task: Task, *, seed: int) -> "CropSession":  # noqa: ARG002
-        """A session on the task's first picture."""
+        """A session on the task's first image."""
         return CropSession(task)
 
 
 _crops: weakref.WeakKeyDictionary[TaskImage, dict[Box, ImageArray]] = weakref.WeakKeyDictionary()
-"""What was cut out of pictures that are still in use: the episodes of a group mostly crop the same cells."""
+"""What was cut out of images that are still in use: the episodes of a group mostly crop the same cells."""
 
 
 class CropSession(ToolSession):
-    """One episode's crops. The same box of the same picture is the same array, which cannot be written."""
+    """One episode's crops. The same box of the same image is the same array, which cannot be written."""
 
     def __init__(self, task: Task) -> None:
         self._image = task.images[0]
 
     def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """Cut the box; one that misses the picture is the caller's error."""
+        """Cut the box; one that misses the image is the caller's error."""
         if len(arguments["box"]) != 4:
             problem = f"A box is (left, top, right, bottom), not {len(arguments['box'])} numbers."
             return ToolResult(name="python", status=ToolStatus.ERROR, errors=problem)
@@ -49,7 +49,7 @@ class CropSession(ToolSession):
         crop = self._cut(box)
         if crop.size == 0:
             height, width = self._image.source.shape[:2]
-            problem = f"The box {arguments['box']} holds no pixel of the {width} x {height} picture."
+            problem = f"The box {arguments['box']} holds no pixel of the {width} x {height} image."
             return ToolResult(name="python", status=ToolStatus.ERROR, errors=problem)
         return ToolResult(name="python", status=ToolStatus.OK, images=(crop,))
 

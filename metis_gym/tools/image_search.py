@@ -1,4 +1,4 @@
-"""The `image_search` tool: pages on which the task's own picture, or a near-duplicate of it, stands."""
+"""The `image_search` tool: pages on which the task's own image, or a near-duplicate of it, stands."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -13,15 +13,15 @@ from metis_gym.tools.contract import Tool, ToolSession
 __all__ = ["ImageSearchTool"]
 
 _RESULTS = 5
-_NO_PICTURE = "This question has no picture to search for."
-_AGAIN = "image_search was called already: it always searches for the same picture, so its results stand above."
-_NOTHING = "A search for the picture found 0 results: no near-duplicate of it is known."
+_NO_IMAGE = "This question has no image to search for."
+_AGAIN = "image_search was called already: it always searches for the same image, so its results stand above."
+_NOTHING = "A search for the image found 0 results: no near-duplicate of it is known."
 
 
 class ImageSearchTool(Tool):
-    """Searches for the task's first picture, at full resolution, once in an episode.
+    """Searches for the task's first image, at full resolution, once in an episode.
 
-    What is found among the task's own pictures is ranked together with the index's and counts as any other page.
+    What is found among the task's own images is ranked together with the index's and counts as any other page.
 
     Args:
         price: Price of one call.
@@ -33,7 +33,7 @@ class ImageSearchTool(Tool):
 
     name: ClassVar[str] = "image_search"
     description: ClassVar[str] = (
-        "Searches for pages that show image_1 or a copy of it, and returns their pictures and titles, nearest first. "
+        "Searches for pages that show image_1 or a copy of it, and returns their images and titles, nearest first. "
         "It takes no arguments and runs once."
     )
     schema: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {}}
@@ -44,7 +44,7 @@ class ImageSearchTool(Tool):
         self.engine = make_image_engine(image_engine)
 
     def open(self, task: Task, *, seed: int) -> "ImageSearchSession":  # noqa: ARG002
-        """A session on the task's picture; nothing is looked at yet."""
+        """A session on the task's image; nothing is looked at yet."""
         return ImageSearchSession(self.engine, task)
 
 
@@ -56,18 +56,18 @@ class ImageSearchSession(ToolSession):
         self._was_called = False
 
     def call(self, arguments: Mapping[str, Any]) -> ToolResult:  # noqa: ARG002
-        """Search for the picture; a second call is told that it is one.
+        """Search for the image; a second call is told that it is one.
 
         Raises:
             SearchError: The engine failed: the episode will be unscored.
         """
         if not self._task.images:
-            return _error(_NO_PICTURE)
+            return _error(_NO_IMAGE)
         if self._was_called:
             return _error(_AGAIN)
         task = self._task
-        query = ImageQuery(picture=task.images[0].source, task_id=task.task_id, search_key=task.search_key)
-        hits = search_images(self._engine, query, task.pictures, limit=_RESULTS)
+        query = ImageQuery(image=task.images[0].source, task_id=task.task_id, search_key=task.search_key)
+        hits = search_images(self._engine, query, task.titled_images, limit=_RESULTS)
         self._was_called = True
         return _result(hits)
 
@@ -77,15 +77,15 @@ def _error(text: str) -> ToolResult:
 
 
 def _result(hits: Sequence[ImageHit]) -> ToolResult:
-    """Hits with pictures as pictures, with their titles as captions; the titles of those without in the text."""
-    shown = [(hit.picture, hit.title) for hit in hits if hit.picture is not None]
-    bare = [f"[{hit.title}]" for hit in hits if hit.picture is None]
-    head = f"A search for the picture found {len(hits)} result{'' if len(hits) == 1 else 's'}:" if hits else _NOTHING
-    lines = [head, f"Without a picture: {', '.join(bare)}"] if bare else [head]
+    """Hits with images as images, with their titles as captions; the titles of those without in the text."""
+    shown = [(hit.image, hit.title) for hit in hits if hit.image is not None]
+    bare = [f"[{hit.title}]" for hit in hits if hit.image is None]
+    head = f"A search for the image found {len(hits)} result{'' if len(hits) == 1 else 's'}:" if hits else _NOTHING
+    lines = [head, f"Without an image: {', '.join(bare)}"] if bare else [head]
     return ToolResult(
         name=ImageSearchTool.name,
         status=ToolStatus.OK,
         output="\n".join(lines),
-        images=tuple(fit(picture) for picture, _ in shown),
+        images=tuple(fit(image) for image, _ in shown),
         captions=tuple(title or "(no title)" for _, title in shown),
     )

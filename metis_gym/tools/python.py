@@ -1,4 +1,4 @@
-"""The `python` tool: the model's own code on the full-resolution pictures, in a sandbox."""
+"""The `python` tool: the model's own code on the full-resolution images, in a sandbox."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -35,9 +35,9 @@ class PythonTool(Tool):
 
     name: ClassVar[str] = "python"
     description: ClassVar[str] = (
-        "Runs Python code on the full-resolution pictures, preloaded as Pillow images image_1, image_2, .... numpy, "
+        "Runs Python code on the full-resolution images, preloaded as Pillow images image_1, image_2, .... numpy, "
         "Pillow and matplotlib can be imported; there is no network. Variables stay for later calls. Printed text "
-        "comes back as text; a picture or figure as the last expression comes back as a picture, for example "
+        "comes back as text; an image or figure as the last expression comes back as an image, for example "
         "image_1.crop((left, top, right, bottom)).resize((640, 640))."
     )
     schema: ClassVar[Mapping[str, Any]] = {
@@ -54,7 +54,7 @@ class PythonTool(Tool):
         self.limits = limits or SandboxLimits()
 
     def open(self, task: Task, *, seed: int) -> "PythonSession":
-        """Prepare a session on the task's source pictures; nothing is started yet."""
+        """Prepare a session on the task's source images; nothing is started yet."""
         return PythonSession(self, task, seed)
 
 

@@ -15,7 +15,7 @@ __all__ = ["TextSearchTool"]
 _RESULTS = 10
 _MAX_ECHO = 200
 _EMPTY_QUERY = 'The query is empty. Say what to search for, as in {"query": "height of the Eiffel Tower"}.'
-_NOTHING = "No page holds any of these words. Search for other words, such as a name that stands in the picture."
+_NOTHING = "No page holds any of these words. Search for other words, such as a name that stands in the image."
 
 
 class TextSearchTool(Tool):

@@ -33,7 +33,7 @@ def test_a_design_of_ones_own_is_compared_from_a_script(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_demo_prints_its_table_and_where_its_picture_is(tmp_path):
+def test_the_demo_prints_its_table_and_where_its_image_is(tmp_path):
     out = run("demo.py", "--seeds", "1", "--batches", "2", "--out", str(tmp_path))
     for design in ("(cold start)", "accuracy", "coupled:alpha=0.05", "coupled:alpha=1,gated=false", "hdpo"):
         assert f"\n{design} " in out

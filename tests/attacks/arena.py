@@ -100,7 +100,7 @@ def _over_limits(result: RunResult, attack: Attack) -> list[str]:
     if len(result.result_text) > limits.output_bytes:
         found.append(f"{len(result.result_text)} characters of result")
     if len(result.images) > limits.images:
-        found.append(f"{len(result.images)} pictures")
+        found.append(f"{len(result.images)} images")
     if sum(image.shape[0] * image.shape[1] for image in result.images) > limits.image_pixels:
         found.append("images over the limit")
     if result.seconds > attack.timeout + 3:

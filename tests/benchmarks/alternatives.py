@@ -36,7 +36,7 @@ for line in sys.stdin:
     for number, (height, width, pixels) in enumerate(told.get("images", []), start=1):
         array = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(height, width, 3)
         names[f"image_{number}"] = Image.fromarray(array)
-    text, picture, error = "", None, ""
+    text, image, error = "", None, ""
     out = io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
@@ -49,12 +49,12 @@ for line in sys.stdin:
             value = Image.fromarray(np.asarray(plt.gcf().canvas.buffer_rgba())).convert("RGB")
             plt.close("all")
         if isinstance(value, Image.Image):
-            picture = [value.height, value.width, base64.b64encode(value.convert("RGB").tobytes()).decode()]
+            image = [value.height, value.width, base64.b64encode(value.convert("RGB").tobytes()).decode()]
         elif value is not None:
             text = repr(value)
     except BaseException:
         error = traceback.format_exc()
-    answers.write(json.dumps([out.getvalue()[:100000], error[:100000], text[:100000], picture]) + "\n")
+    answers.write(json.dumps([out.getvalue()[:100000], error[:100000], text[:100000], image]) + "\n")
 """
 
 
@@ -84,10 +84,10 @@ class InterpreterSession:
             late = seconds >= (timeout or 20)
             message = f"Time limit of {timeout:g} s reached" if late else "its process ended"
             return RunResult(status=RunStatus.TIMEOUT if late else RunStatus.KILLED, stderr=message, seconds=seconds)
-        out, error, text, picture = answer
+        out, error, text, image = answer
         images = ()
-        if picture:
-            images = (np.frombuffer(base64.b64decode(picture[2]), np.uint8).reshape(picture[0], picture[1], 3),)
+        if image:
+            images = (np.frombuffer(base64.b64decode(image[2]), np.uint8).reshape(image[0], image[1], 3),)
         status = RunStatus.ERROR if error else RunStatus.OK
         return RunResult(status=status, stdout=out, stderr=error, result_text=text, images=images, seconds=seconds)
 

@@ -17,7 +17,7 @@ import metis_gym  # noqa: F401 — registers the ids
 from metis_gym.dialects import DIALECTS
 from metis_gym.tasksets import make_taskset
 
-CHATTER = "<reason>Let me think about this picture.</reason>"
+CHATTER = "<reason>Let me think about this image.</reason>"
 
 
 def milliseconds(run: Callable[[], object], repeats: int) -> float:

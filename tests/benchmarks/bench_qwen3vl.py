@@ -1,10 +1,10 @@
 """Rollouts and training steps of the tiny Qwen3-VL beside the plain way, in one process, in turn, in CPU time.
 
-* Rollouts: 4 tasks × 16 episodes of two turns with a returned picture. Beside a loop around transformers' `generate`
+* Rollouts: 4 tasks × 16 episodes of two turns with a returned image. Beside a loop around transformers' `generate`
   that starts every turn anew and runs until the longest turn of the batch has ended, as trainers without a kept cache
   do. Turn lengths are the same on both sides; environments and tools take no part.
 * A training step on the same 64 conversations (forward and backward pass): beside transformers' own forward pass over
-  padded rows, with every row's prompt and pictures encoded again and logits at every place.
+  padded rows, with every row's prompt and images encoded again and logits at every place.
 * A whole update of GRPO on them (advantages or loss, gradients, clipping, AdamW): beside TRL's GRPOTrainer, which is
   given the same conversations and advantages. The two gradients are compared first: they must be the same one.
 
@@ -51,14 +51,14 @@ def endless(kit):
 
 
 def prompts_and_returns(kit):
-    """A prompt for each task, and what a tool returned in it: a text and a picture."""
+    """A prompt for each task, and what a tool returned in it: a text and an image."""
     env = make_env(view_size=128)
     found = []
     for seed in range(TASKS):
         observation, _ = env.reset(seed=seed)
         prompt = kit.renderer.prompt(observation["system"], observation["text"], observation["images"])
-        picture = env.unwrapped.episode.task.images[0].source[:128, :128]
-        found.append((prompt, kit.renderer.observation("Images:\n<image>", [np.array(picture)], is_closed=False)))
+        image = env.unwrapped.episode.task.images[0].source[:128, :128]
+        found.append((prompt, kit.renderer.observation("Images:\n<image>", [np.array(image)], is_closed=False)))
     return found
 
 
@@ -89,21 +89,21 @@ def our_rollouts(kit, network, tasks, features):
 
 
 def inputs(kit, conversations):
-    """What transformers' model takes: rows padded on the left, the pictures of every row."""
+    """What transformers' model takes: rows padded on the left, the images of every row."""
     longest = max(map(len, conversations))
     pad = kit.tokenizer.pad_token_id
     ids = torch.full((len(conversations), longest), pad)
     for row, tokens in enumerate(conversations):
         ids[row, longest - len(tokens) :] = torch.from_numpy(tokens.ids_T)
-    pictures = [picture for tokens in conversations for picture in tokens.pictures]
-    patches, grids = kit.network.encoder.patches(pictures, torch.device("cpu"))
-    is_picture = (ids == kit.network.vocabulary.picture).int()
+    images = [image for tokens in conversations for image in tokens.images]
+    patches, grids = kit.network.encoder.patches(images, torch.device("cpu"))
+    is_image = (ids == kit.network.vocabulary.image).int()
     return {
         "input_ids": ids,
         "attention_mask": (torch.arange(longest) >= longest - torch.tensor([[len(t)] for t in conversations])).long(),
         "pixel_values": patches,
         "image_grid_thw": grids,
-        "mm_token_type_ids": is_picture,
+        "mm_token_type_ids": is_image,
     }
 
 
@@ -216,8 +216,8 @@ class TrlUpdate:
             place = slice(prompt - start, prompt - start + len(tokens))
             ids[row, place], is_there[row, place] = torch.from_numpy(tokens.ids_T), 1
             is_own[row, place] = torch.from_numpy(tokens.is_model_token_T).float()
-        pictures = [picture for tokens in conversations for picture in tokens.pictures]
-        patches, grids = kit.network.encoder.patches(pictures, torch.device("cpu"))
+        images = [image for tokens in conversations for image in tokens.images]
+        patches, grids = kit.network.encoder.patches(images, torch.device("cpu"))
         return {
             "prompt_ids": ids[:, :prompt],
             "prompt_mask": is_there[:, :prompt].long(),
@@ -227,8 +227,8 @@ class TrlUpdate:
             "advantages": torch.tensor(advantages_N, dtype=torch.float32),
             "pixel_values": patches,
             "image_grid_thw": grids,
-            "num_images": [len(tokens.pictures) for tokens in conversations],
-            "mm_token_type_ids": (ids == kit.network.vocabulary.picture).int(),
+            "num_images": [len(tokens.images) for tokens in conversations],
+            "mm_token_type_ids": (ids == kit.network.vocabulary.image).int(),
         }
 
 

@@ -3,7 +3,7 @@
 python tests/benchmarks/bench_qwen3vl_8b.py               LoRA, then every weight of the language model
 python tests/benchmarks/bench_qwen3vl_8b.py --rehearse    the same lines with a tiny model on any machine; says nothing
 
-One group of 16 episodes: a prompt with a picture, four turns, a returned picture after each but the last, 16,384 tokens
+One group of 16 episodes: a prompt with an image, four turns, a returned image after each but the last, 16,384 tokens
 in all. Rollouts write `--written` of them (the rest is given); the update trains on all. No checkpoint is needed: the
 configuration is written out here, the tokenizer is that of the tiny model.
 
@@ -101,8 +101,8 @@ def play(kit, network, tokens, written):
     env = make_env(view_size=448 if tokens > 4_000 else 64, max_source=1_792 if tokens > 4_000 else 1_024)
     observation, _ = env.reset(seed=0)
     prompt = kit.renderer.prompt(observation["system"], observation["text"], observation["images"])
-    picture = np.array(env.unwrapped.episode.task.images[0].source[:448, :448])
-    returned = kit.renderer.observation("Images:\n<image>", [picture], is_closed=False)
+    image = np.array(env.unwrapped.episode.task.images[0].source[:448, :448])
+    returned = kit.renderer.observation("Images:\n<image>", [image], is_closed=False)
     engine = TransformersEngine(network, capacity=GROUP_SIZE, features=kit.features)
     conversations = dict.fromkeys(range(GROUP_SIZE), prompt)
     random = np.random.default_rng(0)

@@ -29,7 +29,7 @@ from metis_gym.sandbox.backends import ZygoteBackend
 from metis_gym.sandbox.containers.backend import DockerBackend
 from tests.benchmarks.alternatives import JupyterBackend, plain_subprocess
 
-_PICTURE = """
+_IMAGE = """
 import numpy as np
 from PIL import Image
 shown = Image.fromarray(np.random.randint(0, 256, (384, 512, 3), 'uint8'))
@@ -43,7 +43,7 @@ _PAUSE = 0.02
 _COLUMNS = (
     "new session",
     "trivial run",
-    "picture back",
+    "image back",
     "plot",
     "12 MP in",
     "33 MP in",
@@ -69,7 +69,7 @@ def measure(backend: Any, *, opens: int, runs: int) -> list[float]:
     """One row of the table."""
     backend.open().close()
     session = backend.open()
-    session.run(_PICTURE)
+    session.run(_IMAGE)
     session.run(_PLOT)
     kept: list[Any] = []
     few = max(1, opens // 10)

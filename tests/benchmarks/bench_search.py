@@ -3,7 +3,7 @@
 python tests/benchmarks/bench_search.py
 
 Text: FTS5 and bm25s beside `rank_bm25`, on the passages of the invented world, asked the questions that tasks ask. Each
-engine runs in a process of its own; memory is what it holds beyond that process's imports. Pictures: the dHash index
+engine runs in a process of its own; memory is what it holds beyond that process's imports. Images: the dHash index
 beside a loop over hashes. A figure is the median over queries of one search, start to end, each the fastest of three
 runs, so that what else the machine does counts little.
 """
@@ -28,8 +28,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "envs")]
 
 import numpy as np  # noqa: E402
 
-from metis_envs.world import draw_fact, draw_landmark, draw_thing, pages_of_task, pictures_of_task  # noqa: E402
-from metis_envs.world.collection import DefaultCollection, picture_of  # noqa: E402
+from metis_envs.world import draw_fact, draw_landmark, draw_thing, images_of_task, pages_of_task  # noqa: E402
+from metis_envs.world.collection import DefaultCollection, image_of  # noqa: E402
 from metis_envs.world.corpus import generated_passages, generated_things  # noqa: E402
 from metis_gym.records import GoldAnswer, Passage, Task, TaskImage, TitledImage  # noqa: E402
 from metis_gym.search import ImageQuery, make_text_engine, search_text  # noqa: E402
@@ -54,7 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench_text(Path(folder))
         bench_service()
-        bench_pictures(Path(folder))
+        bench_images(Path(folder))
 
 
 def row(what: str, milliseconds: float, megabytes: float | None = None, target: str = "") -> None:
@@ -145,12 +145,12 @@ def bench_overlay(path: Path) -> None:
         for thing, fact in zip(things, facts, strict=True)
     ]
     row("overlay: drawing a thing's six pages", median_ms(drawing), target="< 2 ms")
-    albums = [lambda n=n, thing=thing: pictures_of_task(rng, thing, n) for n, thing in enumerate(things[:40])]
-    row("overlay: drawing a landmark's two pictures", median_ms(albums), target="< 2 ms")
+    albums = [lambda n=n, thing=thing: images_of_task(rng, thing, n) for n, thing in enumerate(things[:40])]
+    row("overlay: drawing a landmark's two images", median_ms(albums), target="< 2 ms")
     overlays = [draw() for draw in drawing]
-    text, pictures = TextSearchTool(text_engine=f"fts5:path={path}"), ImageSearchTool(image_engine="dhash")
+    text, images = TextSearchTool(text_engine=f"fts5:path={path}"), ImageSearchTool(image_engine="dhash")
     tasks = [_task(pages) for pages in overlays]
-    opening = [lambda task=task: (text.open(task, seed=0), pictures.open(task, seed=0)) for task in tasks]
+    opening = [lambda task=task: (text.open(task, seed=0), images.open(task, seed=0)) for task in tasks]
     row("overlay: opening an episode with it", median_ms(opening), target="< 2 ms")
     engine = make_text_engine(f"fts5:path={path}")
     pairs = list(zip(facts, overlays, strict=True))
@@ -171,7 +171,7 @@ def _task(pages: tuple[Passage, ...]) -> Task:
         images=(TaskImage(source=blank, view=blank),),
         gold=GoldAnswer(value="a"),
         passages=pages,
-        pictures=(TitledImage(title="t", picture=blank),) * 5,
+        titled_images=(TitledImage(title="t", image=blank),) * 5,
     )
 
 
@@ -211,46 +211,46 @@ def bench_service() -> None:
         server.shutdown()
 
 
-# --- pictures --------------------------------------------------------------------------------------------------------
+# --- images --------------------------------------------------------------------------------------------------------
 
 
-def bench_pictures(folder: Path) -> None:
-    """The dHash index beside a loop over hashes, for query pictures of 1024 × 768 pixels."""
-    path = folder / "pictures.sqlite"
-    _write_many_pictures(path)
+def bench_images(folder: Path) -> None:
+    """The dHash index beside a loop over hashes, for query images of 1024 × 768 pixels."""
+    path = folder / "images.sqlite"
+    _write_many_images(path)
     engine = DhashEngine(path=str(path))
     hashes = [sum(int(word) << 64 * n for n, word in enumerate(column)) for column in engine.index.hashes.T]
-    queries = [picture_of(thing, 1024, 768) for thing in islice(generated_things(), 40)]
-    searches = [lambda q=q: engine.search(ImageQuery(picture=q, task_id=""), limit=5) for q in queries]
+    queries = [image_of(thing, 1024, 768) for thing in islice(generated_things(), 40)]
+    searches = [lambda q=q: engine.search(ImageQuery(image=q, task_id=""), limit=5) for q in queries]
     searches[0]()
     again = median_ms(searches)
     first = median_ms(searches, before=engine.index._recent.cache_clear)
-    found = [lambda q=q: engine.search(ImageQuery(picture=q, task_id=""), limit=0) for q in queries]
-    row(f"pictures: dhash, one search among {len(hashes):,}, no pictures back", median_ms(found), target="< 2 ms")
-    row(f"pictures: dhash, one search among {len(hashes):,}, 5 pictures back", first, target="< 2 ms")
-    row("pictures: the same again, as the episodes of a group do", again, target="< 2 ms")
+    found = [lambda q=q: engine.search(ImageQuery(image=q, task_id=""), limit=0) for q in queries]
+    row(f"images: dhash, one search among {len(hashes):,}, no images back", median_ms(found), target="< 2 ms")
+    row(f"images: dhash, one search among {len(hashes):,}, 5 images back", first, target="< 2 ms")
+    row("images: the same again, as the episodes of a group do", again, target="< 2 ms")
     row("  of which hashing the query", median_ms([lambda q=q: dhash(q) for q in queries]))
 
-    def scan(picture: "np.typing.NDArray[np.uint8]") -> list[int]:
-        wanted = sum(int(word) << 64 * n for n, word in enumerate(dhash(picture)))
+    def scan(image: "np.typing.NDArray[np.uint8]") -> list[int]:
+        wanted = sum(int(word) << 64 * n for n, word in enumerate(dhash(image)))
         return sorted(range(len(hashes)), key=lambda n: (hashes[n] ^ wanted).bit_count())[:5]
 
     scans = [lambda q=q: scan(q) for q in queries[:10]]
-    row("pictures: a loop over hashes, no pictures back", median_ms(scans), target="the plain alternative")
+    row("images: a loop over hashes, no images back", median_ms(scans), target="the plain alternative")
     kinds = [lambda n=n: draw_landmark(np.random.default_rng(n), "tower", 1024, 768) for n in range(10)]
-    row("pictures: drawing a landmark of 1024 x 768", median_ms(kinds))
+    row("images: drawing a landmark of 1024 x 768", median_ms(kinds))
 
 
-def _write_many_pictures(path: Path) -> None:
+def _write_many_images(path: Path) -> None:
     """An index of some real entries, filled up to 100,000 with random hashes over one thumbnail."""
-    real = write_image_index(DefaultCollection(landmarks=400, pieces=1).pictures(), path)
+    real = write_image_index(DefaultCollection(landmarks=400, pieces=1).images(), path)
     file = sqlite3.connect(path)
     (bits,) = file.execute("SELECT bits FROM hashes").fetchone()
     (thumbnail,) = file.execute("SELECT thumbnail FROM pictures WHERE id = 1").fetchone()
     noise = np.random.default_rng(0).integers(0, 1 << 63, (ENTRIES - real, 4), dtype=np.uint64)
     noise[:, 3] &= np.uint64((1 << 50) - 1)
     file.execute("UPDATE hashes SET bits = ?", (bits + noise.astype("<u8").tobytes(),))
-    rows = ((number, f"Picture {number}", "", thumbnail) for number in range(real + 1, ENTRIES + 1))
+    rows = ((number, f"Image {number}", "", thumbnail) for number in range(real + 1, ENTRIES + 1))
     file.executemany("INSERT INTO pictures VALUES(?, ?, ?, ?)", rows)
     file.commit()
     file.close()

@@ -1,4 +1,4 @@
-"""Families: what is drawn, splits, variety, the same picture on another day."""
+"""Families: what is drawn, splits, variety, the same image on another day."""
 
 import hashlib
 import importlib.metadata
@@ -25,7 +25,7 @@ from metis_gym.registration import FAMILY_IDS
 from metis_gym.tasksets import make_taskset
 
 FAMILIES = tuple(FAMILY_IDS.values())
-GOLDEN = Path(__file__).parent / "golden_pictures.json"
+GOLDEN = Path(__file__).parent / "golden_images.json"
 PINNED_SEEDS = (1, 2, 3)
 
 
@@ -102,7 +102,7 @@ def test_thousands_of_distinct_tasks(name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_pictures_are_the_same_in_another_process(name):
+def test_images_are_the_same_in_another_process(name):
     code = (
         f"import json, sys; sys.path[:0] = {sys.path!r}\n"
         f"import test_families\nprint(json.dumps(test_families.digest({name!r}, 4)))"
@@ -118,7 +118,7 @@ def test_images_are_the_same_as_on_the_day_they_were_pinned(name):
     if golden["versions"] != versions_fingerprint(1):
         pytest.skip("the pinned images were drawn by other versions than those installed")
     pinned, generation = golden["families"][name], family(name).generation
-    assert pinned["generation"] == generation, "run python tests/envs/pin_pictures.py"
+    assert pinned["generation"] == generation, "run python tests/envs/pin_images.py"
     assert digests(name) == pinned["digests"], f"{name} draws differently: raise its generation, {generation} now"
 
 

@@ -53,7 +53,7 @@ def test_what_is_to_be_searched_for_stands_in_the_overlay_alone(name):
 
 
 def written(overlay):
-    return " ".join([page.text for page in overlay.passages] + [page.title for page in overlay.pictures])
+    return " ".join([page.text for page in overlay.passages] + [page.title for page in overlay.titled_images])
 
 
 @pytest.mark.parametrize("name", FAMILIES)

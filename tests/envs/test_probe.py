@@ -14,16 +14,16 @@ TRAIN, TEST = 1600, 400
 
 
 def tasks(required, count, *, crops, split):
-    """Pictures (the view, or the crop of the deciding cell) and the indices of the right options."""
+    """Images (the view, or the crop of the deciding cell) and the indices of the right options."""
     env = NumericToolUseEnv(required_share=float(required), split=split)
-    pictures, answers = [], []
+    images, answers = [], []
     for seed in range(count):
         observation, _ = env.reset(seed=seed)
         if crops:
             observation, *_ = env.step(env.encode_action({"name": "python"}))
-        pictures.append(observation["returned" if crops else "image"])
+        images.append(observation["returned" if crops else "image"])
         answers.append("ABCD".index(env.episode.task.gold.value))
-    inputs = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    inputs = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
     return inputs, torch.tensor(answers)
 
 

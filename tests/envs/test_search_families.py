@@ -20,13 +20,13 @@ SEARCHED = ("facts", "flags", "landmarks")
 
 @pytest.fixture(scope="module")
 def engines(tmp_path_factory):
-    """Smaller than the default ones, and built of the same pages and pictures."""
+    """Smaller than the default ones, and built of the same pages and images."""
     folder = tmp_path_factory.mktemp("indexes")
     write_text_index(generated_passages(2_000), folder / "text.sqlite")
-    write_image_index(DefaultCollection(landmarks=300, pieces=1).pictures(), folder / "pictures.sqlite")
+    write_image_index(DefaultCollection(landmarks=300, pieces=1).images(), folder / "images.sqlite")
     return {
         "text_engine": f"fts5:path={folder / 'text.sqlite'}",
-        "image_engine": f"dhash:path={folder / 'pictures.sqlite'}",
+        "image_engine": f"dhash:path={folder / 'images.sqlite'}",
     }
 
 
@@ -54,7 +54,7 @@ def test_landmarks_have_one_hop_and_two():
 
 
 @pytest.mark.parametrize("name", SEARCHED)
-def test_where_the_picture_says_it_no_call_is_needed(name):
+def test_where_the_image_says_it_no_call_is_needed(name):
     taskset = make_taskset(name, split="train", view_size=448, options={"required_share": 0.0})
     task = taskset.build(f"{name}:required_share=0.0/train/448/5")
     assert (task.necessity, task.solution) == (Necessity.NONE, ())

@@ -121,7 +121,7 @@ def test_plain_parquet_rows_become_tasks(tmp_path):
     assert taskset.build(taskset.task_id(2)).images[0].source.shape == (30, 40, 3)
 
 
-def test_a_folder_of_pictures(tmp_path):
+def test_a_folder_of_images(tmp_path):
     (tmp_path / "x.png").write_bytes(png())
     write_jsonl(tmp_path / "metadata.jsonl", [{"file_name": "x.png", "question": "?", "answer": "red"}])
     taskset = make_taskset(f"folder:{tmp_path}", split="train", view_size=448)
@@ -155,12 +155,12 @@ def test_a_hub_data_set_that_cannot_be_loaded_names_the_way_out(monkeypatch):
 
 BROKEN = {
     "a bomb": ({"image": "bomb.png"}, "60000 x 60000 pixels; at most 100,000,000 are decoded"),
-    "no picture": ({"image": "text.png"}, "cannot be decoded"),
-    "a cut-off picture": ({"image": "cut.png"}, "cannot be decoded"),
-    "a missing picture": ({"image": "gone.png"}, "there is no image"),
-    "no picture column": ({}, "has no 'image'; it has: 'question', 'answer'"),
-    "pictures that are no list": ({"images": "a.png"}, "'images' must be a list"),
-    "a picture that is a number": ({"image": 5}, "bytes or a path, actually: int"),
+    "no image": ({"image": "text.png"}, "cannot be decoded"),
+    "a cut-off image": ({"image": "cut.png"}, "cannot be decoded"),
+    "a missing image": ({"image": "gone.png"}, "there is no image"),
+    "no image column": ({}, "has no 'image'; it has: 'question', 'answer'"),
+    "images that are no list": ({"images": "a.png"}, "'images' must be a list"),
+    "an image that is a number": ({"image": 5}, "bytes or a path, actually: int"),
     "no answer": ({"image": "a.png", "answer": None}, "an 'answer' that is text or a number"),
     "a question that is a number": ({"image": "a.png", "question": 4}, "'question' must be str"),
     "options that are no list": ({"image": "a.png", "options": {"a": 1}}, "'options' must be a list of texts"),
@@ -169,30 +169,30 @@ BROKEN = {
 
 
 @pytest.fixture
-def folder_with_broken_pictures(tmp_path):
+def folder_with_broken_images(tmp_path):
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "bomb.png").write_bytes(bomb())
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     (tmp_path / "cut.png").write_bytes(png(300, 300)[:-40])
     return tmp_path
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_rows_are_named(folder_with_broken_pictures, case):
+def test_broken_rows_are_named(folder_with_broken_images, case):
     columns, message = BROKEN[case]
-    path = write_jsonl(folder_with_broken_pictures / "t.jsonl", [{"question": "?", "answer": "red", **columns}])
+    path = write_jsonl(folder_with_broken_images / "t.jsonl", [{"question": "?", "answer": "red", **columns}])
     taskset = jsonl_taskset(path)
     with pytest.raises(TaskDataError, match=message) as raised:
         taskset.build(taskset.task_id(0))
     assert "row 0 of t.jsonl" in str(raised.value)
 
 
-def test_broken_rows_are_skipped_on_request_and_counted(folder_with_broken_pictures):
+def test_broken_rows_are_skipped_on_request_and_counted(folder_with_broken_images):
     good = {"question": "?", "answer": "red", "image": "a.png"}
     rows = [good, *({**good, **columns} for columns, _ in BROKEN.values()), good]
-    path = write_jsonl(folder_with_broken_pictures / "t.jsonl", rows)
+    path = write_jsonl(folder_with_broken_images / "t.jsonl", rows)
     taskset = jsonl_taskset(path, on_error="skip")
-    # "no picture column" is whole here, because the good row's picture stands in for it
+    # "no image column" is whole here, because the good row's image stands in for it
     assert len(taskset) == 3
     assert len(taskset.skipped) == len(BROKEN) - 1
     assert all("of t.jsonl" in reason for reason in taskset.skipped.values())
@@ -200,8 +200,8 @@ def test_broken_rows_are_skipped_on_request_and_counted(folder_with_broken_pictu
         taskset.build(taskset.draw(np.random.default_rng(seed)))
 
 
-def test_a_file_of_broken_rows_only_says_why(folder_with_broken_pictures):
-    path = write_jsonl(folder_with_broken_pictures / "t.jsonl", [{"question": "?"}, {"answer": "1"}])
+def test_a_file_of_broken_rows_only_says_why(folder_with_broken_images):
+    path = write_jsonl(folder_with_broken_images / "t.jsonl", [{"question": "?"}, {"answer": "1"}])
     with pytest.raises(TaskDataError, match=r"no usable row \(2 were skipped: row 0 of t.jsonl"):
         jsonl_taskset(path, on_error="skip")
 

@@ -166,7 +166,7 @@ def test_any_retry_after_is_bounded(value):
     assert seconds is None or 0 <= seconds < 1e12
     pauses = []
     head = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: " + value.encode() + b"\r\n\r\n"
-    policy = Policy(timeout=5.0, retries=1, longest_wait=3.0)
+    policy = Policy(timeout=5.0, retries=1, max_wait=3.0)
     asking = Client(service="test", policy=policy, sleep=pauses.append)
     with RawServer(saying(head)) as server, pytest.raises(InfrastructureError, match="HTTP 503 Service Unavailable"):
         asking.fetch("GET", server.url)

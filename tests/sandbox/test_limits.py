@@ -126,17 +126,17 @@ def test_text_of_the_result(small):
     assert "Output limit of 1000 bytes reached" in result.stderr
 
 
-def test_number_of_pictures(small):
+def test_number_of_images(small):
     result = small.run("from PIL import Image\nfor _ in range(5): Image.new('RGB', (9, 9)).show()")
     assert (result.status, len(result.images)) == (RunStatus.OUTPUT_LIMIT, 2)
-    assert "Limit of 2 pictures per run reached" in result.stderr
+    assert "Limit of 2 images per run reached" in result.stderr
     assert len(small.run("Image.new('RGB', (9, 9))").images) == 1
 
 
-def test_size_of_pictures(small):
+def test_size_of_images(small):
     result = small.run("from PIL import Image\nImage.new('RGB', (101, 100))")
     assert (result.status, result.images) == (RunStatus.OUTPUT_LIMIT, ())
-    assert "A picture of 101×100 pixels is over the limit of 10000 pixels; crop or resize it." in result.stderr
+    assert "An image of 101×100 pixels is over the limit of 10000 pixels; crop or resize it." in result.stderr
     assert small.run("Image.new('RGB', (100, 100))").images[0].shape == (100, 100, 3)
 
 
@@ -156,7 +156,7 @@ def test_size_of_all_images_of_a_run_together(small):
 
 def test_a_figure_too_large_to_draw(small):
     result = small.run("import matplotlib.pyplot as plt\nplt.figure(figsize=(600, 600))")
-    assert "A picture of 60000×60000 pixels is over the limit" in result.stderr
+    assert "An image of 60000×60000 pixels is over the limit" in result.stderr
 
 
 def test_processes_and_network_are_off(isolated):
@@ -174,7 +174,7 @@ def test_processes_and_network_are_off(isolated):
     session.close()
 
 
-def test_pictures_of_the_host_count_neither_as_disk_nor_get_lost(backend):
+def test_images_of_the_host_count_neither_as_disk_nor_get_lost(backend):
     given = np.full((3024, 4032, 3), 5, np.uint8)
     session = backend.open(images=[given], limits=SandboxLimits(disk_bytes=1 << 20))
     assert session.run("image_1.getpixel((4000, 3000))").result_text == "(5, 5, 5)"

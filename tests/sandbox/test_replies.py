@@ -29,17 +29,17 @@ def read(data, *, chunk=None, limits=LIMITS, nonce=NONCE):
         return reader.read()
 
 
-def reply(status=frames.OK, text=b"", pictures=(), nonce=NONCE):
-    head = frames.pack_reply_header(nonce, status, text, [(p.shape[1], p.shape[0]) for p in pictures])
-    return head + b"".join(p.tobytes() for p in pictures)
+def reply(status=frames.OK, text=b"", images=(), nonce=NONCE):
+    head = frames.pack_reply_header(nonce, status, text, [(p.shape[1], p.shape[0]) for p in images])
+    return head + b"".join(p.tobytes() for p in images)
 
 
 @pytest.mark.parametrize("chunk", [None, 1, 7])
 def test_a_reply_in_pieces(chunk):
-    pictures = [np.arange(60, dtype=np.uint8).reshape(4, 5, 3), np.full((1, 2, 3), 9, np.uint8)]
-    got = read(reply(frames.ERROR, "ü".encode(), pictures), chunk=chunk)
+    images = [np.arange(60, dtype=np.uint8).reshape(4, 5, 3), np.full((1, 2, 3), 9, np.uint8)]
+    got = read(reply(frames.ERROR, "ü".encode(), images), chunk=chunk)
     assert (got.status, got.text) == (frames.ERROR, "ü")
-    assert all(np.array_equal(a, b) for a, b in zip(got.images, pictures, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(got.images, images, strict=True))
     got.images[0][:] = 0  # they belong to whoever reads them
 
 
@@ -49,11 +49,11 @@ FORGERIES = {
     "status": reply(status=99),
     "opening": reply(status=frames.READY),
     "text": reply(text=b"x" * 101),
-    "pictures": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 3),
-    "empty picture": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 1) + struct.pack("<II", 0, 5),
-    "large picture": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 1) + struct.pack("<II", 1001, 1),
-    "large pictures together": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 2) + 2 * struct.pack("<II", 501, 1),
-    "overflowing picture": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 1) + struct.pack("<II", 2**31, 2**31),
+    "images": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 3),
+    "empty image": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 1) + struct.pack("<II", 0, 5),
+    "large image": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 1) + struct.pack("<II", 1001, 1),
+    "large images together": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 2) + 2 * struct.pack("<II", 501, 1),
+    "overflowing image": frames.REPLY.pack(frames.MAGIC, NONCE, frames.OK, 0, 1) + struct.pack("<II", 2**31, 2**31),
 }
 
 

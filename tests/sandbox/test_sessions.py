@@ -7,7 +7,7 @@ from metis_gym.errors import ConfigError, SandboxError
 from metis_gym.sandbox import RunStatus, SandboxLimits
 
 
-def picture(height, width, seed=0):
+def image(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -32,8 +32,8 @@ def test_state_lives_until_the_session_ends(session):
     assert session.run("__name__").result_text == "'__main__'"
 
 
-def test_pictures_and_files_go_in(backend):
-    first, second = picture(20, 30, 1), picture(5, 6, 2)
+def test_images_and_files_go_in(backend):
+    first, second = image(20, 30, 1), image(5, 6, 2)
     with_files = {"notes.txt": "ünïcode".encode(), "data.bin": bytes(range(256)), "empty": b""}
     session = backend.open(images=[first, second], files=with_files)
     said = session.run("print(image_1.size, image_1.mode, image_2.size, sorted(__import__('os').listdir()))")
@@ -45,23 +45,23 @@ def test_pictures_and_files_go_in(backend):
     session.close()
 
 
-def test_nothing_but_the_pictures_is_preloaded(backend):
-    session = backend.open(images=[picture(4, 4)])
+def test_nothing_but_the_images_is_preloaded(backend):
+    session = backend.open(images=[image(4, 4)])
     listed = session.run("sorted(name for name in globals() if not name.startswith('__'))")
     assert listed.result_text == "['image_1']"
     session.close()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 7), (1080, 1920), (4096, 4096)])
-def test_pictures_come_out_as_they_went_in(backend, size):
-    given = picture(*size)
+def test_images_come_out_as_they_went_in(backend, size):
+    given = image(*size)
     session = backend.open(images=[given])
     assert np.array_equal(session.run("image_1").images[0], given)
     session.close()
 
 
-def test_pictures_that_were_written_to_the_array_of_the_host_later_do_not_change(backend):
-    given = picture(8, 8)
+def test_images_that_were_written_to_the_array_of_the_host_later_do_not_change(backend):
+    given = image(8, 8)
     session = backend.open(images=[given])
     kept = given.copy()
     given[:] = 0
@@ -69,16 +69,16 @@ def test_pictures_that_were_written_to_the_array_of_the_host_later_do_not_change
     session.close()
 
 
-PICTURES = {
+IMAGES = {
     "crop": "image_1.crop((1, 2, 5, 6))",
     "array": "import numpy as np\nnp.asarray(image_1)[2:6, 1:5]",
     "shown": "image_1.crop((1, 2, 5, 6)).show()",
 }
 
 
-@pytest.mark.parametrize("code", PICTURES.values(), ids=PICTURES)
-def test_ways_to_show_a_picture(backend, code):
-    given = picture(10, 10)
+@pytest.mark.parametrize("code", IMAGES.values(), ids=IMAGES)
+def test_ways_to_show_a_image(backend, code):
+    given = image(10, 10)
     session = backend.open(images=[given])
     result = session.run(code)
     assert len(result.images) == 1
@@ -108,7 +108,7 @@ def test_every_mode_is_seen_as_rgb(session, mode, value, seen):
     assert tuple(result.images[0][0, 0]) == seen
 
 
-def test_which_arrays_are_pictures(session):
+def test_which_arrays_are_images(session):
     session.run("import numpy as np")
     grey = session.run("np.full((2, 3), 7, np.uint8)")
     assert np.array_equal(grey.images[0], np.full((2, 3, 3), 7))
@@ -293,7 +293,7 @@ def test_a_crash_names_the_signal(backend):
     session.close()
 
 
-WRONG_PICTURES = [
+WRONG_IMAGES = [
     np.zeros((4, 4), np.uint8),
     np.zeros((4, 4, 3)),
     np.zeros((4, 4, 4), np.uint8),
@@ -301,10 +301,10 @@ WRONG_PICTURES = [
 ]
 
 
-@pytest.mark.parametrize("wrong", WRONG_PICTURES, ids=["2d", "float", "rgba", "empty"])
-def test_a_wrong_picture_is_refused(backend, wrong):
+@pytest.mark.parametrize("wrong", WRONG_IMAGES, ids=["2d", "float", "rgba", "empty"])
+def test_a_wrong_image_is_refused(backend, wrong):
     with pytest.raises(ConfigError, match=r"image_2 must be uint8 of shape \(height, width, 3\), actually"):
-        backend.open(images=[picture(2, 2), wrong])
+        backend.open(images=[image(2, 2), wrong])
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "/etc/passwd", "nul\0", "x" * 300])

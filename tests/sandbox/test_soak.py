@@ -21,12 +21,12 @@ SESSIONS = 20_000
 WARM_UP = 500
 THREADS = 4
 ATTACKS_IN_HUNDRED = 3
-PICTURE = np.full((20, 30, 3), 9, np.uint8)
+IMAGE = np.full((20, 30, 3), 9, np.uint8)
 # Those that take seconds by their nature would make this a test of patience.
 SLOW = (
     "hangs",
     "exhaustion",
-    "output-picture_bomb",
+    "output-image_bomb",
     "output-archive_bomb",
     "crashes-stack",
     "reading-p",
@@ -108,7 +108,7 @@ def live(backend, ground, numbers, wrong):
     for number in numbers:
         if chance.randrange(100) < ATTACKS_IN_HUNDRED:
             attack = chance.choice(QUICK)
-            session = backend.open(images=[PICTURE], limits=attack.limits)
+            session = backend.open(images=[IMAGE], limits=attack.limits)
             for cell in attack.cells:
                 result = session.run(f"{PREAMBLE}\nG = {ground.hints()!r}\n{cell}", timeout=0.5)
                 text = result.stdout + result.stderr + result.result_text
@@ -117,9 +117,9 @@ def live(backend, ground, numbers, wrong):
                 if not session.alive:
                     break
         else:
-            session = backend.open(images=[PICTURE], seed=number)
+            session = backend.open(images=[IMAGE], seed=number)
             result = session.run(HONEST.format(number=number))
-            if result.stdout != f"{PICTURE.sum()} {sum(range(number))}\n" or result.images[0].shape != (40, 40, 3):
+            if result.stdout != f"{IMAGE.sum()} {sum(range(number))}\n" or result.images[0].shape != (40, 40, 3):
                 wrong.append((number, result))
         session.close()
 

@@ -12,7 +12,7 @@ from metis_gym.sandbox.containers.wire import (
     BrokenWireError,
     Frame,
     Kind,
-    most_result_bytes,
+    max_result_bytes,
     pack_frame,
     pack_result,
     read_frame,
@@ -68,7 +68,7 @@ RESULT = RunResult(
 @pytest.mark.parametrize("alive", [True, False])
 def test_a_result_comes_out_as_it_went_in(alive):
     packed = pack_result(RESULT, alive=alive)
-    assert len(packed) <= most_result_bytes(LIMITS)
+    assert len(packed) <= max_result_bytes(LIMITS)
     got, was_alive = unpack_result(packed, LIMITS)
     assert was_alive is alive
     assert (got.status, got.stdout, got.stderr, got.result_text, got.seconds) == ("timeout", "ü" * 10, "e", "", 1.5)

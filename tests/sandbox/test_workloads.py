@@ -17,7 +17,7 @@ WORKLOADS = {
         "ImageFont.load_default(12).getlength('ab') > 5]",
         "['DejaVu Sans', True]",
     ),
-    "picture files": (
+    "image files": (
         "PIL",
         "from PIL import Image\nsizes = []\n"
         "for kind in ('png', 'jpg', 'bmp', 'gif', 'tiff', 'webp'):\n"

@@ -185,7 +185,7 @@ def test_a_task_s_own_passages_are_in_no_kept_answer(cache):
     assert "own text" not in files(cache)[0].read_text()
 
 
-class CountingPictures:
+class CountingImages:
     """An image engine that counts how often it is asked."""
 
     name = "counting"
@@ -201,20 +201,20 @@ class CountingPictures:
     def search(self, query, *, limit):
         self.asked += 1
         noise = np.random.default_rng(self.asked).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-        return (ImageHit(title="a", picture=noise, link="l", distance=0.5), ImageHit(title="b", picture=None))
+        return (ImageHit(title="a", image=noise, link="l", distance=0.5), ImageHit(title="b", image=None))
 
-    def distances(self, query, pictures):
+    def distances(self, query, images):
         return None
 
 
-def test_pictures_are_kept_without_loss(cache):
-    engine = CountingPictures()
+def test_images_are_kept_without_loss(cache):
+    engine = CountingImages()
     cached = CachedImageEngine(engine, cache)
-    query = ImageQuery(picture=np.zeros((9, 9, 3), np.uint8), task_id="t")
+    query = ImageQuery(image=np.zeros((9, 9, 3), np.uint8), task_id="t")
     first, again = cached.search(query, limit=5), cached.search(query, limit=5)
     assert engine.asked == 1
-    assert np.array_equal(first[0].picture, again[0].picture) and again[1].picture is None
+    assert np.array_equal(first[0].image, again[0].image) and again[1].image is None
     assert (again[0].title, again[0].link, again[0].distance) == ("a", "l", 0.5)
-    cached.search(ImageQuery(picture=np.ones((9, 9, 3), np.uint8), task_id="t"), limit=5)
-    cached.search(ImageQuery(picture=np.zeros((9, 9, 3), np.uint8), task_id="u"), limit=5)
+    cached.search(ImageQuery(image=np.ones((9, 9, 3), np.uint8), task_id="t"), limit=5)
+    cached.search(ImageQuery(image=np.zeros((9, 9, 3), np.uint8), task_id="u"), limit=5)
     assert engine.asked == 3

@@ -25,7 +25,7 @@ from metis_gym.search.engines.dhash import DhashEngine
 from metis_gym.search.engines.fts5 import Fts5Engine
 from metis_gym.search.engines.prepared import PreparedEngine
 from metis_gym.search.index.images import write_image_index
-from metis_gym.search.index.inputs import read_pictures
+from metis_gym.search.index.inputs import read_images
 from metis_gym.search.index.text import write_text_index
 from metis_gym.search.services.cache import CachedImageEngine, CachedTextEngine, DiskCache
 
@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     write_text_index(random_corpus(80, seed=3), folder / "text.sqlite")
     write_image_index(
-        [TitledImage(title=f"P {n}", picture=p, link="x") for n, p in enumerate(NOISE)], folder / "p.sqlite"
+        [TitledImage(title=f"P {n}", image=p, link="x") for n, p in enumerate(NOISE)], folder / "p.sqlite"
     )
     return folder
 
@@ -54,7 +54,7 @@ def search_text(path):
 
 def search_images(path):
     with contextlib.suppress(*DOCUMENTED):
-        return DhashEngine(path=str(path), max_distance=1).search(ImageQuery(picture=NOISE[0], task_id=""), limit=6)
+        return DhashEngine(path=str(path), max_distance=1).search(ImageQuery(image=NOISE[0], task_id=""), limit=6)
     return ()
 
 
@@ -212,7 +212,7 @@ def check(hits):
         for text in (hit.title, hit.link):
             assert len(text.encode()) <= 10_000
         assert isinstance(hit, ImageHit) or (len(hit.snippet.encode()) < 10_000 and math.isfinite(hit.score))
-        assert isinstance(hit, TextHit) or max(hit.picture.shape) <= 192
+        assert isinstance(hit, TextHit) or max(hit.image.shape) <= 192
 
 
 def jpeg(width, height):
@@ -227,7 +227,7 @@ def jpeg(width, height):
 def test_thumbnails_that_promise_many_pixels_are_not_decoded(folder, tmp_path, size):
     path = changed(folder, tmp_path, "p.sqlite", f"UPDATE pictures SET thumbnail = x'{jpeg(*size).hex()}'")
     with pytest.raises(SearchError, match="damaged: a thumbnail"):
-        DhashEngine(path=str(path)).search(ImageQuery(picture=NOISE[0], task_id=""), limit=1)
+        DhashEngine(path=str(path)).search(ImageQuery(image=NOISE[0], task_id=""), limit=1)
 
 
 @pytest.mark.parametrize("name", ["text.sqlite", "p.sqlite"])
@@ -299,7 +299,7 @@ def prepared(here, paths, titles=None, **options):
     entry = {"tool_returned_web_title": titles or ["t"] * len(paths), "cached_images_path": paths}
     (here / "r.json").write_text(json.dumps({"a": entry}))
     engine = PreparedEngine(path=str(here / "r.json"), **options)
-    return engine.search(ImageQuery(picture=NOISE[0], task_id="a"), limit=9)
+    return engine.search(ImageQuery(image=NOISE[0], task_id="a"), limit=9)
 
 
 def png(path):
@@ -358,7 +358,7 @@ class One:
 
 
 TEXT_HIT = TextHit(title="t", snippet="s", link="l", score=1.5)
-PICTURE_HIT = ImageHit(title="t", picture=NOISE[0], link="l", distance=0.25)
+IMAGE_HIT = ImageHit(title="t", image=NOISE[0], link="l", distance=0.25)
 SIGNED = [
     None,
     5,
@@ -366,19 +366,19 @@ SIGNED = [
     [None],
     [[]],
     [{}],
-    [{"title": 5, "snippet": "s", "link": "l", "score": 1, "picture": None, "distance": None}],
-    [{"title": "\ud800", "snippet": "s", "link": "l", "score": 1, "picture": None, "distance": None}],
-    [{"title": "t", "snippet": "s", "link": "l", "score": float("nan"), "picture": None, "distance": float("inf")}],
-    [{"title": "t", "snippet": None, "link": "l", "score": 1, "picture": 5, "distance": 1}],
-    [{"title": "t", "snippet": "s", "link": "l", "score": "1", "picture": "AAAA", "distance": 1}],
-    [{"title": "t", "snippet": "s", "link": "l", "score": "1", "picture": "é!", "distance": 1}],
+    [{"title": 5, "snippet": "s", "link": "l", "score": 1, "image": None, "distance": None}],
+    [{"title": "\ud800", "snippet": "s", "link": "l", "score": 1, "image": None, "distance": None}],
+    [{"title": "t", "snippet": "s", "link": "l", "score": float("nan"), "image": None, "distance": float("inf")}],
+    [{"title": "t", "snippet": None, "link": "l", "score": 1, "image": 5, "distance": 1}],
+    [{"title": "t", "snippet": "s", "link": "l", "score": "1", "image": "AAAA", "distance": 1}],
+    [{"title": "t", "snippet": "s", "link": "l", "score": "1", "image": "é!", "distance": 1}],
     [
         {
             "title": "t",
             "snippet": "s",
             "link": "l",
             "score": True,
-            "picture": base64.b64encode(b"\x89PNG").decode(),
+            "image": base64.b64encode(b"\x89PNG").decode(),
             "distance": 1,
         }
     ],
@@ -390,10 +390,10 @@ def test_kept_answers_that_cannot_be_right_are_asked_for_again(tmp_path, value):
     """Whoever can write the folder can compute the checksum."""
     from metis_gym.search.services.cache import _encoded
 
-    query = ImageQuery(picture=NOISE[0], task_id="")
+    query = ImageQuery(image=NOISE[0], task_id="")
     for cached, asked in (
         (CachedTextEngine(One(TEXT_HIT), DiskCache(tmp_path / "a")), "q"),
-        (CachedImageEngine(One(PICTURE_HIT), DiskCache(tmp_path / "b")), query),
+        (CachedImageEngine(One(IMAGE_HIT), DiskCache(tmp_path / "b")), query),
     ):
         cached.search(asked, limit=3)
         (path,) = cached.cache.folder.glob("*/*.json")
@@ -417,5 +417,5 @@ def test_a_pipe_in_an_album_does_not_hang(tmp_path):
     png(tmp_path / "a.png")
     os.mkfifo(tmp_path / "b.png")
     problems = []
-    assert [entry.title for entry in read_pictures(tmp_path, problems.append)] == ["a"]
+    assert [entry.title for entry in read_images(tmp_path, problems.append)] == ["a"]
     assert len(problems) == 1 and "no regular file" in problems[0]

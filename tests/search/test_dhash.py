@@ -23,19 +23,19 @@ from metis_gym.search.index.images import ImageIndex, write_image_index
 
 
 def photographs():
-    """Both parts of every photograph: 32 real pictures."""
+    """Both parts of every photograph: 32 real images."""
     return [photograph(entry.name, split) for entry in PHOTOGRAPHS for split in ("train", "test")]
 
 
 @pytest.fixture(scope="module")
 def index_path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pictures") / "photographs.sqlite"
-    pictures = photographs()
+    path = tmp_path_factory.mktemp("images") / "photographs.sqlite"
+    images = photographs()
     entries = [
-        TitledImage(title=f"Photograph {n}", picture=p, link=f"https://generated.example/{n}")
-        for n, p in enumerate(pictures)
+        TitledImage(title=f"Photograph {n}", image=p, link=f"https://generated.example/{n}")
+        for n, p in enumerate(images)
     ]
-    assert write_image_index(entries, path) == len(pictures)
+    assert write_image_index(entries, path) == len(images)
     return path
 
 
@@ -44,58 +44,58 @@ def engine(index_path):
     return DhashEngine(path=str(index_path))
 
 
-def query(picture):
-    return ImageQuery(picture=np.ascontiguousarray(picture), task_id="t")
+def query(image):
+    return ImageQuery(image=np.ascontiguousarray(image), task_id="t")
 
 
-def jpeg(picture):
+def jpeg(image):
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=30)
+    Image.fromarray(image).save(stream, "JPEG", quality=30)
     return np.array(Image.open(stream))
 
 
-def halved(picture):
-    return np.array(Image.fromarray(picture).resize((picture.shape[1] // 2, picture.shape[0] // 2)))
+def halved(image):
+    return np.array(Image.fromarray(image).resize((image.shape[1] // 2, image.shape[0] // 2)))
 
 
-def doubled(picture):
-    return np.array(Image.fromarray(picture).resize((picture.shape[1] * 2, picture.shape[0] * 2)))
+def doubled(image):
+    return np.array(Image.fromarray(image).resize((image.shape[1] * 2, image.shape[0] * 2)))
 
 
-def brighter(picture):
-    return np.array(ImageEnhance.Brightness(Image.fromarray(picture)).enhance(1.3))
+def brighter(image):
+    return np.array(ImageEnhance.Brightness(Image.fromarray(image)).enhance(1.3))
 
 
-def darker(picture):
-    return np.array(ImageEnhance.Brightness(Image.fromarray(picture)).enhance(0.6))
+def darker(image):
+    return np.array(ImageEnhance.Brightness(Image.fromarray(image)).enhance(0.6))
 
 
-def cropped(picture, share=0.10):
-    height, width = picture.shape[:2]
+def cropped(image, share=0.10):
+    height, width = image.shape[:2]
     top, left = int(height * share / 2), int(width * share / 2)
-    return picture[top : height - top, left : width - left]
+    return image[top : height - top, left : width - left]
 
 
 @pytest.mark.parametrize("change", [lambda p: p, jpeg, halved, doubled, brighter, darker, cropped])
 def test_copies_of_real_photographs_are_found_first(engine, change):
-    for number, picture in enumerate(photographs()):
-        hits = engine.search(query(change(picture)), limit=5)
+    for number, image in enumerate(photographs()):
+        hits = engine.search(query(change(image)), limit=5)
         assert hits and hits[0].title == f"Photograph {number}"
 
 
 def test_an_unchanged_copy_has_no_distance_and_its_thumbnail_looks_alike(engine):
-    picture = photographs()[0]
-    hit = engine.search(query(picture), limit=1)[0]
+    image = photographs()[0]
+    hit = engine.search(query(image), limit=1)[0]
     assert hit.distance == 0.0 and hit.link == "https://generated.example/0"
-    height, width = hit.picture.shape[:2]
+    height, width = hit.image.shape[:2]
     assert max(height, width) == 192
-    small = np.array(Image.fromarray(picture).resize((width, height)), dtype=float)
-    assert np.abs(small - hit.picture).mean() < 12
+    small = np.array(Image.fromarray(image).resize((width, height)), dtype=float)
+    assert np.abs(small - hit.image).mean() < 12
 
 
-def test_mirrored_copies_and_other_pictures_are_not_found(engine):
+def test_mirrored_copies_and_other_images_are_not_found(engine):
     """What it does not do, kept here so that the documentation stays true."""
-    mirrored = [engine.search(query(picture[:, ::-1]), limit=1) for picture in photographs()]
+    mirrored = [engine.search(query(image[:, ::-1]), limit=1) for image in photographs()]
     assert sum(bool(hits) and hits[0].title == f"Photograph {n}" for n, hits in enumerate(mirrored)) <= 8
     noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     assert engine.search(query(noise), limit=5) == ()
@@ -123,25 +123,25 @@ def test_counting_for_old_numpy_is_the_same(words):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 500, 3), (500, 1, 3), (3000, 2, 3), (11, 12, 3)])
-def test_pictures_of_any_shape_have_a_hash(shape, tmp_path):
-    picture = np.full(shape, 7, dtype=np.uint8)
-    assert near_distances(picture, [picture]) == [0.0]
-    write_image_index([TitledImage(title="odd", picture=picture)], tmp_path / "p.sqlite")
-    assert DhashEngine(path=str(tmp_path / "p.sqlite")).search(query(picture), limit=1)[0].title == "odd"
+def test_images_of_any_shape_have_a_hash(shape, tmp_path):
+    image = np.full(shape, 7, dtype=np.uint8)
+    assert near_distances(image, [image]) == [0.0]
+    write_image_index([TitledImage(title="odd", image=image)], tmp_path / "p.sqlite")
+    assert DhashEngine(path=str(tmp_path / "p.sqlite")).search(query(image), limit=1)[0].title == "odd"
 
 
-def test_equally_near_pictures_come_in_their_order(tmp_path):
-    picture = photographs()[0]
-    write_image_index([TitledImage(title=str(n), picture=picture) for n in range(9)], tmp_path / "p.sqlite")
-    hits = DhashEngine(path=str(tmp_path / "p.sqlite")).search(query(picture), limit=4)
+def test_equally_near_images_come_in_their_order(tmp_path):
+    image = photographs()[0]
+    write_image_index([TitledImage(title=str(n), image=image) for n in range(9)], tmp_path / "p.sqlite")
+    hits = DhashEngine(path=str(tmp_path / "p.sqlite")).search(query(image), limit=4)
     assert [hit.title for hit in hits] == ["0", "1", "2", "3"]
 
 
-def test_distances_of_pictures_are_those_in_the_index(engine):
-    pictures = photographs()
-    changed = query(cropped(pictures[4]))
+def test_distances_of_images_are_those_in_the_index(engine):
+    images = photographs()
+    changed = query(cropped(images[4]))
     hit = engine.search(changed, limit=1)[0]
-    distances = engine.distances(changed, [TitledImage(title="", picture=picture) for picture in pictures])
+    distances = engine.distances(changed, [TitledImage(title="", image=image) for image in images])
     assert distances[4] == hit.distance
     assert distances.count(None) >= 24
 
@@ -150,7 +150,7 @@ def test_an_index_built_again_is_the_same_also_in_another_process(index_path, tm
     again = tmp_path / "again.sqlite"
     write_image_index(
         [
-            TitledImage(title=f"Photograph {n}", picture=p, link=f"https://generated.example/{n}")
+            TitledImage(title=f"Photograph {n}", image=p, link=f"https://generated.example/{n}")
             for n, p in enumerate(photographs())
         ],
         again,
@@ -159,7 +159,7 @@ def test_an_index_built_again_is_the_same_also_in_another_process(index_path, tm
     code = (
         "import json, sys; from metis_gym.search.engines.dhash import DhashEngine;"
         "from metis_gym.search import ImageQuery; from metis_envs.scenes.photographs import photograph;"
-        "q = ImageQuery(picture=photograph('cat', 'train')[20:], task_id='');"
+        "q = ImageQuery(image=photograph('cat', 'train')[20:], task_id='');"
         "print(json.dumps([(h.title, h.distance) for h in DhashEngine(path=sys.argv[1]).search(q, limit=9)]))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -170,9 +170,9 @@ def test_an_index_built_again_is_the_same_also_in_another_process(index_path, tm
 
 def test_max_distance_bounds_what_is_found(index_path):
     strict, lax = (make_image_engine(f"dhash:path={index_path},max_distance={share}") for share in (0, 1))
-    picture = photographs()[5]
-    assert len(strict.search(query(picture), limit=50)) == 1
-    assert len(lax.search(query(picture), limit=50)) == len(photographs())
+    image = photographs()[5]
+    assert len(strict.search(query(image), limit=50)) == 1
+    assert len(lax.search(query(image), limit=50)) == len(photographs())
     assert strict.parameters != lax.parameters
     for wrong in (-0.1, 1.5):
         with pytest.raises(ConfigError, match="from 0 to 1"):
@@ -180,9 +180,9 @@ def test_max_distance_bounds_what_is_found(index_path):
 
 
 def test_wrong_files_are_refused(tmp_path, index_path):
-    with pytest.raises(SearchIndexError, match="there is no picture index"):
+    with pytest.raises(SearchIndexError, match="there is no image index"):
         make_image_engine(f"dhash:path={tmp_path / 'none'}")
-    with pytest.raises(SearchIndexError, match="at least one picture"):
+    with pytest.raises(SearchIndexError, match="at least one image"):
         write_image_index([], tmp_path / "p.sqlite")
     with pytest.raises(ConfigError, match="not both"):
         make_image_engine(f"dhash:path={index_path},collection=default")

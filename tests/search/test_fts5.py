@@ -20,7 +20,7 @@ from metis_gym.records import Passage
 from metis_gym.search.engines import fts5
 from metis_gym.search.engines.fts5 import Fts5Engine
 from metis_gym.search.index import sqlite_files
-from metis_gym.search.index.schemas import PICTURE_SCHEMA, TEXT_SCHEMA
+from metis_gym.search.index.schemas import IMAGE_SCHEMA, TEXT_SCHEMA
 from metis_gym.search.index.sqlite_files import ReadOnlyFile
 from metis_gym.search.index.terms import query_terms
 from metis_gym.search.index.text import searchable, write_text_index
@@ -230,10 +230,10 @@ def test_a_file_that_is_no_index_is_refused(tmp_path, index_path):
     text.write_text('{"title": "a"}')
     with pytest.raises(SearchIndexError, match="no text index of this project"):
         Fts5Engine(path=str(text))
-    with pytest.raises(SearchIndexError, match=r"is no picture index of this project \(DatabaseError: its tables"):
-        ReadOnlyFile(index_path, "picture index", 1, PICTURE_SCHEMA)
-    with pytest.raises(SearchIndexError, match="is no picture index, but a 'text index'"):
-        ReadOnlyFile(index_path, "picture index", 1, TEXT_SCHEMA)
+    with pytest.raises(SearchIndexError, match=r"is no image index of this project \(DatabaseError: its tables"):
+        ReadOnlyFile(index_path, "image index", 1, IMAGE_SCHEMA)
+    with pytest.raises(SearchIndexError, match="is no image index, but a 'text index'"):
+        ReadOnlyFile(index_path, "image index", 1, TEXT_SCHEMA)
     with pytest.raises(SearchIndexError, match="there is no text index"):
         Fts5Engine(path=str(tmp_path))
 

@@ -164,9 +164,9 @@ def test_any_reply_gives_hits_or_a_documented_error(server, reply):
         said = failure_of(lambda name=name: check(engine(name, server).search("tower", limit=10)))
         assert KEY not in said and "127.0.0.1/x" not in said
     lens = make_image_engine(
-        f"serpapi_lens:api_key_env=KEY,picture_url=http://p.example/{{task_id}},url={server.url},cache=false,retries=0"
+        f"serpapi_lens:api_key_env=KEY,image_url=http://p.example/{{task_id}},url={server.url},cache=false,retries=0"
     )
-    query = ImageQuery(picture=np.zeros((9, 9, 3), np.uint8), task_id="t")
+    query = ImageQuery(image=np.zeros((9, 9, 3), np.uint8), task_id="t")
     assert KEY not in failure_of(lambda: lens.search(query, limit=3))
 
 
@@ -257,7 +257,7 @@ def test_thumbnails_of_this_machine_are_not_fetched(server, place):
         inside.script(Reply(b"secret"))
         address = place.format(port=inside.url.rpartition(":")[2])
         server.script(Reply({"visual_matches": [{"title": "t", "link": "l", "thumbnail": address}]}))
-        lens = f"serpapi_lens:api_key_env=KEY,picture_url=http://p.example/{{task_id}},url={server.url},cache=false"
+        lens = f"serpapi_lens:api_key_env=KEY,image_url=http://p.example/{{task_id}},url={server.url},cache=false"
         env = make_env(server, image_engine=lens + ",retries=0,timeout=2")
         _, _, _, truncated, info = env.step({"name": "image_search", "arguments": {}})
         assert truncated and info["scored"] is False
@@ -271,11 +271,11 @@ def test_all_thumbnails_share_one_deadline(server, monkeypatch):
     monkeypatch.setattr(sockets, "_is_own", lambda connection: False)
     matches = [{"title": "t", "link": "l", "thumbnail": f"{server.url}/{n}"} for n in range(5)]
     server.script(Reply({"visual_matches": matches}), Reply(b"x", seconds_before=30.0))
-    spec = f"serpapi_lens:api_key_env=KEY,picture_url=http://p.example/{{task_id}},url={server.url},cache=false"
+    spec = f"serpapi_lens:api_key_env=KEY,image_url=http://p.example/{{task_id}},url={server.url},cache=false"
     start = time.monotonic()
     with pytest.raises(SearchError, match="no answer within"):
         make_image_engine(f"{spec},timeout=1,retries=3").search(
-            ImageQuery(picture=np.zeros((9, 9, 3), np.uint8), task_id="t"), limit=5
+            ImageQuery(image=np.zeros((9, 9, 3), np.uint8), task_id="t"), limit=5
         )
     assert time.monotonic() - start < 8.0
 

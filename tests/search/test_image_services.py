@@ -15,7 +15,7 @@ from metis_gym.images.transforms import fingerprint
 from metis_gym.search import ImageQuery, make_image_engine
 from metis_gym.search.engines.prepared import PreparedEngine
 
-QUERY = ImageQuery(picture=np.zeros((20, 30, 3), np.uint8), task_id="fvqa/train/7 a")
+QUERY = ImageQuery(image=np.zeros((20, 30, 3), np.uint8), task_id="fvqa/train/7 a")
 
 
 def png(value=9, size=(30, 20), mode="RGB"):
@@ -32,8 +32,8 @@ def lens(server, monkeypatch):
     monkeypatch.setenv("KEY", "k-123")
 
     def make(extra=""):
-        template = "https://pictures.example/{fingerprint}.png"
-        spec = f"serpapi_lens:api_key_env=KEY,picture_url={template},url={server.url}/search,retries=0,cache=false"
+        template = "https://images.example/{fingerprint}.png"
+        spec = f"serpapi_lens:api_key_env=KEY,image_url={template},url={server.url}/search,retries=0,cache=false"
         return make_image_engine(spec + extra)
 
     return make
@@ -51,17 +51,17 @@ def test_matches_come_back_with_their_thumbnails(lens, server):
     server.script(Reply(matches(server)), Reply(png(1)), Reply(png(2)))
     first, second = lens().search(QUERY, limit=5)
     assert (first.title, first.link, second.title) == ("Match 0", "https://m0.example", "Match 1")
-    assert first.picture.shape == (20, 30, 3) and (first.picture == 1).all() and (second.picture == 2).all()
+    assert first.image.shape == (20, 30, 3) and (first.image == 1).all() and (second.image == 2).all()
     asked = server.requests[0]
     assert (asked.method, asked.path) == ("GET", "/search")
-    address = f"https://pictures.example/{fingerprint(QUERY.picture)}.png"
+    address = f"https://images.example/{fingerprint(QUERY.image)}.png"
     assert asked.query == {"engine": "google_lens", "url": address, "api_key": "k-123"}
     assert "api_key" not in server.requests[1].query, "thumbnails are fetched without the key"
 
 
 def test_thumbnails_can_be_left_out_and_are_fetched_for_wanted_hits_only(lens, server):
     server.script(Reply(matches(server)))
-    assert [hit.picture for hit in lens(",thumbnails=false").search(QUERY, limit=5)] == [None, None]
+    assert [hit.image for hit in lens(",thumbnails=false").search(QUERY, limit=5)] == [None, None]
     server.script(Reply(matches(server, 9)), Reply(png()))
     assert len(lens().search(QUERY, limit=1)) == 1
     assert len(server.requests) == 3
@@ -78,7 +78,7 @@ def test_finding_nothing_is_no_failure(lens, server):
     ("replies", "reason"),
     [
         ([Reply({"error": "Invalid API key: k-123"}, status=401)], r"HTTP 401 Unauthorized"),
-        ([Reply({"search_metadata": {"status": "Error"}, "error": "no such picture"})], "has an 'error'"),
+        ([Reply({"search_metadata": {"status": "Error"}, "error": "no such image"})], "has an 'error'"),
         ([Reply([])], "an object with 'visual_matches'"),
         ([Reply({"visual_matches": {}})], "to be a list"),
         ([Reply({"visual_matches": ["a"]})], "matches with the texts"),
@@ -99,18 +99,18 @@ def test_a_thumbnail_that_cannot_be_had_is_a_failure(lens, server, thumbnail):
         lens().search(QUERY, limit=5)
 
 
-def test_the_picture_s_address_needs_a_place_to_fill_in():
+def test_the_image_s_address_needs_a_place_to_fill_in():
     with pytest.raises(ConfigError, match=r"must hold \{task_id\} or \{fingerprint\}"):
-        make_image_engine("serpapi_lens:api_key_env=KEY,picture_url=https://pictures.example/a.png")
+        make_image_engine("serpapi_lens:api_key_env=KEY,image_url=https://images.example/a.png")
 
 
 def test_task_ids_are_quoted(server, monkeypatch):
     monkeypatch.setenv("KEY", "k-123")
     server.script(Reply(matches(server, 0)))
-    spec = f"serpapi_lens:api_key_env=KEY,picture_url=https://p.example/{{task_id}},url={server.url},cache=false"
+    spec = f"serpapi_lens:api_key_env=KEY,image_url=https://p.example/{{task_id}},url={server.url},cache=false"
     make_image_engine(spec).search(QUERY, limit=5)
     assert server.requests[0].query["url"] == "https://p.example/fvqa%2Ftrain%2F7%20a"
-    odd = ImageQuery(picture=QUERY.picture, task_id="a\ud800b")
+    odd = ImageQuery(image=QUERY.image, task_id="a\ud800b")
     make_image_engine(spec).search(odd, limit=5)
     assert server.requests[1].query["url"] == "https://p.example/a%3Fb"
 
@@ -135,14 +135,14 @@ def prepared(tmp_path):
 
 
 def asked(task_id):
-    return ImageQuery(picture=QUERY.picture, task_id=task_id)
+    return ImageQuery(image=QUERY.image, task_id=task_id)
 
 
 @pytest.mark.parametrize("task_id", ["fvqa_1", "parquet/train/fvqa_1", "parquet:path=a/train/448/fvqa_1@0a1b2c3d"])
 def test_prepared_results_come_back(prepared, task_id):
     first, second = prepared.search(asked(task_id), limit=5)
     assert (first.title, second.title) == ("First", "Second line")
-    assert (first.picture == 0).all() and (second.picture == 1).all()
+    assert (first.image == 0).all() and (second.image == 1).all()
     assert len(prepared.search(asked(task_id), limit=1)) == 1
 
 
@@ -179,7 +179,7 @@ def test_other_files_are_refused(tmp_path, text, message):
 
 
 @pytest.mark.parametrize("way", ["up", "absolute", "link"])
-def test_prepared_pictures_lie_in_the_folder_unless_others_are_allowed(tmp_path, way):
+def test_prepared_images_lie_in_the_folder_unless_others_are_allowed(tmp_path, way):
     (tmp_path / "in").mkdir()
     outside = tmp_path / "outside.png"
     outside.write_bytes(png())
@@ -194,7 +194,7 @@ def test_prepared_pictures_lie_in_the_folder_unless_others_are_allowed(tmp_path,
 
 
 @pytest.mark.timeout(20)
-def test_a_prepared_picture_that_is_a_pipe_is_a_failed_search(tmp_path):
+def test_a_prepared_image_that_is_a_pipe_is_a_failed_search(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     entry = {"tool_returned_web_title": ["x"], "cached_images_path": ["pipe.png"]}
     (tmp_path / "c.json").write_text(json.dumps({"fvqa_1": entry}))

@@ -1,4 +1,4 @@
-"""`metis-gym index`: users' own passages and pictures become indexes, or a message says which row does not."""
+"""`metis-gym index`: users' own passages and images become indexes, or a message says which row does not."""
 
 import json
 
@@ -22,7 +22,7 @@ def write_rows(path, rows):
     return path
 
 
-def picture(seed):
+def image(seed):
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return np.kron(coarse, np.ones((20, 20, 1), dtype=np.uint8))
 
@@ -31,9 +31,9 @@ def picture(seed):
 def album(tmp_path):
     folder = tmp_path / "album"
     (folder / "more").mkdir(parents=True)
-    Image.fromarray(picture(0)).save(folder / "big_ben.png")
-    Image.fromarray(picture(1)).save(folder / "more/b.JPG", format="JPEG")
-    (folder / "notes.txt").write_text("no picture")
+    Image.fromarray(image(0)).save(folder / "big_ben.png")
+    Image.fromarray(image(1)).save(folder / "more/b.JPG", format="JPEG")
+    (folder / "notes.txt").write_text("no image")
     write_rows(
         folder / "metadata.jsonl", [{"file_name": "more/b.JPG", "title": "The Bridge", "link": "https://b.example"}]
     )
@@ -55,10 +55,10 @@ def test_passages_become_an_index(tmp_path, capsys):
     assert (hit.title, hit.snippet) == ("Eiffel Tower", "It stands in Paris.")
 
 
-def test_a_folder_of_pictures_becomes_an_index(album, tmp_path):
+def test_a_folder_of_images_becomes_an_index(album, tmp_path):
     assert build(album, tmp_path / "my.db") == 0
     engine = make_image_engine(f"dhash:path={tmp_path / 'my.db'}")
-    titles = [engine.search(ImageQuery(picture=picture(n), task_id=""), limit=1)[0] for n in (0, 1)]
+    titles = [engine.search(ImageQuery(image=image(n), task_id=""), limit=1)[0] for n in (0, 1)]
     assert [(hit.title, hit.link) for hit in titles] == [
         ("big ben", "big_ben.png"),
         ("The Bridge", "https://b.example"),
@@ -88,12 +88,12 @@ def test_a_broken_row_is_named_or_skipped(row, message, tmp_path, capsys):
     assert "2 passages, 1 skipped" in shown.out and re.search(message, shown.err)
 
 
-def test_a_broken_picture_is_named_or_skipped(album, tmp_path, capsys):
+def test_a_broken_image_is_named_or_skipped(album, tmp_path, capsys):
     (album / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n but no more")
     assert build(album, tmp_path / "my.db") == 2
     assert "broken.png" in capsys.readouterr().err
     assert build(album, tmp_path / "my.db", "--skip-broken") == 0
-    assert "2 pictures, 1 skipped" in capsys.readouterr().out
+    assert "2 images, 1 skipped" in capsys.readouterr().out
 
 
 def test_metadata_of_a_missing_file_is_named(album, tmp_path, capsys):
@@ -114,7 +114,7 @@ def test_lone_surrogates_do_not_stop_it(tmp_path):
     [
         (lambda folder: folder / "gone.jsonl", "there is no file or folder"),
         (lambda folder: write_rows(folder / "empty.jsonl", []), "at least one passage"),
-        (lambda folder: folder, "at least one picture"),
+        (lambda folder: folder, "at least one image"),
     ],
 )
 def test_nothing_to_index_is_told(prepare, message, tmp_path, capsys):
@@ -152,6 +152,6 @@ def test_defaults_are_built_ahead_of_time_and_say_so(tmp_path, capsys, monkeypat
     monkeypatch.setattr(COLLECTIONS, "_entries", {"default": lambda: DefaultCollection(landmarks=5, pieces=1)})
     assert main(["index", "defaults", "--folder", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
-    assert "building the text corpus 'default'" in shown and "building the picture collection 'default'" in shown
+    assert "building the text corpus 'default'" in shown and "building the image collection 'default'" in shown
     assert main(["index", "defaults", "--folder", str(tmp_path)]) == 0
     assert "building" not in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A task's own passages and pictures: found as if they were in the index, and by that task alone."""
+"""A task's own passages and images: found as if they were in the index, and by that task alone."""
 
 import numpy as np
 import pytest
@@ -97,24 +97,24 @@ def test_beside_a_service_fitting_passages_alternate_with_its_hits():
     assert search_text(Service(()), "???", OWN, limit=6) == ()
 
 
-def picture(seed):
+def image(seed):
     rng = np.random.default_rng(seed)
     return np.kron(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8), np.ones((20, 20, 1), dtype=np.uint8))
 
 
 @pytest.fixture(scope="module")
 def image_engine(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pictures") / "p.sqlite"
-    write_image_index([TitledImage(title=f"Picture {n}", picture=picture(n), link=f"p{n}") for n in range(20)], path)
+    path = tmp_path_factory.mktemp("images") / "p.sqlite"
+    write_image_index([TitledImage(title=f"Image {n}", image=image(n), link=f"p{n}") for n in range(20)], path)
     return DhashEngine(path=str(path))
 
 
-def test_own_pictures_come_where_their_distance_puts_them(image_engine):
-    exact = TitledImage(title="own copy", picture=picture(3), link="own")
-    noisy = picture(3).astype(int) + np.random.default_rng(0).integers(-60, 60, (240, 320, 1))
-    rough = TitledImage(title="own rough copy", picture=np.clip(noisy, 0, 255).astype(np.uint8)[10:], link="rough")
-    far = TitledImage(title="another", picture=picture(99), link="far")
-    query = ImageQuery(picture=picture(3), task_id="t")
+def test_own_images_come_where_their_distance_puts_them(image_engine):
+    exact = TitledImage(title="own copy", image=image(3), link="own")
+    noisy = image(3).astype(int) + np.random.default_rng(0).integers(-60, 60, (240, 320, 1))
+    rough = TitledImage(title="own rough copy", image=np.clip(noisy, 0, 255).astype(np.uint8)[10:], link="rough")
+    far = TitledImage(title="another", image=image(99), link="far")
+    query = ImageQuery(image=image(3), task_id="t")
     hits = search_images(image_engine, query, [rough, far, exact], limit=5)
     assert [hit.link for hit in hits] == ["own", "p3", "rough"]
     assert hits[0].distance == hits[1].distance == 0.0 < hits[2].distance
@@ -126,15 +126,15 @@ class ImageService:
     """An image engine without a measure."""
 
     def search(self, query, *, limit):
-        return (ImageHit(title="web", picture=None, link="web"),)
+        return (ImageHit(title="web", image=None, link="web"),)
 
-    def distances(self, query, pictures):
+    def distances(self, query, images):
         return None
 
 
 def test_beside_a_service_own_copies_come_first():
-    exact = TitledImage(title="own copy", picture=picture(3), link="own")
-    far = TitledImage(title="another", picture=picture(99), link="far")
-    query = ImageQuery(picture=picture(3), task_id="t")
+    exact = TitledImage(title="own copy", image=image(3), link="own")
+    far = TitledImage(title="another", image=image(99), link="far")
+    query = ImageQuery(image=image(3), task_id="t")
     assert [hit.link for hit in search_images(ImageService(), query, [far, exact], limit=5)] == ["own", "web"]
     assert [hit.link for hit in search_images(ImageService(), query, [exact], limit=1)] == ["own"]

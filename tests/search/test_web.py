@@ -87,7 +87,7 @@ def test_retry_after_may_be_a_date(server, pauses):
 def test_too_long_a_pause_is_a_reason(server, pauses):
     server.script(Reply(status=429, headers={"Retry-After": "3600"}))
     with pytest.raises(SearchError, match="asks for a pause of 3600 s"):
-        client(pauses, longest_wait=30).json("GET", server.url)
+        client(pauses, max_wait=30).json("GET", server.url)
     assert len(server.requests) == 1 and pauses == []
 
 
@@ -190,7 +190,7 @@ def test_keys_are_explicit(monkeypatch):
             ApiKey("serper", value=value, env=env)
 
 
-@pytest.mark.parametrize("policy", [{"timeout": 0}, {"retries": -1}, {"max_bytes": -1}, {"longest_wait": -0.5}])
+@pytest.mark.parametrize("policy", [{"timeout": 0}, {"retries": -1}, {"max_bytes": -1}, {"max_wait": -0.5}])
 def test_impossible_policies_are_refused(policy):
     with pytest.raises(ConfigError, match="timeout must be positive"):
         Policy(**policy)

@@ -35,14 +35,14 @@ CORPUS = [
 OWN = Passage(title="Halworth Tower", text="The Halworth tower\nis 120 m high.", link="https://generated.example/own")
 
 
-def picture(seed):
+def image(seed):
     rng = np.random.default_rng(seed)
     return np.kron(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8), np.ones((20, 20, 1), dtype=np.uint8))
 
 
 @TASKSETS.register("with_overlay")
 class WithOverlay(Taskset):
-    """Tasks of `signs` that bring a passage and a copy of their picture; "bare" ones bring nothing."""
+    """Tasks of `signs` that bring a passage and a copy of their image; "bare" ones bring nothing."""
 
     tools = ("text_search", "image_search")
 
@@ -64,19 +64,19 @@ class WithOverlay(Taskset):
         task = self._signs.build(task_id)
         if self.bare:
             return task
-        copy = TitledImage(title="The Halworth Tower", picture=task.images[0].source[::2, ::2].copy(), link="own")
-        return dataclasses.replace(task, passages=(OWN,), pictures=(copy,))
+        copy = TitledImage(title="The Halworth Tower", image=task.images[0].source[::2, ::2].copy(), link="own")
+        return dataclasses.replace(task, passages=(OWN,), titled_images=(copy,))
 
 
 @pytest.fixture(scope="module")
 def engines(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engines")
     write_text_index(CORPUS, folder / "text.sqlite")
-    entries = [TitledImage(title=f"Picture {n}", picture=picture(n), link=f"p{n}") for n in range(10)]
-    write_image_index(entries, folder / "pictures.sqlite")
+    entries = [TitledImage(title=f"Image {n}", image=image(n), link=f"p{n}") for n in range(10)]
+    write_image_index(entries, folder / "images.sqlite")
     return {
         "text_engine": f"fts5:path={folder / 'text.sqlite'}",
-        "image_engine": f"dhash:path={folder / 'pictures.sqlite'}",
+        "image_engine": f"dhash:path={folder / 'images.sqlite'}",
     }
 
 
@@ -161,9 +161,9 @@ def test_wrong_arguments_are_told(env, arguments, message):
     assert message in env.step({"name": "text_search", "arguments": arguments})[0]["text"]
 
 
-def test_image_search_gives_pictures_with_titles(env):
+def test_image_search_gives_images_with_titles(env):
     observation, *_, info = env.step(IMAGE_SEARCH)
-    assert observation["text"] == "A search for the picture found 1 result:\n1. <image>\n[The Halworth Tower]"
+    assert observation["text"] == "A search for the image found 1 result:\n1. <image>\n[The Halworth Tower]"
     (found,) = observation["images"]
     assert found.shape[0] % 32 == found.shape[1] % 32 == 0
     assert info["tool_calls_by/image_search"] == 1.0 and info["tool_errors"] == 0.0
@@ -178,27 +178,27 @@ def test_image_search_runs_once_in_an_episode(env):
     assert len(env.step(IMAGE_SEARCH)[0]["images"]) == 1
 
 
-def test_image_search_finds_pictures_of_the_index(env):
+def test_image_search_finds_images_of_the_index(env):
     task = dataclasses.replace(env.unwrapped.episode.task)
-    images = (dataclasses.replace(task.images[0], source=picture(4)),)
+    images = (dataclasses.replace(task.images[0], source=image(4)),)
     session = TOOLS.create("image_search", image_engine=env.unwrapped.toolbox.tools["image_search"].engine)
-    result = session.open(dataclasses.replace(task, images=images, pictures=()), seed=0).call({})
-    assert result.captions == ("Picture 4",) and len(result.images) == 1
+    result = session.open(dataclasses.replace(task, images=images, titled_images=()), seed=0).call({})
+    assert result.captions == ("Image 4",) and len(result.images) == 1
     result = session.open(dataclasses.replace(task, images=()), seed=0).call({})
-    assert (result.status, result.errors) == (ToolStatus.ERROR, "This question has no picture to search for.")
+    assert (result.status, result.errors) == (ToolStatus.ERROR, "This question has no image to search for.")
 
 
-def test_hits_without_a_picture_are_named():
+def test_hits_without_a_image_are_named():
     class Titles:
         def search(self, query, *, limit):
-            return (ImageHit(title="first", picture=None), ImageHit(title="", picture=picture(1)))
+            return (ImageHit(title="first", image=None), ImageHit(title="", image=image(1)))
 
-        def distances(self, query, pictures):
+        def distances(self, query, images):
             return None
 
     task = make_taskset("signs:max_source=1344", split="train", view_size=448).load("signs/train/448/1")
     result = ImageSearchTool(image_engine=Titles()).open(task, seed=0).call({})
-    assert result.output == "A search for the picture found 2 results:\nWithout a picture: [first]"
+    assert result.output == "A search for the image found 2 results:\nWithout an image: [first]"
     assert result.captions == ("(no title)",)
 
 
@@ -222,7 +222,7 @@ class BrokenText(Broken):
 
 
 class BrokenImages(Broken):
-    def distances(self, query, pictures):
+    def distances(self, query, images):
         return None
 
 
@@ -289,7 +289,7 @@ def test_engines_are_shared_within_a_process(engines):
         ({"tools": ("text_search",), "text_engine": "fts"}, ConfigError, "Did you mean 'fts5'"),
         ({"tools": ("text_search",), "text_engine": "fts5:pth=x"}, ConfigError, "no parameter 'pth'"),
         ({"tools": ("text_search",), "text_engine": "fts5:path=/no/such.sqlite"}, SearchIndexError, "no text index"),
-        ({"tools": ("image_search",), "image_engine": "dhash:path=/no/such"}, SearchIndexError, "no picture index"),
+        ({"tools": ("image_search",), "image_engine": "dhash:path=/no/such"}, SearchIndexError, "no image index"),
         ({"tools": ("text_search",), "text_engine": 5}, ConfigError, "text engine is named by a spec"),
         ({"tools": ("image_search",), "image_engine": ["dhash"]}, ConfigError, "image engine is named by a spec"),
         ({"tools": ("image_search",), "image_engine": "lens"}, ConfigError, "serpapi_lens"),
@@ -316,9 +316,9 @@ def test_a_prepared_cache_is_asked_by_the_tasks_search_key(env, tmp_path):
     (tmp_path / "results.json").write_text(
         json.dumps({"fvqa_17": {"tool_returned_web_title": ["Big Ben"], "cached_images_path": ["ben.png"]}})
     )
-    Image.fromarray(picture(1)).save(tmp_path / "ben.png")
+    Image.fromarray(image(1)).save(tmp_path / "ben.png")
     tool = ImageSearchTool(image_engine=f"prepared:path={tmp_path / 'results.json'}")
-    task = dataclasses.replace(env.unwrapped.episode.task, pictures=())
+    task = dataclasses.replace(env.unwrapped.episode.task, titled_images=())
     found = tool.open(dataclasses.replace(task, search_key="fvqa_17"), seed=0).call({})
     assert found.captions == ("Big Ben",)
     with pytest.raises(SearchError, match="looked up by 'fvqa_18'"):
@@ -334,7 +334,7 @@ def test_opening_an_episode_looks_at_nothing(env):
             raise AssertionError("looked at")
 
     task = env.unwrapped.episode.task
-    heavy = dataclasses.replace(task, passages=Untouchable([OWN]), pictures=Untouchable(task.pictures))
+    heavy = dataclasses.replace(task, passages=Untouchable([OWN]), titled_images=Untouchable(task.titled_images))
     for tool in env.unwrapped.toolbox.tools.values():
         tool.open(heavy, seed=0)
 

@@ -61,7 +61,7 @@ def write_report(comparison: Comparison, folder: str | Path) -> list[Path]:
         StorageError: The folder cannot be written.
     """
     store = Store(folder, parts=())
-    pictures = {
+    images = {
         "summary.png": draw_summary(comparison),
         "training.png": draw_training(comparison),
         "final.png": draw_final(comparison),
@@ -72,7 +72,7 @@ def write_report(comparison: Comparison, folder: str | Path) -> list[Path]:
         store.write("history.csv", comparison.history_csv().encode()),
         store.write("table.md", comparison.markdown().encode()),
     ]
-    return written + [store.write(name, content) for name, content in pictures.items()]
+    return written + [store.write(name, content) for name, content in images.items()]
 
 
 def check_environment(plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""The map of where designs work: its page and its picture. Both say how many seeds each cell has."""
+"""The map of where designs work: its page and its image. Both say how many seeds each cell has."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ _ROBUST, _EMPTY = "#0072b2", "#eef1f4"
 
 
 def write_map(plan: Map, cells: Cells, page: Path, *, made_by: str = "") -> tuple[Path, Path]:
-    """Write the page, and its picture beside it.
+    """Write the page, and its image beside it.
 
     Args:
         plan: The grid.
@@ -38,9 +38,9 @@ def write_map(plan: Map, cells: Cells, page: Path, *, made_by: str = "") -> tupl
     Raises:
         StorageError: They cannot be written.
     """
-    folder, picture = Store(page.parent, parts=()), page.with_suffix(".png").name
-    text = map_page(plan, cells, picture, made_by)
-    return folder.write(page.name, text.encode()), folder.write(picture, draw_map(plan, cells))
+    folder, image = Store(page.parent, parts=()), page.with_suffix(".png").name
+    text = map_page(plan, cells, image, made_by)
+    return folder.write(page.name, text.encode()), folder.write(image, draw_map(plan, cells))
 
 
 def robust_share(plan: Map, cells: Cells, title: str) -> tuple[int, int]:
@@ -50,7 +50,7 @@ def robust_share(plan: Map, cells: Cells, title: str) -> tuple[int, int]:
     return sum(cell.robust for cell in run), len(run)
 
 
-def map_page(plan: Map, cells: Cells, picture: str, made_by: str = "") -> str:
+def map_page(plan: Map, cells: Cells, image: str, made_by: str = "") -> str:
     """The page: the share of each design, then every cell."""
     lines = [
         "# Where each reward design works",
@@ -63,7 +63,7 @@ def map_page(plan: Map, cells: Cells, picture: str, made_by: str = "") -> str:
         "test episodes. Runs of a seed share cold start and tasks. A weight means something else in each design: "
         f"compare regions, not rows. {made_by}".rstrip(),
         "",
-        f"![Robust cells by design]({picture})",
+        f"![Robust cells by design]({image})",
         "",
         "| design | robust cells | share | seeds per cell |",
         "|---|---|---|---|",

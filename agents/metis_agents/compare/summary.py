@@ -1,4 +1,4 @@
-"""The one picture of a comparison: for each design, tool calls where one is needed and where none is, over training.
+"""The one image of a comparison: for each design, tool calls where one is needed and where none is, over training.
 
 The filled band between the two lines is what a design has taught: wide where the policy tells the two kinds of task
 apart, nothing where it calls always or never.

@@ -388,7 +388,7 @@ class HDPO(BaseAlgorithm):
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:  # noqa: ARG004
-        """Pictures stay as they are: the extractor reads both orders of axes."""
+        """Images stay as they are: the extractor reads both orders of axes."""
         return as_group_env(env)
 
     def _excluded_save_params(self) -> list[str]:

@@ -165,7 +165,7 @@ class GroupVecEnv(VecEnv):
         return self._seats.call(numbers, "wrapped", wrapper_class)
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
-        """A picture of each sub-environment's conversation, with `render_mode="rgb_array"`."""
+        """An image of each sub-environment's conversation, with `render_mode="rgb_array"`."""
         return self.env_method("render")
 
     def _reset(self, seats: Positions) -> Returned:

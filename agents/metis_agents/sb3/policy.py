@@ -14,7 +14,7 @@ from metis_gym.errors import ConfigError
 
 __all__ = ["NumericExtractor", "ToolUsePolicy"]
 
-_PICTURES, _COUNTS = ("image", "returned"), ("tool_counts", "turns_left")
+_IMAGES, _COUNTS = ("image", "returned"), ("tool_counts", "turns_left")
 _MENTIONS = "mentions"
 _PATCH = 4
 _MAX_CELLS = 8
@@ -25,10 +25,10 @@ _BYTES = 256
 
 
 class NumericExtractor(BaseFeaturesExtractor):
-    """Features of the numeric view's observations: each picture, the text's bytes, the counts, and what a search found.
+    """Features of the numeric view's observations: each image, the text's bytes, the counts, and what a search found.
 
-    A picture becomes a grid of cells of 16 × 16 pixels, at most 8 × 8 of them. Four cells are attended to: their
-    features, and where they are, are what is known of the picture. The text is read as a bag of bytes: enough to tell
+    An image becomes a grid of cells of 16 × 16 pixels, at most 8 × 8 of them. Four cells are attended to: their
+    features, and where they are, are what is known of the image. The text is read as a bag of bytes: enough to tell
     questions apart.
 
     Args:
@@ -41,7 +41,7 @@ class NumericExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Space[Any], width: int = 64, text_width: int = 16) -> None:
-        expected = {*_PICTURES, *_COUNTS, "text"}
+        expected = {*_IMAGES, *_COUNTS, "text"}
         if not isinstance(observation_space, spaces.Dict) or not expected <= set(observation_space.spaces):
             raise ConfigError(
                 f"Expect the observation space of the numeric view, a Dict with {', '.join(sorted(expected))}, "
@@ -51,7 +51,7 @@ class NumericExtractor(BaseFeaturesExtractor):
         image: Any = observation_space["image"]
         self.channels_first = is_image_space_channels_first(image)
         side = image.shape[-1] if self.channels_first else image.shape[0]
-        glances = {name: Glance(side, width) for name in _PICTURES}
+        glances = {name: Glance(side, width) for name in _IMAGES}
         self.glances = nn.ModuleDict(glances)
         self.text = nn.Sequential(nn.Linear(_BYTES, text_width), nn.LayerNorm(text_width))
         self._features_dim = sum(glance.features for glance in glances.values()) + text_width + len(_COUNTS)
@@ -62,35 +62,35 @@ class NumericExtractor(BaseFeaturesExtractor):
             self._features_dim += text_width
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
-        """Features of shape (B, features_dim) of preprocessed observations, pictures in [0, 1]."""
-        parts = [self.glances[name](self._channels_first(observations[name])) for name in _PICTURES]
+        """Features of shape (B, features_dim) of preprocessed observations, images in [0, 1]."""
+        parts = [self.glances[name](self._channels_first(observations[name])) for name in _IMAGES]
         parts.append(self.text(_byte_counts(observations["text"])))
         parts += [observations[name].float() / _COUNT_UNIT for name in _COUNTS]
         if self.mentions is not None:
             parts.append(self.mentions(observations[_MENTIONS].float()))
         return torch.cat(parts, dim=1)
 
-    def _channels_first(self, pictures: Tensor) -> Tensor:
-        return pictures if self.channels_first else pictures.permute(0, 3, 1, 2)
+    def _channels_first(self, images: Tensor) -> Tensor:
+        return images if self.channels_first else images.permute(0, 3, 1, 2)
 
 
 class Glance(nn.Module):
-    """A picture of shape (B, 3, side, side) → the features of the cells that are attended to, and the attention.
+    """An image of shape (B, 3, side, side) → the features of the cells that are attended to, and the attention.
 
     Axes: H heads, W features of a cell, C cells.
 
     Args:
-        side: Of the picture, pixels.
+        side: Of the image, pixels.
         width: Features of a cell.
 
     Raises:
-        ConfigError: The picture is smaller than a cell.
+        ConfigError: The image is smaller than a cell.
     """
 
     def __init__(self, side: int, width: int) -> None:
         super().__init__()
         if side < _PATCH**2:
-            raise ConfigError(f"Expect pictures of at least {_PATCH**2} pixels on each side, actually: {side}")
+            raise ConfigError(f"Expect images of at least {_PATCH**2} pixels on each side, actually: {side}")
         cells = min(side // _PATCH**2, _MAX_CELLS)
         self.features = _HEADS * (width + cells**2)
         self.cells = nn.Sequential(
@@ -103,9 +103,9 @@ class Glance(nn.Module):
         )
         self.score = nn.Sequential(nn.Conv1d(width, 32, 1), nn.ReLU(), nn.Conv1d(32, _HEADS, 1))
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Features of shape (B, features)."""
-        cells_BWC = self.cells(pictures)
+        cells_BWC = self.cells(images)
         scores_BHC = self.score(cells_BWC) * _SHARPNESS
         seen_BHW = torch.einsum("bwc,bhc->bhw", cells_BWC, scores_BHC.softmax(-1))
         return torch.cat([seen_BHW.flatten(1), scores_BHC.flatten(1)], dim=1)

@@ -1,6 +1,6 @@
 """What families of cards share: a scene with one card that is asked for, and others beside it.
 
-The question names the card by its colour, in the same words for both values of necessity: only the picture tells
+The question names the card by its colour, in the same words for both values of necessity: only the image tells
 whether that card is near, and legible in the view, or far, and plain grey there.
 """
 

@@ -59,7 +59,7 @@ class Charts(Family):
 
     name: ClassVar[str] = "charts"
     smallest_view: ClassVar[int] = 384
-    most_choices: ClassVar[int] = 6
+    max_choices: ClassVar[int] = 6
 
     def plan(self, brief: Brief) -> Blueprint:
         """Lay out the poster, draw all panels but the one that is asked for."""

@@ -1,7 +1,7 @@
 """What a family of tasks is: from a seed to a blueprint, from a blueprint to a task.
 
 A *blueprint* holds everything that is fixed before the answer is drawn: the question, the options, all answers that
-could be right, and a way to draw the picture for each of them. The answer is drawn last, uniformly and from a stream of
+could be right, and a way to draw the image for each of them. The answer is drawn last, uniformly and from a stream of
 its own. So nothing but the deciding detail can depend on it, which is what makes the proof of necessity
 (`metis_envs.necessity`) possible.
 """
@@ -80,11 +80,11 @@ class Overlay:
 
     Attributes:
         passages: For text search.
-        pictures: For image search.
+        titled_images: For image search.
     """
 
     passages: tuple[Passage, ...] = ()
-    pictures: tuple[TitledImage, ...] = ()
+    titled_images: tuple[TitledImage, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,10 +98,10 @@ class Blueprint:
         draw_detail: Draws the detail that an answer, given by its index, has; in place, inside the region.
         region: All that `draw_detail` may change, in source pixels, on the cells.
         focus: The part of it that has to be looked at; None for all of it.
-        notes: What the picture is made of.
+        notes: What the image is made of.
         explanation: The shortest solution in words.
         kind: How an open answer is compared.
-        overlay: What the task brings for the search tools, given the index of its answer and its picture.
+        overlay: What the task brings for the search tools, given the index of its answer and its image.
         searches: The searches of the shortest solution; without any, it is a look at the focus.
     """
 
@@ -118,7 +118,7 @@ class Blueprint:
     searches: tuple[ToolCall, ...] = ()
 
     def render(self, index: int) -> ImageArray:
-        """The source picture for the answer of an index, shape (height, width, 3); the caller's own."""
+        """The source image for the answer of an index, shape (height, width, 3); the caller's own."""
         scene = self._scene.copy()
         self.draw_detail(scene, index)
         return scene
@@ -140,7 +140,7 @@ class Family(Taskset):
         answers: "choice", "open", or "mixed" for both.
         choices: Options of a choice.
         required_share: Share of tasks that need a tool, where the family has both kinds.
-        max_source: Longest side that a source picture may have, pixels.
+        max_source: Longest side that a source image may have, pixels.
 
     Raises:
         ConfigError: An argument is not valid for this family.
@@ -152,9 +152,9 @@ class Family(Taskset):
     ability: ClassVar[str] = "perception"
     necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.NONE, Necessity.REQUIRED)
     smallest_view: ClassVar[int] = 224
-    most_choices: ClassVar[int] = 8
+    max_choices: ClassVar[int] = 8
     aspects: ClassVar[tuple[float, ...]] = _ASPECTS
-    """Width by height of its pictures."""
+    """Width by height of its images."""
 
     def __init__(
         self,
@@ -227,7 +227,7 @@ class Family(Taskset):
             alternatives=alternatives,
             notes=blueprint.notes,
             passages=overlay.passages,
-            pictures=overlay.pictures,
+            titled_images=overlay.titled_images,
         )
 
     def doubt(self, task_id: str) -> str:
@@ -277,8 +277,8 @@ class Family(Taskset):
                 raise ConfigError(f"{name} must be a number, actually: {value!r:.80}")
         if self.answers not in _ANSWER_FORMATS:
             raise ConfigError(f"answers must be one of {', '.join(_ANSWER_FORMATS)}, actually: {self.answers!r}")
-        if not 2 <= self.choices <= self.most_choices:
-            raise ConfigError(f"{self.name} can have 2 to {self.most_choices} choices, actually: {self.choices!r}")
+        if not 2 <= self.choices <= self.max_choices:
+            raise ConfigError(f"{self.name} can have 2 to {self.max_choices} choices, actually: {self.choices!r}")
         if not 0 <= self.required_share <= 1:
             raise ConfigError(f"required_share must be from 0 to 1, actually: {self.required_share!r}")
         if self.view_size < self.smallest_view:
@@ -334,7 +334,7 @@ class Family(Taskset):
 
 
 class SearchFamily(Family):
-    """A family whose `required` tasks are decided by what their overlay says, and by nothing in the picture.
+    """A family whose `required` tasks are decided by what their overlay says, and by nothing in the image.
 
     Not even a crop helps: the sources of all answers are the same. So they are as small as they may be.
     """
@@ -369,9 +369,9 @@ def _family_of(kind: type[Family], split: str, view_size: int, parameters: tuple
     return kind(split=split, view_size=view_size, **dict(parameters))
 
 
-def _frozen(picture: ImageArray) -> ImageArray:
-    picture.flags.writeable = False
-    return picture
+def _frozen(image: ImageArray) -> ImageArray:
+    image.flags.writeable = False
+    return image
 
 
 def _short_side(long_side: int, aspect: float) -> int:

@@ -1,6 +1,6 @@
 """`flags`: which colour does a town's flag have? Learnable by a small policy, for the numeric view.
 
-| necessity | the flag in the picture |
+| necessity | the flag in the image |
 |---|---|
 | none | flies: its colour is seen |
 | required | is in a grey cover: its colour stands in pages that only text search finds |
@@ -37,7 +37,7 @@ _CHATTER = "A walk through {town}: the market, the old wall and the town hall, w
 
 
 class Flags(SearchFamily):
-    """Flags of invented towns, on a pole in front of a photograph. The picture is square."""
+    """Flags of invented towns, on a pole in front of a photograph. The image is square."""
 
     name: ClassVar[str] = "flags"
     smallest_view: ClassVar[int] = 32

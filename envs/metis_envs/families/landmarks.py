@@ -79,9 +79,11 @@ class Landmarks(SearchFamily):
         def overlay(index: int, source: ImageArray) -> Overlay:
             thing = subject.things[index]
             copy = TitledImage(
-                title=f"{thing.name}, {thing.town}", picture=_copied(source, brightness), link=_link(thing)
+                title=f"{thing.name}, {thing.town}", image=_copied(source, brightness), link=_link(thing)
             )
-            return Overlay(passages=pages_of_task(np.random.default_rng(pages), thing, subject.asked), pictures=(copy,))
+            return Overlay(
+                passages=pages_of_task(np.random.default_rng(pages), thing, subject.asked), titled_images=(copy,)
+            )
 
         return Blueprint(
             question=subject.question,

@@ -2,7 +2,7 @@
 
 | necessity | the patch | the question |
 |---|---|---|
-| none | one plain colour, 6 % of the picture | which colour? |
+| none | one plain colour, 6 % of the image | which colour? |
 | required | a texture that averages to plain grey in every view pixel | which pattern? |
 """
 
@@ -49,7 +49,7 @@ _FRAME_SHARE = 1 / 16
 
 
 class Patches(Family):
-    """A framed patch in one of 4 × 4 places, and what fills it. The picture is square."""
+    """A framed patch in one of 4 × 4 places, and what fills it. The image is square."""
 
     name: ClassVar[str] = "patches"
     smallest_view: ClassVar[int] = 32

@@ -1,6 +1,6 @@
 """`spotting`: what stands on one object's label in a large photograph with several objects?
 
-The question is the same for both values of necessity; only the picture tells whether the object is near and its label
+The question is the same for both values of necessity; only the image tells whether the object is near and its label
 legible, or far and its label a few view pixels of plain grey.
 """
 
@@ -69,7 +69,7 @@ class Spotting(Family):
 
     name: ClassVar[str] = "spotting"
     smallest_view: ClassVar[int] = 320
-    most_choices: ClassVar[int] = 6
+    max_choices: ClassVar[int] = 6
 
     def plan(self, brief: Brief) -> Blueprint:
         """Place the objects, the one that is asked for first; draw what the other labels carry."""

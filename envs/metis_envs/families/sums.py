@@ -1,4 +1,4 @@
-"""`sums`: arithmetic written on a board in the picture. Legible in the view: no tool is needed."""
+"""`sums`: arithmetic written on a board in the image. Legible in the view: no tool is needed."""
 
 import zlib
 from collections.abc import Callable

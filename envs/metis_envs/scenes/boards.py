@@ -64,13 +64,13 @@ def fitting_board(rng: np.random.Generator, canvas: Canvas, style: BoardStyle, t
     Raises:
         ValueError: A text is too long to be legible.
     """
-    most_lines = max(text.count("\n") + 1 for text in texts)
+    max_lines = max(text.count("\n") + 1 for text in texts)
     lines = [line for text in texts for line in text.split("\n")]
-    sizes = [size for size in range(_MIN_TEXT, _MAX_TEXT + 1) if _fits(canvas, style, lines, most_lines, size)]
+    sizes = [size for size in range(_MIN_TEXT, _MAX_TEXT + 1) if _fits(canvas, style, lines, max_lines, size)]
     if not sizes:
         raise ValueError(f"no legible size for {max(lines, key=len)!r} in a view of {canvas.view_width} px")
     size = sizes[int(rng.integers(len(sizes) // 2, len(sizes)))]
-    width, height = _extent(style, lines, most_lines, size)
+    width, height = _extent(style, lines, max_lines, size)
     return Board(style, canvas.place(rng, width, height), size, canvas)
 
 

@@ -73,7 +73,7 @@ def draw_lines(style: PanelStyle, curves: NDArray[np.float64], names: Sequence[s
             shade = _unit(colour)
             panel.line(range(last + 1), curve, shade, style.line_width)
             panel.text(last + 0.12, curve[-1], name, shade, font="sans-bold", ha="left", va="center")
-        return panel.picture()
+        return panel.image()
 
 
 def draw_bars(
@@ -97,7 +97,7 @@ def draw_bars(
             panel.tick(place, name)
         for place, label in enumerate(labels or ()):
             panel.text(place, heights[place] + 0.03, label, _BLACK, ha="center", va="bottom")
-        return panel.picture()
+        return panel.image()
 
 
 class _Panel:
@@ -138,7 +138,7 @@ class _Panel:
         """Text at a data point."""
         self._add_text(self._x(x), self._y(y), text, colour, **options)
 
-    def picture(self) -> ImageArray:
+    def image(self) -> ImageArray:
         """Shape (height, width, 3), uint8."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -1,4 +1,4 @@
-"""The real photographs that scenes are drawn on: public-domain and CC0 pictures, and two under CC BY 2.0.
+"""The real photographs that scenes are drawn on: public-domain and CC0 images, and two under CC BY 2.0.
 
 They come with scikit-image and scikit-learn; nothing is downloaded and nothing is shipped by this package. The splits
 share no part of a photograph: "train" sees the left 70 % of each, "test" the right 30 %.

@@ -1,4 +1,4 @@
-"""The view: what a model is shown of a source picture, and details that the view cannot hold.
+"""The view: what a model is shown of a source image, and details that the view cannot hold.
 
 A view is the source box-filtered down by an integer factor k: each view pixel is a function of the sum over one k×k
 cell of the source, and of nothing else. So a detail whose every cell sums to the same value, whatever the answer, is
@@ -15,7 +15,7 @@ __all__ = ["box_view", "conceal"]
 
 
 def box_view(source: ImageArray, factor: int) -> ImageArray:
-    """Reduce a picture by an integer factor.
+    """Reduce an image by an integer factor.
 
     Args:
         source: Shape (height, width, 3), uint8; both sides are multiples of `factor`.
@@ -29,7 +29,7 @@ def box_view(source: ImageArray, factor: int) -> ImageArray:
     """
     height, width = source.shape[:2]
     if height % factor or width % factor:
-        raise ValueError(f"a {width} x {height} picture cannot be cut into {factor} x {factor} cells")
+        raise ValueError(f"a {width} x {height} image cannot be cut into {factor} x {factor} cells")
     return np.array(Image.fromarray(source).reduce(factor), dtype=np.uint8)
 
 
@@ -41,7 +41,7 @@ def conceal(detail: NDArray[np.floating], base: tuple[int, int, int], factor: in
 
     Args:
         detail: Shape (height, width, 3): what to draw, as differences from `base`. Both sides are multiples of
-            `factor`, and the area must lie on the cells of the picture.
+            `factor`, and the area must lie on the cells of the image.
         base: RGB; leave room on both sides, such as (128, 128, 128).
         factor: k, the side of a cell.
 

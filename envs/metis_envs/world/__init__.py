@@ -1,4 +1,4 @@
-"""An invented world to search: things with names, facts that are drawn, pages about them, and pictures of them.
+"""An invented world to search: things with names, facts that are drawn, pages about them, and images of them.
 
 Everything here is made up and says so by its links, which end in `.example`. The default corpus is written out of it,
 beside real text; families draw *fresh* things with the same words, so that what they ask about looks like what the
@@ -18,12 +18,12 @@ A landmark that is to be recognised is drawn twice, large for the question and s
 ```python
 look = int(rng.integers(1 << 32))
 source = draw_landmark(np.random.default_rng(look), thing.kind, 2048, 1536)
-task = Task(..., images=(…source…), pictures=pictures_of_task(rng, thing, look))  # the same proportions, 4 to 3
+task = Task(..., images=(…source…), titled_images=images_of_task(rng, thing, look))  # the same proportions, 4 to 3
 ```
 Image search then finds `thing.name` and its town as the first title; a second hop by text search finds its facts.
 """
 
-from metis_envs.world.albums import pictures_of_task
+from metis_envs.world.albums import images_of_task
 from metis_envs.world.kinds import KINDS, Attribute, Kind
 from metis_envs.world.landmarks import draw_landmark
 from metis_envs.world.pages import pages_of_task
@@ -40,6 +40,6 @@ __all__ = [
     "draw_landmark",
     "draw_thing",
     "draw_values",
+    "images_of_task",
     "pages_of_task",
-    "pictures_of_task",
 ]

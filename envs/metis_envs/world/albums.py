@@ -1,4 +1,4 @@
-"""The pictures that a task about a landmark brings for image search."""
+"""The images that a task about a landmark brings for image search."""
 
 import numpy as np
 
@@ -7,25 +7,25 @@ from metis_envs.world.names import choose
 from metis_envs.world.things import Thing, draw_thing
 from metis_gym.records import TitledImage
 
-__all__ = ["pictures_of_task"]
+__all__ = ["images_of_task"]
 
 _LOOKS = 1 << 32
 _SITES = ("gallery", "postcards", "albums")
 
 
-def pictures_of_task(
+def images_of_task(
     rng: np.random.Generator, thing: Thing, look: int, *, width: int = 192, height: int = 144, others: int = 1
 ) -> tuple[TitledImage, ...]:
-    """A thing's picture with its name and town as title, in the midst of others of its kind.
+    """A thing's image with its name and town as title, in the midst of others of its kind.
 
     Args:
         rng: Draws the others and the order.
-        thing: What the task's own picture shows.
-        look: Seed of the stream that the task's own picture is drawn with:
+        thing: What the task's own image shows.
+        look: Seed of the stream that the task's own image is drawn with:
             `draw_landmark(np.random.default_rng(look), thing.kind, …)`.
-        width: Pixels; with the height, of the same proportions as the task's own picture.
+        width: Pixels; with the height, of the same proportions as the task's own image.
         height: Pixels.
-        others: Pictures of other things of the same kind.
+        others: Images of other things of the same kind.
     """
     shown = [(thing, look)]
     for _ in range(others):
@@ -34,7 +34,7 @@ def pictures_of_task(
     album = [
         TitledImage(
             title=f"{entry.name}, {entry.town}",
-            picture=draw_landmark(np.random.default_rng(seed), entry.kind, width, height),
+            image=draw_landmark(np.random.default_rng(seed), entry.kind, width, height),
             link=f"https://{choose(rng, _SITES)}.example/{entry.full_name.casefold().replace(' ', '-')}",
         )
         for entry, seed in shown

@@ -1,4 +1,4 @@
-"""How each kind of building is drawn: plain shapes, in shares of the picture's height, from the ground up."""
+"""How each kind of building is drawn: plain shapes, in shares of the image's height, from the ground up."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Brush:
 
     Attributes:
         pen: Draws in pixels.
-        unit: Height of the picture, pixels.
+        unit: Height of the image, pixels.
         centre: The building's middle, in units from the left.
         ground: Where it stands, in units from the top.
         wall: Colour of its walls.

@@ -1,4 +1,4 @@
-"""The default picture collection: some six thousand pictures.
+"""The default image collection: some six thousand images.
 
 Landmarks of the default corpus, drawn, with their names as titles; for every fifth a near-copy on another page, cropped
 or of another brightness; and pieces of the real photographs, titled as what they are.
@@ -18,10 +18,10 @@ from metis_envs.world.things import Thing
 from metis_gym.records import ImageArray, TitledImage
 from metis_gym.tasksets import SPLITS
 
-__all__ = ["LANDMARKS", "DefaultCollection", "picture_of"]
+__all__ = ["LANDMARKS", "DefaultCollection", "image_of"]
 
 GENERATION = 1
-"""Raise this whenever any picture or title is made differently."""
+"""Raise this whenever any image or title is made differently."""
 
 LANDMARKS = 4_000
 PIECES = 30
@@ -45,11 +45,11 @@ class DefaultCollection:
 
     @property
     def version(self) -> str:
-        """Changes whenever the pictures do."""
+        """Changes whenever the images do."""
         is_usual = (self.landmarks, self.pieces) == (LANDMARKS, PIECES)
         return str(GENERATION) if is_usual else f"{GENERATION}-{self.landmarks}-{self.pieces}"
 
-    def pictures(self) -> Iterator[TitledImage]:
+    def images(self) -> Iterator[TitledImage]:
         """Landmarks with their copies first, then pieces of photographs.
 
         Raises:
@@ -58,16 +58,16 @@ class DefaultCollection:
         pieces = list(_pieces(np.random.default_rng([_SEED, 0]), self.pieces))  # first: a package may be missing
         rng = np.random.default_rng([_SEED, 1])
         for thing in islice(generated_things(), self.landmarks):
-            picture = picture_of(thing, _WIDTH, _HEIGHT)
-            yield TitledImage(title=f"{thing.name}, {thing.town}", picture=picture, link=_link("gallery", thing))
+            image = image_of(thing, _WIDTH, _HEIGHT)
+            yield TitledImage(title=f"{thing.name}, {thing.town}", image=image, link=_link("gallery", thing))
             if rng.random() < _COPY_SHARE:
                 title = f"Postcard: the {thing.name} in {thing.town}"
-                yield TitledImage(title=title, picture=_copied(rng, picture), link=_link("postcards", thing))
+                yield TitledImage(title=title, image=_copied(rng, image), link=_link("postcards", thing))
         yield from pieces
 
 
-def picture_of(thing: Thing, width: int, height: int) -> ImageArray:
-    """The picture of a thing of the corpus; its look follows from its name and town.
+def image_of(thing: Thing, width: int, height: int) -> ImageArray:
+    """The image of a thing of the corpus; its look follows from its name and town.
 
     Returns:
         Shape (height, width, 3), uint8.
@@ -76,14 +76,14 @@ def picture_of(thing: Thing, width: int, height: int) -> ImageArray:
     return draw_landmark(rng, thing.kind, width, height)
 
 
-def _copied(rng: np.random.Generator, picture: ImageArray) -> ImageArray:
+def _copied(rng: np.random.Generator, image: ImageArray) -> ImageArray:
     """A little cropped, and a little brighter or darker."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     left, top = int(0.06 * width * rng.random()), int(0.06 * height * rng.random())
     right, bottom = width - int(0.06 * width * rng.random()), height - int(0.06 * height * rng.random())
     factor = choose(rng, (0.8, 0.9, 1.1, 1.2))
     table = np.clip(np.arange(256) * factor, 0, 255).astype(np.uint8)
-    return np.asarray(table[picture[top:bottom, left:right]])
+    return np.asarray(table[image[top:bottom, left:right]])
 
 
 def _pieces(rng: np.random.Generator, count: int) -> Iterator[TitledImage]:
@@ -92,7 +92,7 @@ def _pieces(rng: np.random.Generator, count: int) -> Iterator[TitledImage]:
             whole = photograph(entry.name, split)
             for number in range(1, count + 1):
                 title = f"Photograph: {entry.name} ({entry.terms}), {split} piece {number}"
-                yield TitledImage(title=title, picture=_piece(rng, whole), link=f"photographs:{entry.name}#{number}")
+                yield TitledImage(title=title, image=_piece(rng, whole), link=f"photographs:{entry.name}#{number}")
 
 
 def _piece(rng: np.random.Generator, whole: ImageArray) -> ImageArray:

@@ -1,7 +1,7 @@
 """Drawings of landmarks: a building under a sky, the same at any size.
 
 Drawn, not photographed, and good enough to be told apart: the sky, the hills, the building's proportions and colours
-are all drawn afresh. Lengths are shares of the picture's height, so that a large drawing and a small one of the same
+are all drawn afresh. Lengths are shares of the image's height, so that a large drawing and a small one of the same
 stream are copies of each other.
 """
 

@@ -11,7 +11,7 @@ from metis_gym.errors import ConfigError, SandboxError
 from metis_gym.records import ImageArray
 from metis_gym.sandbox.containers import engine
 from metis_gym.sandbox.containers.container import Container
-from metis_gym.sandbox.containers.wire import BrokenWireError, Kind, most_result_bytes, unpack_result
+from metis_gym.sandbox.containers.wire import BrokenWireError, Kind, max_result_bytes, unpack_result
 from metis_gym.sandbox.contract import RunResult, SandboxLimits
 from metis_gym.sandbox.images import SharedImages
 from metis_gym.sandbox.inside.spec import LANDLOCK, UNSAFE
@@ -57,7 +57,7 @@ class DockerSession:
                 {"session": self._number, "timeout": seconds},
                 code.encode("utf-8", "surrogatepass"),
                 seconds=seconds + self._grace + _MARGIN_SECONDS,
-                most_data=most_result_bytes(self._limits),
+                max_data=max_result_bytes(self._limits),
             )
             return self._unpack(answer.data)
 
@@ -131,8 +131,8 @@ class DockerBackend:
             "grace": grace,
             "places": 1 if alone else sessions,
         }
-        self._most_sessions = 1 if alone else sessions
-        self._most_containers = containers
+        self._max_sessions = 1 if alone else sessions
+        self._max_containers = containers
         self._client: Any = None
         self._containers: list[Container] = []
         self._begin()
@@ -205,12 +205,12 @@ class DockerBackend:
                 broken.close()
                 self._containers.remove(broken)
             freest = min(self._containers, key=lambda container: container.sessions, default=None)
-            if freest is None or (freest.sessions and len(self._containers) < self._most_containers):
+            if freest is None or (freest.sessions and len(self._containers) < self._max_containers):
                 freest = self._new_container()
                 self._containers.append(freest)
-            if freest.sessions >= self._most_sessions:
+            if freest.sessions >= self._max_sessions:
                 raise SandboxError(
-                    f"all {self._most_containers} containers have {self._most_sessions} sessions; close some, or give "
+                    f"all {self._max_containers} containers have {self._max_sessions} sessions; close some, or give "
                     "DockerBackend more containers"
                 )
             freest.sessions += 1

@@ -26,8 +26,8 @@ _STDERR = 2
 class _Waiting:
     """A request that was sent and not yet answered."""
 
-    def __init__(self, most_data: int) -> None:
-        self.most_data = most_data
+    def __init__(self, max_data: int) -> None:
+        self.max_data = max_data
         self.answered = threading.Event()
         self.answer: Frame | None = None
 
@@ -80,7 +80,7 @@ class Container:
             self.close()
             raise
 
-    def ask(self, kind: int, told: dict[str, object], data: bytes, *, seconds: float, most_data: int = 0) -> Frame:
+    def ask(self, kind: int, told: dict[str, object], data: bytes, *, seconds: float, max_data: int = 0) -> Frame:
         """Send a request and wait for its answer.
 
         Args:
@@ -88,12 +88,12 @@ class Container:
             told: Its parameters.
             data: Its bytes.
             seconds: How long to wait before the container is given up.
-            most_data: How large the answer may be.
+            max_data: How large the answer may be.
 
         Raises:
             SandboxError: The container or its agent broke.
         """
-        waiting = _Waiting(most_data)
+        waiting = _Waiting(max_data)
         with self._lock:
             self._requests += 1
             request = self._requests
@@ -185,15 +185,15 @@ class Container:
         read = _Demultiplexer(self._socket, self._log).read
         try:
             while True:
-                self._deliver(read_frame(read, self._most_data))
+                self._deliver(read_frame(read, self._max_data))
         except (BrokenWireError, EOFError, OSError) as error:
             self._give_up(f"{error}")
 
-    def _most_data(self, request: int) -> int:
+    def _max_data(self, request: int) -> int:
         waiting = self._waiting.get(request)
         if waiting is None:
             raise BrokenWireError(f"an answer to request {request}, which was not made")
-        return waiting.most_data
+        return waiting.max_data
 
     def _deliver(self, frame: Frame) -> None:
         waiting = self._waiting.pop(frame.request)

@@ -17,7 +17,7 @@ __all__ = [
     "BrokenWireError",
     "Frame",
     "Kind",
-    "most_result_bytes",
+    "max_result_bytes",
     "pack_frame",
     "pack_result",
     "read_frame",
@@ -28,7 +28,7 @@ _HEAD = struct.Struct("<4sIBIQ")
 """Magic, request, kind, bytes of text, bytes of data."""
 _MAGIC = b"mgw1"
 _RESULT = struct.Struct("<BBdIIIH")
-"""Status, whether the session is alive, seconds, bytes of stdout, stderr and result, pictures."""
+"""Status, whether the session is alive, seconds, bytes of stdout, stderr and result, images."""
 _STATUSES = tuple(RunStatus)
 _MESSAGE_BYTES = 1 << 16
 """What limits, tracebacks and explanations may add to a stream."""
@@ -54,7 +54,7 @@ class Frame:
         request: Which request it is, or answers.
         kind: One of `Kind`.
         text: JSON on the way in, an explanation on the way out.
-        data: Bytes of pictures and files, code, or a packed result.
+        data: Bytes of images and files, code, or a packed result.
     """
 
     request: int
@@ -69,24 +69,24 @@ def pack_frame(frame: Frame) -> list[bytes | bytearray]:
     return [_HEAD.pack(_MAGIC, frame.request, frame.kind, len(text), len(frame.data)) + text, frame.data]
 
 
-def read_frame(read: Callable[[int], bytearray | bytes], most_data: Callable[[int], int]) -> Frame:
+def read_frame(read: Callable[[int], bytearray | bytes], max_data: Callable[[int], int]) -> Frame:
     """Read the next frame.
 
     Args:
         read: Returns exactly as many bytes as asked for.
-        most_data: How many bytes of data the answer to a request may hold.
+        max_data: How many bytes of data the answer to a request may hold.
 
     Raises:
         BrokenWireError: It is none, or larger than it may be.
     """
     magic, request, kind, text_bytes, data_bytes = _HEAD.unpack(read(_HEAD.size))
-    if magic != _MAGIC or text_bytes > _MAX_TEXT or data_bytes > most_data(request):
+    if magic != _MAGIC or text_bytes > _MAX_TEXT or data_bytes > max_data(request):
         raise BrokenWireError(f"a frame of {text_bytes} bytes of text and {data_bytes} bytes of data")
     text = bytes(read(text_bytes)).decode("utf-8", "replace")
     return Frame(request, kind, text, read(data_bytes))
 
 
-def most_result_bytes(limits: SandboxLimits) -> int:
+def max_result_bytes(limits: SandboxLimits) -> int:
     """How large a packed result may be under these limits."""
     texts = 3 * (limits.output_bytes * 3 + _MESSAGE_BYTES)  # a byte that is no UTF-8 becomes a character of three
     return _RESULT.size + texts + limits.images * SIZE.size + 3 * limits.image_pixels
@@ -117,7 +117,7 @@ def unpack_result(data: bytes | bytearray, limits: SandboxLimits) -> tuple[RunRe
     shown = all(0 < side <= MAX_SIDE for size in sizes for side in size)
     is_within = count <= limits.images and sum(pixels) <= 3 * limits.image_pixels
     if not fits or not shown or not is_within or status >= len(_STATUSES):
-        raise BrokenWireError(f"a result with status {status}, texts of {lengths} bytes and pictures of {sizes}")
+        raise BrokenWireError(f"a result with status {status}, texts of {lengths} bytes and images of {sizes}")
     parts = _split(memoryview(data)[_RESULT.size + SIZE.size * count :], [*lengths, *pixels])
     texts = [bytes(part).decode("utf-8", "replace") for part in parts[:3]]
     images = tuple(

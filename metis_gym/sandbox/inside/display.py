@@ -1,6 +1,6 @@
-"""Which values are pictures, and what they look like as raw RGB. The rules are those of a notebook.
+"""Which values are images, and what they look like as raw RGB. The rules are those of a notebook.
 
-Pictures are taken when they are shown, so later changes to them do not matter.
+Images are taken when they are shown, so later changes to them do not matter.
 """
 
 from collections.abc import Iterable
@@ -27,11 +27,11 @@ _FEW = 1000
 
 
 class NotShown(Exception):  # noqa: N818 -- it is a verdict on the run, not an error of this program
-    """A picture is over a limit. The text says which."""
+    """An image is over a limit. The text says which."""
 
 
 class Display:
-    """The pictures of one run.
+    """The images of one run.
 
     Attributes:
         limits: How many there may be, and of how many pixels together.
@@ -65,13 +65,13 @@ class Display:
         self.sizes, self.pixels, self.over_limit = [], [], ""
 
     def show(self, value: object) -> bool:
-        """Show a value if it is a picture. Returns whether it is one."""
+        """Show a value if it is an image. Returns whether it is one."""
         try:
             if isinstance(value, Image.Image):
                 self._add_image(value)
             elif isinstance(value, Figure):
                 self._add_figure(value)
-            elif isinstance(value, np.ndarray) and _is_picture(value):
+            elif isinstance(value, np.ndarray) and _is_image(value):
                 self._add_array(value)
             else:
                 return False
@@ -114,19 +114,19 @@ class Display:
     def _add(self, size: tuple[int, int], pixels: bytes) -> None:
         width, height = size
         if len(pixels) != 3 * width * height:  # a subclass with ideas of its own
-            raise NotShown(f"A picture of {width}×{height} pixels cannot be shown: it gave {len(pixels)} bytes of RGB.")
+            raise NotShown(f"An image of {width}×{height} pixels cannot be shown: it gave {len(pixels)} bytes of RGB.")
         self.sizes.append((int(width), int(height)))
         self.pixels.append(pixels)
 
     def _check(self, width: int, height: int) -> None:
         if len(self.sizes) >= self.limits.images:
-            raise NotShown(f"Limit of {self.limits.images} pictures per run reached; the others were dropped.")
+            raise NotShown(f"Limit of {self.limits.images} images per run reached; the others were dropped.")
         if not 0 < width <= MAX_SIDE or not 0 < height <= MAX_SIDE:
-            raise NotShown(f"A picture of {width}×{height} pixels cannot be shown: sides go from 1 to {MAX_SIDE}.")
+            raise NotShown(f"An image of {width}×{height} pixels cannot be shown: sides go from 1 to {MAX_SIDE}.")
         limit = self.limits.image_pixels
         if width * height > limit:
             raise NotShown(
-                f"A picture of {width}×{height} pixels is over the limit of {limit} pixels; crop or resize it."
+                f"An image of {width}×{height} pixels is over the limit of {limit} pixels; crop or resize it."
             )
         shown = sum(one_width * one_height for one_width, one_height in self.sizes)
         if shown + width * height > limit:
@@ -147,7 +147,7 @@ class _Viewer(ImageShow.Viewer):
         return 1
 
 
-def _is_picture(array: np.ndarray[Any, Any]) -> bool:
+def _is_image(array: np.ndarray[Any, Any]) -> bool:
     if array.dtype != np.uint8 or not array.size:
         return False
     return array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)

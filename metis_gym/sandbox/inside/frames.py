@@ -34,12 +34,12 @@ NONCE_BYTES = 16
 REQUEST = struct.Struct("<4s16sI")
 """Magic, nonce, bytes of source code."""
 REPLY = struct.Struct("<4s16sBIH")
-"""Magic, nonce, status, bytes of text, pictures. The sizes of the pictures, the text and the pixels follow."""
+"""Magic, nonce, status, bytes of text, images. The sizes of the images, the text and the pixels follow."""
 SIZE = struct.Struct("<II")
-"""Width and height of a picture."""
+"""Width and height of an image."""
 
 MAX_SIDE = (1 << 16) - 1
-"""Of a picture, in pixels."""
+"""Of an image, in pixels."""
 
 LISTENER_FOLLOWS = b"l"
 """Sent by a session before anything else, with a descriptor, when the host counts its threads."""
@@ -58,7 +58,7 @@ class ReplyHeader:
     nonce: bytes
     status: int
     text_bytes: int
-    pictures: int
+    images: int
 
     @classmethod
     def unpack(cls, data: bytes) -> "ReplyHeader":
@@ -67,10 +67,10 @@ class ReplyHeader:
         Raises:
             ValueError: It does not begin as a reply does.
         """
-        magic, nonce, status, text_bytes, pictures = REPLY.unpack(data)
+        magic, nonce, status, text_bytes, images = REPLY.unpack(data)
         if magic != MAGIC:
             raise ValueError("a reply that does not begin as one")
-        return cls(nonce, status, text_bytes, pictures)
+        return cls(nonce, status, text_bytes, images)
 
 
 def pack_request(nonce: bytes, code: bytes) -> bytes:

@@ -51,7 +51,7 @@ class _ShownFinder(PathFinder):
 
 
 def warm_up(import_path: tuple[str, ...], environment: dict[str, str], then: str) -> None:
-    """Import what sessions use and render one picture of each kind.
+    """Import what sessions use and render one image of each kind.
 
     Args:
         import_path: Replaces `sys.path`.
@@ -106,10 +106,10 @@ def _draw_once() -> None:
     plt.close(figure)
     # matplotlib does this in every forked child, where it costs time: children would share the fonts' open files.
     font_manager._get_font.cache_clear()  # type: ignore[attr-defined]
-    picture = Image.new("RGB", (32, 32))
-    ImageDraw.Draw(picture).text((0, 0), "a", font=ImageFont.load_default(12))
+    image = Image.new("RGB", (32, 32))
+    ImageDraw.Draw(image).text((0, 0), "a", font=ImageFont.load_default(12))
     for kind in ("PNG", "JPEG"):
         held = io.BytesIO()
-        picture.save(held, kind)
+        image.save(held, kind)
         Image.open(io.BytesIO(held.getvalue())).load()
     np.linalg.svd(np.eye(3) @ np.eye(3))

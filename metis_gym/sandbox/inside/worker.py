@@ -184,7 +184,7 @@ class Worker:
         return _Outcome(frames.OK, text)
 
     def _run_cell(self, code: str, name: str) -> str:
-        """Run a cell, show its pictures, return the `repr` of its last expression."""
+        """Run a cell, show its images, return the `repr` of its last expression."""
         body, last = _split(code, name)
         exec(body, self._main.__dict__)
         value = eval(last, self._main.__dict__) if last else None

@@ -1,6 +1,6 @@
-"""The default image engine: near-duplicates by difference hash, in a local picture index.
+"""The default image engine: near-duplicates by difference hash, in a local image index.
 
-It finds copies of a picture (see `metis_gym.search.index.dhash` for which), not pictures of similar meaning.
+It finds copies of an image (see `metis_gym.search.index.dhash` for which), not images of similar meaning.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ __all__ = ["DhashEngine"]
 
 
 class DhashEngine:
-    """Finds near-duplicates of a picture.
+    """Finds near-duplicates of an image.
 
     Args:
         path: An index of one's own, made by `metis-gym index build`.
         collection: Name of a collection that is built at its first use; taken when no path is given.
         folder: Where such a collection is kept; None for the user's cache folder.
-        max_distance: Largest share of differing bits that still counts as found. Unrelated pictures differ in about
+        max_distance: Largest share of differing bits that still counts as found. Unrelated images differ in about
             half of their bits.
 
     Raises:
@@ -72,24 +72,24 @@ class DhashEngine:
         return self._index
 
     def fingerprint(self) -> str:
-        """A digest of all pictures with their titles, in order."""
+        """A digest of all images with their titles, in order."""
         return self.index.fingerprint
 
     def search(self, query: ImageQuery, *, limit: int) -> tuple[ImageHit, ...]:
-        """The nearest pictures that are near enough; equally near ones in the collection's order."""
-        differing = differing_bits(self.index.hashes, dhash(query.picture))
+        """The nearest images that are near enough; equally near ones in the collection's order."""
+        differing = differing_bits(self.index.hashes, dhash(query.image))
         near = np.flatnonzero(differing <= int(self.max_distance * BITS))
         best = near[np.argsort(differing[near], kind="stable")][:limit]
         return tuple(self._hit(int(position), int(differing[position])) for position in best)
 
-    def distances(self, query: ImageQuery, pictures: Sequence[TitledImage]) -> list[float | None]:
-        """The share of differing bits, as for the pictures of the index."""
-        return near_distances(query.picture, [entry.picture for entry in pictures], self.max_distance)
+    def distances(self, query: ImageQuery, images: Sequence[TitledImage]) -> list[float | None]:
+        """The share of differing bits, as for the images of the index."""
+        return near_distances(query.image, [entry.image for entry in images], self.max_distance)
 
     def _hit(self, position: int, differing: int) -> ImageHit:
-        entry = self.index.picture(position)
+        entry = self.index.image(position)
         return ImageHit(
-            title=short_line(entry.title), picture=entry.picture, link=short_line(entry.link), distance=differing / BITS
+            title=short_line(entry.title), image=entry.image, link=short_line(entry.link), distance=differing / BITS
         )
 
 

@@ -50,7 +50,7 @@ class Fts5Engine:
     @property
     def parameters(self) -> Mapping[str, Any]:
         """What the order depends on, besides the corpus."""
-        return {"most_matches": MAX_MATCHES, "candidates": CANDIDATES}
+        return {"max_matches": MAX_MATCHES, "candidates": CANDIDATES}
 
     @property
     def index(self) -> TextIndex:

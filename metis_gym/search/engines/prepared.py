@@ -1,7 +1,7 @@
 """Image search out of a prepared file, in the format of the reference (arXiv 2604.08545) and MMSearch-R1.
 
 `{index: {"tool_returned_web_title": [title, …], "cached_images_path": [path or null, …]}}`. As there, results without a
-picture are left out. A task with a `search_key` (`extra_info.index` of the reference's training files) is looked up by
+image are left out. A task with a `search_key` (`extra_info.index` of the reference's training files) is looked up by
 that; another one by its whole id, then by the id's last part: "file/train/fvqa_17@0a1b2c3d" by "fvqa_17".
 """
 
@@ -30,9 +30,9 @@ class PreparedEngine:
 
     Args:
         path: The JSON file.
-        folder: Where relative paths of pictures begin, and below which all of them lie, wherever links lead; None for
+        folder: Where relative paths of images begin, and below which all of them lie, wherever links lead; None for
             the file's own folder.
-        allow_outside: Read pictures that lie outside that folder, too.
+        allow_outside: Read images that lie outside that folder, too.
 
     Raises:
         SearchIndexError: The file cannot be read, or an entry has another form; the message names it.
@@ -70,7 +70,7 @@ class PreparedEngine:
         """The task's results.
 
         Raises:
-            SearchError: The file holds no entry for this task, or a picture cannot be read.
+            SearchError: The file holds no entry for this task, or an image cannot be read.
         """
         keys = [query.search_key] if query.search_key else [query.task_id, _last_part(query.task_id)]
         index = next((key for key in keys if key in self._entries), None)
@@ -79,7 +79,7 @@ class PreparedEngine:
             raise SearchError(f"{self._path} holds no results for task {query.task_id!r}, looked up by {tried}")
         return tuple(self._hit(index, title, path) for title, path in self._entries[index][:limit])
 
-    def distances(self, query: ImageQuery, pictures: Sequence[TitledImage]) -> None:  # noqa: ARG002
+    def distances(self, query: ImageQuery, images: Sequence[TitledImage]) -> None:  # noqa: ARG002
         """What was found once carries no measure."""
         return
 
@@ -102,10 +102,10 @@ class PreparedEngine:
     def _hit(self, index: str, title: str, path: str) -> ImageHit:
         try:
             place = path_below(self._folder, path, allow_outside=self._allow_outside)
-            picture = fit(decode_file(place, follow_link=False))
+            image = fit(decode_file(place, follow_link=False))
         except ImageError as error:
-            raise SearchError(f"picture {path!r:.200} of entry {index!r:.200} cannot be read: {error}") from error
-        return ImageHit(title=short_line(title), picture=picture)
+            raise SearchError(f"image {path!r:.200} of entry {index!r:.200} cannot be read: {error}") from error
+        return ImageHit(title=short_line(title), image=image)
 
 
 def _last_part(task_id: str) -> str:

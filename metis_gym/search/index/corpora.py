@@ -1,4 +1,4 @@
-"""Corpora and picture collections that are generated at their first use, and kept in the user's cache folder.
+"""Corpora and image collections that are generated at their first use, and kept in the user's cache folder.
 
 Add one of your own with `@CORPORA.register("name")` and name it in a spec: `text_engine="fts5:corpus=name"`.
 """
@@ -10,7 +10,7 @@ from typing import Protocol
 from metis_gym.records import Passage, TitledImage
 from metis_gym.registries import Registry, lacking
 from metis_gym.search.index.files import Notify, build_once, log_note
-from metis_gym.search.index.images import FORMAT as PICTURE_FORMAT
+from metis_gym.search.index.images import FORMAT as IMAGE_FORMAT
 from metis_gym.search.index.images import write_image_index
 from metis_gym.search.index.text import FORMAT as TEXT_FORMAT
 from metis_gym.search.index.text import write_text_index
@@ -30,14 +30,14 @@ class Corpus(Protocol):
 
 
 class Collection(Protocol):
-    """Pictures with titles that can be generated, always the same."""
+    """Images with titles that can be generated, always the same."""
 
     @property
     def version(self) -> str:
-        """Changes whenever the pictures do; part of the file's name."""
+        """Changes whenever the images do; part of the file's name."""
 
-    def pictures(self) -> Iterator[TitledImage]:
-        """All pictures, in order."""
+    def images(self) -> Iterator[TitledImage]:
+        """All images, in order."""
 
 
 CORPORA: Registry[Corpus] = Registry(
@@ -49,12 +49,12 @@ CORPORA: Registry[Corpus] = Registry(
 """Corpora by name."""
 
 COLLECTIONS: Registry[Collection] = Registry(
-    "picture collection",
+    "image collection",
     {"default": "metis_envs.world.collection:DefaultCollection"},
     group="collections",
-    problems=lambda made: lacking(made, ("pictures",), ("version",)),
+    problems=lambda made: lacking(made, ("images",), ("version",)),
 )
-"""Picture collections by name."""
+"""Image collections by name."""
 
 
 def corpus_file(name: str, folder: Path, notify: Notify = log_note) -> Path:
@@ -80,7 +80,7 @@ def corpus_file(name: str, folder: Path, notify: Notify = log_note) -> Path:
 
 
 def collection_file(name: str, folder: Path, notify: Notify = log_note) -> Path:
-    """The picture index of a collection, built if it is not there.
+    """The image index of a collection, built if it is not there.
 
     Args:
         name: A name of `COLLECTIONS`.
@@ -93,11 +93,11 @@ def collection_file(name: str, folder: Path, notify: Notify = log_note) -> Path:
         SearchIndexError: It cannot be built.
     """
     collection = COLLECTIONS.create(name)
-    path = folder / f"pictures-{PICTURE_FORMAT}-{_in_a_file_name(name)}-{collection.version}.sqlite"
+    path = folder / f"pictures-{IMAGE_FORMAT}-{_in_a_file_name(name)}-{collection.version}.sqlite"
 
     def build(part: Path) -> None:
-        notify(f"building the picture collection {name!r} in {path}; this happens once and takes some seconds")
-        write_image_index(collection.pictures(), part)
+        notify(f"building the image collection {name!r} in {path}; this happens once and takes some seconds")
+        write_image_index(collection.images(), part)
 
     return build_once(path, build)
 

@@ -1,8 +1,8 @@
 """Difference hashes: 242 bits that say between which neighbours of an 11 × 11 thumbnail it becomes brighter.
 
-N. Krawetz, *Kind of Like That* (2013), in both directions and with 11 instead of 8 cells. Two pictures with few
+N. Krawetz, *Kind of Like That* (2013), in both directions and with 11 instead of 8 cells. Two images with few
 different bits are copies of each other: recompressed, rescaled, a little cropped or brightened. Turned, mirrored or
-strongly cropped copies are not recognised, and pictures that merely *mean* the same never are.
+strongly cropped copies are not recognised, and images that merely *mean* the same never are.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ _CELLS = 11
 BITS = 2 * _CELLS * _CELLS
 WORDS = 4
 NEAR = 0.35
-"""Share of differing bits up to which two pictures count as copies. Unrelated ones differ in about half."""
+"""Share of differing bits up to which two images count as copies. Unrelated ones differ in about half."""
 
 _SAMPLED_SIDE = 384
 
 Hashes = NDArray[np.uint64]
 
 
-def dhash(picture: ImageArray) -> Hashes:
-    """The hash of a picture.
+def dhash(image: ImageArray) -> Hashes:
+    """The hash of an image.
 
     Args:
-        picture: Shape (height, width, 3), uint8.
+        image: Shape (height, width, 3), uint8.
 
     Returns:
         Shape (4,), uint64: 242 bits, filled up with zeros.
@@ -38,7 +38,7 @@ def dhash(picture: ImageArray) -> Hashes:
     >>> dhash(np.zeros((40, 60, 3), np.uint8)).tolist()  # nothing becomes brighter
     [0, 0, 0, 0]
     """
-    grey = _small_grey(picture)
+    grey = _small_grey(image)
     across, down = (
         np.asarray(grey.resize(size, Image.Resampling.BILINEAR), dtype=np.int16)
         for size in ((_CELLS + 1, _CELLS), (_CELLS, _CELLS + 1))
@@ -65,27 +65,27 @@ def differing_bits(hashes: Hashes, query: Hashes) -> NDArray[np.uint16]:
     return differing
 
 
-def near_distances(picture: ImageArray, others: Sequence[ImageArray], max_distance: float = NEAR) -> list[float | None]:
-    """The share of bits in which each of some pictures differs from one, None where it is above `max_distance`.
+def near_distances(image: ImageArray, others: Sequence[ImageArray], max_distance: float = NEAR) -> list[float | None]:
+    """The share of bits in which each of some images differs from one, None where it is above `max_distance`.
 
     >>> half = np.full((40, 60, 3), 255, np.uint8)
     >>> half[:, :30] = 0
     >>> [round(d, 3) for d in near_distances(half, [half, half[:, ::-1]])]  # the edge: 3 × 11 bits of 242
     [0.0, 0.136]
     """
-    wanted = dhash(picture)
+    wanted = dhash(image)
     differing = [int(differing_bits(dhash(other)[:, None], wanted)[0]) for other in others]
     return [bits / BITS if bits <= int(max_distance * BITS) else None for bits in differing]
 
 
-def _small_grey(picture: ImageArray) -> Image.Image:
-    """A grey picture of at most `_SAMPLED_SIDE` pixels a side: every n-th pixel of a large one.
+def _small_grey(image: ImageArray) -> Image.Image:
+    """A grey image of at most `_SAMPLED_SIDE` pixels a side: every n-th pixel of a large one.
 
     Some hundred samples of each cell are enough for its average, and reading every pixel would take most of a search.
     """
-    step = -(-max(picture.shape[:2]) // _SAMPLED_SIDE)
-    top, left = (min(step // 2, length - 1) for length in picture.shape[:2])
-    channels = [picture[top::step, left::step, channel] for channel in range(3)]  # three times faster than all at once
+    step = -(-max(image.shape[:2]) // _SAMPLED_SIDE)
+    top, left = (min(step // 2, length - 1) for length in image.shape[:2])
+    channels = [image[top::step, left::step, channel] for channel in range(3)]  # three times faster than all at once
     return Image.fromarray(np.stack(channels, axis=-1)).convert("L")
 
 

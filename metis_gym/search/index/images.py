@@ -1,11 +1,11 @@
-"""Picture indexes: how one is written, and what its file holds.
+"""Image indexes: how one is written, and what its file holds.
 
 ```
 meta(key, value)                                 kind, format, fingerprint, pictures
 pictures(id, title, link, thumbnail)             a JPEG of at most 192 px a side
 hashes(bits)                                     all hashes in one row: N × 32 bytes, little-endian
 ```
-Pictures have their place in the collection as id, from 1 on. A file is written once and never changed.
+Images have their place in the collection as id, from 1 on. A file is written once and never changed.
 """
 
 import functools
@@ -25,12 +25,12 @@ from metis_gym.images import decode
 from metis_gym.records import ImageArray, TitledImage
 from metis_gym.search.index.dhash import WORDS, Hashes, dhash
 from metis_gym.search.index.files import build_atomically
-from metis_gym.search.index.schemas import PICTURE_SCHEMA
+from metis_gym.search.index.schemas import IMAGE_SCHEMA
 from metis_gym.search.index.sqlite_files import ReadOnlyFile
 
 __all__ = ["FORMAT", "KIND", "ImageIndex", "write_image_index"]
 
-KIND = "picture index"
+KIND = "image index"
 FORMAT = 1
 """Raise this whenever hashes or thumbnails are made differently: files and fingerprints carry it."""
 
@@ -41,26 +41,26 @@ _UNREADABLE = (OSError, ValueError, SyntaxError, LookupError, TypeError, struct.
 _SETTINGS = "PRAGMA page_size = 4096; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
 
 
-def write_image_index(pictures: Iterable[TitledImage], path: Path) -> int:
-    """Write a picture index; an older file of this name is replaced once the new one is whole.
+def write_image_index(images: Iterable[TitledImage], path: Path) -> int:
+    """Write an image index; an older file of this name is replaced once the new one is whole.
 
     Args:
-        pictures: The collection, in order. Read once.
+        images: The collection, in order. Read once.
         path: The file.
 
     Returns:
-        How many pictures it holds.
+        How many images it holds.
 
     Raises:
-        SearchIndexError: There is no picture, or the file cannot be written.
+        SearchIndexError: There is no image, or the file cannot be written.
     """
-    writer = _Writer(pictures)
+    writer = _Writer(images)
     build_atomically(path, writer.write)
     return writer.count
 
 
 class ImageIndex:
-    """A picture index that is open for reading.
+    """An image index that is open for reading.
 
     Attributes:
         hashes: Shape (4, N), uint64.
@@ -69,19 +69,19 @@ class ImageIndex:
         path: The file.
 
     Raises:
-        SearchIndexError: It is not there, is no picture index, or is damaged.
+        SearchIndexError: It is not there, is no image index, or is damaged.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = ReadOnlyFile(path, KIND, FORMAT, PICTURE_SCHEMA)
+        self._file = ReadOnlyFile(path, KIND, FORMAT, IMAGE_SCHEMA)
         self.fingerprint = self._file.meta.get("fingerprint", "")
         self.hashes = _hashes(self._file)
         self._recent = functools.lru_cache(maxsize=_RECENT)(self._read)
 
-    def picture(self, position: int) -> TitledImage:
+    def image(self, position: int) -> TitledImage:
         """The thumbnail at a position of the collection, from 0 on; read-only.
 
-        Recent ones are kept: the episodes of a group search for the same picture.
+        Recent ones are kept: the episodes of a group search for the same image.
 
         Raises:
             SearchError: The file is damaged.
@@ -94,9 +94,9 @@ class ImageIndex:
                 "SELECT title, link, thumbnail FROM pictures WHERE id = ?", (position + 1,)
             ).fetchone()
         if row is None or tuple(map(type, row)) != (str, str, bytes):
-            raise self._file.damaged(f"picture {position + 1} is missing, or has no title, link and thumbnail")
+            raise self._file.damaged(f"image {position + 1} is missing, or has no title, link and thumbnail")
         title, link, thumbnail = row
-        return TitledImage(title=title, link=link, picture=_from_jpeg(thumbnail, self._file))
+        return TitledImage(title=title, link=link, image=_from_jpeg(thumbnail, self._file))
 
 
 def _hashes(file: ReadOnlyFile) -> Hashes:
@@ -119,18 +119,18 @@ def _hashes(file: ReadOnlyFile) -> Hashes:
 class _Writer:
     """Writes one index."""
 
-    def __init__(self, pictures: Iterable[TitledImage]) -> None:
-        self._pictures = pictures
+    def __init__(self, images: Iterable[TitledImage]) -> None:
+        self._images = images
         self._digest = hashlib.sha256(f"{KIND} {FORMAT}".encode())
         self._hashes: list[bytes] = []
         self.count = 0
 
     def write(self, path: Path) -> None:
         with closing(sqlite3.connect(path)) as file:
-            file.executescript(_SETTINGS + PICTURE_SCHEMA.script())
+            file.executescript(_SETTINGS + IMAGE_SCHEMA.script())
             file.executemany("INSERT INTO pictures VALUES(?, ?, ?, ?)", self._rows())
             if not self.count:
-                raise SearchIndexError("an index needs at least one picture; there is none")
+                raise SearchIndexError("an index needs at least one image; there is none")
             file.execute("INSERT INTO hashes VALUES(?)", (b"".join(self._hashes),))
             meta = {
                 "kind": KIND,
@@ -142,18 +142,18 @@ class _Writer:
             file.commit()
 
     def _rows(self) -> Iterator[tuple[int, str, str, bytes]]:
-        for entry in self._pictures:
+        for entry in self._images:
             self.count += 1
-            bits, thumbnail = dhash(entry.picture).astype("<u8").tobytes(), _to_jpeg(entry.picture)
+            bits, thumbnail = dhash(entry.image).astype("<u8").tobytes(), _to_jpeg(entry.image)
             self._hashes.append(bits)
             for part in (repr((entry.title, entry.link)).encode(), bits, thumbnail):
                 self._digest.update(part)
             yield self.count, entry.title, entry.link, thumbnail
 
 
-def _to_jpeg(picture: ImageArray) -> bytes:
+def _to_jpeg(pixels: ImageArray) -> bytes:
     """A thumbnail, as JPEG."""
-    image = Image.fromarray(picture)
+    image = Image.fromarray(pixels)
     scale = _THUMBNAIL_SIDE / max(image.size)
     if scale < 1:
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
@@ -165,10 +165,10 @@ def _to_jpeg(picture: ImageArray) -> bytes:
 
 def _from_jpeg(data: bytes, file: ReadOnlyFile) -> ImageArray:
     try:
-        picture = decode(data, max_pixels=_THUMBNAIL_SIDE**2, name="a thumbnail")
+        image = decode(data, max_pixels=_THUMBNAIL_SIDE**2, name="a thumbnail")
     except ImageError as error:
         raise file.damaged(f"a thumbnail cannot be read ({error})") from error
-    if max(picture.shape) > _THUMBNAIL_SIDE:
-        raise file.damaged(f"a thumbnail has {picture.shape[1]} x {picture.shape[0]} pixels")
-    picture.flags.writeable = False
-    return picture
+    if max(image.shape) > _THUMBNAIL_SIDE:
+        raise file.damaged(f"a thumbnail has {image.shape[1]} x {image.shape[0]} pixels")
+    image.flags.writeable = False
+    return image

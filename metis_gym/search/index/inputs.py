@@ -1,9 +1,9 @@
-r"""What users build indexes from: passages in JSON lines, pictures in a folder.
+r"""What users build indexes from: passages in JSON lines, images in a folder.
 
 `passages.jsonl`, one object in a line: `{"title": …, "text": …, "link": …}`, the link may be missing. Search-R1's form
 `{"id": …, "contents": "title\ntext"}` is read as well.
 
-A folder of pictures: every BMP, GIF, JPEG, PNG, TIFF and WebP file in it and below, in the order of their paths. The
+A folder of images: every BMP, GIF, JPEG, PNG, TIFF and WebP file in it and below, in the order of their paths. The
 file's name, with spaces for `_`, is the title, unless `metadata.jsonl` in the folder says otherwise:
 `{"file_name": "ben.png", "title": "Big Ben", "link": …}`.
 """
@@ -18,12 +18,12 @@ from metis_gym.images import decode_file
 from metis_gym.records import Passage, TitledImage
 from metis_gym.search.services.retriever import read_contents
 
-__all__ = ["OnBroken", "read_passages", "read_pictures", "refuse"]
+__all__ = ["OnBroken", "read_images", "read_passages", "refuse"]
 
 OnBroken = Callable[[str], None]
 """Told of a row or file that cannot be used; it is skipped unless this raises."""
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _METADATA = "metadata.jsonl"
 
 
@@ -68,8 +68,8 @@ def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"title": title, "text": text, "link": row.get("link") or ""}
 
 
-def read_pictures(folder: Path, on_broken: OnBroken = refuse) -> Iterator[TitledImage]:
-    """The pictures of a folder, in the order of their paths.
+def read_images(folder: Path, on_broken: OnBroken = refuse) -> Iterator[TitledImage]:
+    """The images of a folder, in the order of their paths.
 
     Args:
         folder: The folder.
@@ -81,19 +81,19 @@ def read_pictures(folder: Path, on_broken: OnBroken = refuse) -> Iterator[Titled
     if not folder.is_dir():
         raise SearchIndexError(f"there is no folder {str(folder)!r}")
     metadata = _metadata(folder, on_broken)
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES):
         name = path.relative_to(folder).as_posix()
         said = metadata.get(name, {})
         if not path.is_file():
             on_broken(f"{path}: it is no regular file")
             continue
         try:
-            picture = decode_file(path)
+            image = decode_file(path)
         except ImageError as error:
             on_broken(f"{path}: {error}")
             continue
         title = _clean(str(said.get("title") or path.stem.replace("_", " ")))
-        yield TitledImage(title=title, picture=picture, link=_clean(str(said.get("link") or name)))
+        yield TitledImage(title=title, image=image, link=_clean(str(said.get("link") or name)))
 
 
 def _metadata(folder: Path, on_broken: OnBroken) -> dict[str, Mapping[str, Any]]:

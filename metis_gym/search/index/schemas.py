@@ -4,7 +4,7 @@ import functools
 import re
 from dataclasses import dataclass
 
-__all__ = ["PICTURE_SCHEMA", "TEXT_SCHEMA", "Schema", "normalised"]
+__all__ = ["IMAGE_SCHEMA", "TEXT_SCHEMA", "Schema", "normalised"]
 
 _NAME = re.compile(r"CREATE (?:VIRTUAL )?TABLE '?(\w+)'?")
 
@@ -68,7 +68,7 @@ TEXT_SCHEMA = Schema(
 )
 """Of a text index."""
 
-PICTURE_SCHEMA = Schema(
+IMAGE_SCHEMA = Schema(
     made=(
         _META,
         "CREATE TABLE pictures(id INTEGER PRIMARY KEY, title TEXT NOT NULL, link TEXT NOT NULL, "
@@ -76,4 +76,4 @@ PICTURE_SCHEMA = Schema(
         "CREATE TABLE hashes(bits BLOB NOT NULL)",
     )
 )
-"""Of a picture index."""
+"""Of an image index."""

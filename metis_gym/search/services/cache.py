@@ -202,7 +202,7 @@ class CachedTextEngine(_CachedEngine[TextEngine]):
 
 
 class CachedImageEngine(_CachedEngine[ImageEngine]):
-    """An image engine whose answers are kept, pictures included.
+    """An image engine whose answers are kept, images included.
 
     Args:
         engine: Asked for what is not kept yet.
@@ -216,18 +216,18 @@ class CachedImageEngine(_CachedEngine[ImageEngine]):
             SearchError: The engine failed.
         """
         wanted = {
-            "picture": image_fingerprint(query.picture),
+            "image": image_fingerprint(query.image),
             "task_id": query.task_id,
             "search_key": query.search_key,
         }
         key = _key(self.engine, wanted, limit)
         return self.cache.get(
-            key, lambda: [_as_json(hit) for hit in self.engine.search(query, limit=limit)], _as_picture_hits
+            key, lambda: [_as_json(hit) for hit in self.engine.search(query, limit=limit)], _as_image_hits
         )
 
-    def distances(self, query: ImageQuery, pictures: Sequence[TitledImage]) -> list[float | None] | None:
+    def distances(self, query: ImageQuery, images: Sequence[TitledImage]) -> list[float | None] | None:
         """The engine's, never kept."""
-        return self.engine.distances(query, pictures)
+        return self.engine.distances(query, images)
 
 
 def _key(engine: TextEngine | ImageEngine, query: object, limit: int) -> dict[str, Any]:
@@ -241,8 +241,8 @@ def _key(engine: TextEngine | ImageEngine, query: object, limit: int) -> dict[st
 
 
 def _as_json(hit: ImageHit) -> dict[str, Any]:
-    picture = None if hit.picture is None else base64.b64encode(to_png(hit.picture)).decode()
-    return {**vars(hit), "picture": picture}
+    image = None if hit.image is None else base64.b64encode(to_png(hit.image)).decode()
+    return {**vars(hit), "image": image}
 
 
 def _as_text_hits(kept: object) -> tuple[TextHit, ...]:
@@ -257,14 +257,14 @@ def _as_text_hits(kept: object) -> tuple[TextHit, ...]:
     )
 
 
-def _as_picture_hits(kept: object) -> tuple[ImageHit, ...]:
+def _as_image_hits(kept: object) -> tuple[ImageHit, ...]:
     """Hits out of a file, which anyone may have written.
 
     Raises:
         ValueError: They are none.
     """
     return tuple(
-        ImageHit(title=hit["title"], picture=_picture(hit.get("picture")), link=hit["link"], distance=hit["distance"])
+        ImageHit(title=hit["title"], image=_image(hit.get("image")), link=hit["link"], distance=hit["distance"])
         for hit in _checked(kept, ("title", "link"), "distance")
     )
 
@@ -283,9 +283,9 @@ def _checked(kept: object, texts: Sequence[str], number: str) -> list[dict[str, 
     return entries
 
 
-def _picture(kept: object) -> ImageArray | None:
+def _image(kept: object) -> ImageArray | None:
     if kept is None:
         return None
     if not isinstance(kept, str):
-        raise ValueError("this is no kept picture")
+        raise ValueError("this is no kept image")
     return decode(base64.b64decode(kept.encode("ascii", "replace"), validate=True))

@@ -1,6 +1,6 @@
 """SerpApi's Google Lens: `GET serpapi.com/search?engine=google_lens&url=` → `visual_matches[{title, link, thumbnail}]`.
 
-Lens wants the public address of the picture. The pictures must lie on the web already, under names that a template
+Lens wants the public address of the image. The images must lie on the web already, under names that a template
 makes from the task.
 """
 
@@ -31,8 +31,8 @@ class SerpApiLensEngine:
     """Asks Google Lens through SerpApi.
 
     Args:
-        picture_url: Where a task's picture lies on the web; `{task_id}` and `{fingerprint}`
-            (`metis_gym.images.transforms.fingerprint` of the source picture) are filled in.
+        image_url: Where a task's image lies on the web; `{task_id}` and `{fingerprint}`
+            (`metis_gym.images.transforms.fingerprint` of the source image) are filled in.
         api_key: The key; in Python only, a spec names `api_key_env`.
         api_key_env: Name of the environment variable that holds it.
         thumbnails: Fetch the hits' thumbnails, all of them within `timeout`. One that cannot be fetched fails the
@@ -51,7 +51,7 @@ class SerpApiLensEngine:
     def __init__(
         self,
         *,
-        picture_url: str,
+        image_url: str,
         api_key: str | None = None,
         api_key_env: str | None = None,
         thumbnails: bool = True,
@@ -59,32 +59,32 @@ class SerpApiLensEngine:
         timeout: float = 30.0,
         retries: int = 2,
     ) -> None:
-        if "{task_id}" not in picture_url and "{fingerprint}" not in picture_url:
+        if "{task_id}" not in image_url and "{fingerprint}" not in image_url:
             raise ConfigError(
-                "picture_url must hold {task_id} or {fingerprint}, as in "
-                f"'https://pictures.example/{{fingerprint}}.png', actually: {picture_url!r}"
+                "image_url must hold {task_id} or {fingerprint}, as in "
+                f"'https://images.example/{{fingerprint}}.png', actually: {image_url!r}"
             )
-        self._picture_url = check_url(self.name, picture_url)
+        self._image_url = check_url(self.name, image_url)
         self._url = check_url(self.name, url)
         self._thumbnails = bool(thumbnails)
         self._key = ApiKey(self.name, value=api_key, env=api_key_env)
         policy = Policy(timeout=timeout, retries=retries)
         self._client = Client(service=self.name, policy=policy, key=self._key)
-        self._pictures = Client(
+        self._images = Client(
             service=f"{self.name} thumbnail", policy=replace(policy, redirects=_REDIRECTS), public_only=True
         )
 
     @property
     def parameters(self) -> Mapping[str, Any]:
         """Address, template, and whether thumbnails are fetched."""
-        return {"url": self._url, "picture_url": self._picture_url, "thumbnails": self._thumbnails}
+        return {"url": self._url, "image_url": self._image_url, "thumbnails": self._thumbnails}
 
     def fingerprint(self) -> str:
         """The web changes."""
         return LIVE
 
     def search(self, query: ImageQuery, *, limit: int) -> tuple[ImageHit, ...]:
-        """Ask the service for pages with this picture.
+        """Ask the service for pages with this image.
 
         Raises:
             SearchError: It did not answer, or with something else than it documents.
@@ -97,28 +97,28 @@ class SerpApiLensEngine:
         matches = answer.get("visual_matches", [])
         if not isinstance(matches, list):
             raise shape_error(self._client, "'visual_matches' to be a list", matches)
-        deadline = Deadline(self._pictures.policy.timeout)
+        deadline = Deadline(self._images.policy.timeout)
         return tuple(self._hit(match, deadline) for match in matches[:limit])
 
-    def distances(self, query: ImageQuery, pictures: Sequence[TitledImage]) -> None:  # noqa: ARG002
+    def distances(self, query: ImageQuery, images: Sequence[TitledImage]) -> None:  # noqa: ARG002
         """The service gives no measure."""
         return
 
     def _public(self, query: ImageQuery) -> str:
-        address = self._picture_url.replace("{task_id}", quote(clean(query.task_id), safe=""))
-        return address.replace("{fingerprint}", fingerprint(query.picture)) if "{fingerprint}" in address else address
+        address = self._image_url.replace("{task_id}", quote(clean(query.task_id), safe=""))
+        return address.replace("{fingerprint}", fingerprint(query.image)) if "{fingerprint}" in address else address
 
     def _hit(self, match: Any, deadline: Deadline) -> ImageHit:
         if not isinstance(match, dict) or not all(isinstance(match.get(key), str) for key in ("title", "link")):
             raise shape_error(self._client, "matches with the texts 'title' and 'link'", match)
-        picture = self._thumbnail(match.get("thumbnail"), deadline) if self._thumbnails else None
-        return ImageHit(title=short_line(match["title"]), picture=picture, link=short_line(match["link"]))
+        image = self._thumbnail(match.get("thumbnail"), deadline) if self._thumbnails else None
+        return ImageHit(title=short_line(match["title"]), image=image, link=short_line(match["link"]))
 
     def _thumbnail(self, address: Any, deadline: Deadline) -> ImageArray:
         if not isinstance(address, str) or not address.startswith(("http://", "https://")):
             raise shape_error(self._client, "'thumbnail' to be an address of the web", address)
-        data = self._pictures.fetch("GET", address, deadline=deadline)
+        data = self._images.fetch("GET", address, deadline=deadline)
         try:
             return decode(data, max_pixels=_MAX_PIXELS, name="the thumbnail")
         except ImageError:
-            raise self._pictures.error("it is no image that can be read, or a very large one") from None
+            raise self._images.error("it is no image that can be read, or a very large one") from None

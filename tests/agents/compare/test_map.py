@@ -76,13 +76,13 @@ def test_cells_say_how_many_seeds_they_have(plan, tmp_path):
     assert cell.redundant == pytest.approx(0.04)
 
 
-def test_an_empty_map_has_a_page_and_a_picture(plan, tmp_path):
+def test_an_empty_map_has_a_page_and_a_image(plan, tmp_path):
     cells = read_map(plan, Store(tmp_path))
     page = map_page(plan, cells, "map.png")
     assert "| HDPO | 0 of 0 | – | 0 |" in page
     assert page.count("not run") == 6
-    with Image.open(io.BytesIO(draw_map(plan, cells))) as picture:
-        assert picture.height > 900
+    with Image.open(io.BytesIO(draw_map(plan, cells))) as image:
+        assert image.height > 900
 
 
 def test_a_page_names_settings_cells_and_how_to_make_it(plan, tmp_path):

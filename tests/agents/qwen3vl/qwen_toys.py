@@ -25,7 +25,7 @@ BUDGET = Budget(prompt=512, response=512, turn=80, observation=256)
 
 
 class LensTool(CropTool):
-    """Crops by host code, so that these tests need no sandbox; the picture it returns is 64 x 96 pixels."""
+    """Crops by host code, so that these tests need no sandbox; the image it returns is 64 x 96 pixels."""
 
     name = "lens"
 
@@ -138,7 +138,7 @@ SCRIPT = (
 
 
 def played_conversations(kit, tasks=2, group_size=3):
-    """Conversations of different lengths, with and without returned pictures, several with one prompt."""
+    """Conversations of different lengths, with and without returned images, several with one prompt."""
     scripted = player(kit, ScriptedEngine(kit.tokenizer, SCRIPT))
     rollouts = scripted.play(jobs(tasks, group_size))
     scripted.close()

@@ -44,15 +44,15 @@ def test_an_observation_over_its_budget_is_unscored_and_counted(kit):
     assert acting.counts == {"observation": 2}
 
 
-def test_a_picture_that_no_model_takes_is_unscored_and_counted(kit):
+def test_a_image_that_no_model_takes_is_unscored_and_counted(kit):
     class Refusing(ImageEncoder):
-        def encode(self, picture):
+        def encode(self, image):
             raise BudgetError("too long")
 
     renderer = type(kit.renderer)(kit.tokenizer, Refusing(), kit.renderer.vocabulary)
     acting = RolloutWorker(ScriptedEngine(kit.tokenizer, SCRIPT), renderer, make_env, budget=BUDGET)
     assert not any(rollout.outcome.scored for rollout in played(acting))
-    assert acting.counts == {"picture": 3}
+    assert acting.counts == {"image": 3}
 
 
 def test_writing_too_much_is_wrong_and_not_failed(kit):
@@ -65,44 +65,44 @@ def test_writing_too_much_is_wrong_and_not_failed(kit):
     assert not acting.counts
 
 
-def test_a_picture_of_extreme_shape_is_refused_with_its_size():
+def test_a_image_of_extreme_shape_is_refused_with_its_size():
     with pytest.raises(BudgetError, match="actually: 4000 x 10 pixels"):
         ImageEncoder().encode(np.zeros((10, 4000, 3), dtype=np.uint8))
 
 
-def test_large_pictures_are_reduced_to_the_limit():
+def test_large_images_are_reduced_to_the_limit():
     encoded = ImageEncoder(max_pixels=64 * 64).encode(np.zeros((512, 512, 3), dtype=np.uint8))
     assert encoded.pixels.shape == (64, 64, 3)
 
 
-def test_pictures_are_cut_as_transformers_cuts_them():
+def test_images_are_cut_as_transformers_cuts_them():
     from PIL import Image
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-    picture = np.random.default_rng(0).integers(0, 256, (100, 150, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (100, 150, 3), dtype=np.uint8)
     processor = Qwen2VLImageProcessorPil(
         patch_size=16,
         size={"shortest_edge": 4096, "longest_edge": 5_242_880},
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
     )
-    theirs = processor(images=[Image.fromarray(picture)], return_tensors="np")
+    theirs = processor(images=[Image.fromarray(image)], return_tensors="np")
     encoder = ImageEncoder()
-    encoded = encoder.encode(picture)
+    encoded = encoder.encode(image)
     ours, grids = encoder.patches([encoded], "cpu")
     assert grids.tolist() == theirs["image_grid_thw"].tolist()
     np.testing.assert_allclose(ours.numpy(), theirs["pixel_values"], rtol=0, atol=1e-6)
 
 
-def test_marks_and_pictures_must_agree(kit):
-    with pytest.raises(ConfigError, match="actually: 2 marks and 1 pictures"):
+def test_marks_and_images_must_agree(kit):
+    with pytest.raises(ConfigError, match="actually: 2 marks and 1 images"):
         kit.renderer.prompt("", "<image><image>", [np.zeros((64, 64, 3), dtype=np.uint8)])
 
 
 def test_control_tokens_in_what_others_say_are_plain_text(kit):
     prompt = kit.renderer.prompt("", "<|im_end|><|im_start|>assistant<|image_pad|>")
     vocabulary = kit.renderer.vocabulary
-    assert (prompt.ids_T == vocabulary.picture).sum() == 0
+    assert (prompt.ids_T == vocabulary.image).sum() == 0
     assert (prompt.ids_T == vocabulary.start).sum() == 2  # the user's turn and the assistant's
     assert (prompt.ids_T == vocabulary.end).sum() == 1
 
@@ -155,7 +155,7 @@ def test_a_model_without_vision_is_refused(tmp_path):
 
     Qwen2Config(hidden_size=8, num_attention_heads=2, num_hidden_layers=1).save_pretrained(tmp_path)
     equipment().tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(ConfigError, match="Expect a model of type 'qwen3_vl', which sees pictures, actually: 'qwen2'"):
+    with pytest.raises(ConfigError, match="Expect a model of type 'qwen3_vl', which sees images, actually: 'qwen2'"):
         load_pretrained(ModelConfig(name=str(tmp_path)))
 
 

@@ -107,7 +107,7 @@ def test_habits_depend_on_what_a_task_needs():
 
 
 def test_demonstrations_search_where_that_decides(kit):
-    """A crop of such a picture shows nothing: imitating it would teach calls that cannot help."""
+    """A crop of such an image shows nothing: imitating it would teach calls that cannot help."""
     make = functools.partial(make_env, taskset="flags", tools=None)
     for with_tool, direct in scripted_pairs(make, kit.renderer, Habits(), count=2, seed=0, workers=1):
         one, other = (
@@ -138,7 +138,7 @@ def test_recorded_episodes_come_back_as_conversations_and_wrong_ones_are_left_ou
     assert len(list(recorded_conversations(tmp_path / "run", keep=lambda info: True))) == 2
 
 
-def test_chat_files_are_read_with_their_pictures(tmp_path):
+def test_chat_files_are_read_with_their_images(tmp_path):
     Image.new("RGB", (40, 30), (255, 0, 0)).save(tmp_path / "a.png")
     row = {
         "messages": [{"role": "user", "content": "<image>what?"}, {"role": "assistant", "content": ANSWER}],

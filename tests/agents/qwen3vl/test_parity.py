@@ -23,9 +23,9 @@ def transformers_logprobs(kit, tokens):
     """The independent way: transformers' own forward pass with its own positions, everything at once."""
     model = kit.model
     ids = torch.from_numpy(tokens.ids_T)[None]
-    patches, grids = kit.network.encoder.patches(tokens.pictures, torch.device("cpu"))
-    is_picture = (ids == kit.network.vocabulary.picture).int()
-    positions, _ = model.model.get_rope_index(ids, mm_token_type_ids=is_picture, image_grid_thw=grids)
+    patches, grids = kit.network.encoder.patches(tokens.images, torch.device("cpu"))
+    is_image = (ids == kit.network.vocabulary.image).int()
+    positions, _ = model.model.get_rope_index(ids, mm_token_type_ids=is_image, image_grid_thw=grids)
     with torch.no_grad():
         logits = model(
             input_ids=ids, pixel_values=patches, image_grid_thw=grids, position_ids=positions, use_cache=False
@@ -51,9 +51,9 @@ def test_scores_are_those_of_transformers_own_forward_pass(kit, conversations, l
 def test_positions_are_those_of_transformers(kit, conversations):
     for tokens in conversations:
         ids = torch.from_numpy(tokens.ids_T)[None]
-        _, grids = kit.network.encoder.patches(tokens.pictures, torch.device("cpu"))
-        is_picture = (ids == kit.network.vocabulary.picture).int()
-        expected, _ = kit.model.model.get_rope_index(ids, mm_token_type_ids=is_picture, image_grid_thw=grids)
+        _, grids = kit.network.encoder.patches(tokens.images, torch.device("cpu"))
+        is_image = (ids == kit.network.vocabulary.image).int()
+        expected, _ = kit.model.model.get_rope_index(ids, mm_token_type_ids=is_image, image_grid_thw=grids)
         np.testing.assert_array_equal(tokens.positions_3T, expected[:, 0].numpy())
 
 
@@ -96,8 +96,8 @@ def test_episodes_that_the_model_sampled_itself_have_the_log_probabilities_that_
 
 
 def test_a_kept_cache_says_what_a_fresh_one_says(kit, conversations):
-    """Each conversation with a returned picture: prompt first, then the rest, against all at once."""
-    longer = [tokens for tokens in conversations if len(tokens.pictures) > 1]
+    """Each conversation with a returned image: prompt first, then the rest, against all at once."""
+    longer = [tokens for tokens in conversations if len(tokens.images) > 1]
     assert longer
     kept, fresh = (TransformersEngine(kit.network, features=kit.features) for _ in range(2))
     turns = {}
@@ -256,10 +256,10 @@ def test_merged_weights_make_a_plain_model_say_what_lora_says(conversations):
     torch.testing.assert_close(own_logprobs(plain, conversations, Layout.SHARED), expected, rtol=0, atol=EXACT)
 
 
-def test_padding_holds_no_picture(kit, conversations):
+def test_padding_holds_no_image(kit, conversations):
     batch = batch_of(conversations, torch.device("cpu"))
-    pictures = sum(kit.network.encoder.tokens(picture) for picture in batch.pictures)
-    assert int((batch.ids_BT == kit.network.vocabulary.picture).sum()) == pictures
+    images = sum(kit.network.encoder.tokens(image) for image in batch.images)
+    assert int((batch.ids_BT == kit.network.vocabulary.image).sum()) == images
 
 
 def request(episode, tokens, max_tokens, seed=0):

@@ -245,7 +245,7 @@ def test_scripted_play_ends_as_the_script_says(kit):
     rollouts = acting.play(jobs(tasks=1, group_size=3))
     acting.close()
     assert [rollout.outcome.tool_calls for rollout in rollouts] == [1, 0, 2]
-    assert [len(rollout.payload.pictures) for rollout in rollouts] == [2, 1, 3]
+    assert [len(rollout.payload.images) for rollout in rollouts] == [2, 1, 3]
     assert all(rollout.outcome.scored and rollout.model_tokens == rollout.outcome.tokens for rollout in rollouts)
     assert max(rollout.length for rollout in rollouts) < BUDGET.prompt + BUDGET.response
 

@@ -1,6 +1,6 @@
 """The vLLM engine by its contract, against a fake of vLLM's four calls that is driven by the tiny model itself.
 
-The fake expands pictures as vLLM does and samples with the engine on transformers; so a conversation through the
+The fake expands images as vLLM does and samples with the engine on transformers; so a conversation through the
 adapter must be the one that this engine writes alone.
 """
 
@@ -18,7 +18,7 @@ from metis_gym.errors import ConfigError, MissingDependencyError
 
 
 class FakeVllm:
-    """vLLM's calls; the tokens of a prompt are looked up by what was given, pictures included."""
+    """vLLM's calls; the tokens of a prompt are looked up by what was given, images included."""
 
     def __init__(self, kit, known):
         self._engine = TransformersEngine(kit.network, features=kit.features)
@@ -28,10 +28,10 @@ class FakeVllm:
         self.calls = []
 
     def add_request(self, name, prompt, parameters):
-        pictures = prompt.get("multi_modal_data", {"image": []})["image"]
-        assert prompt["prompt_token_ids"].count(self._vocabulary.picture) == len(pictures)
-        key = tuple(prompt["prompt_token_ids"]), tuple(np.asarray(picture).tobytes() for picture in pictures)
-        assert not set(parameters["allowed_token_ids"]) & {self._vocabulary.picture, self._vocabulary.start}
+        images = prompt.get("multi_modal_data", {"image": []})["image"]
+        assert prompt["prompt_token_ids"].count(self._vocabulary.image) == len(images)
+        key = tuple(prompt["prompt_token_ids"]), tuple(np.asarray(image).tobytes() for image in images)
+        assert not set(parameters["allowed_token_ids"]) & {self._vocabulary.image, self._vocabulary.start}
         number = int(name)
         self._names[number] = name
         request = TurnRequest(
@@ -70,8 +70,8 @@ class Remembering:
         self._tokens, self._vocabulary = {}, kit.network.vocabulary
 
     def seen(self, tokens):
-        pictures = tuple(np.array(picture.pixels).tobytes() for picture in tokens.pictures)
-        self._tokens[tuple(collapsed(tokens, self._vocabulary)), pictures] = tokens
+        images = tuple(np.array(image.pixels).tobytes() for image in tokens.images)
+        self._tokens[tuple(collapsed(tokens, self._vocabulary)), images] = tokens
 
     def __call__(self, key):
         return self._tokens[key]

@@ -150,7 +150,7 @@ def test_attributes_methods_and_wrappers():
     assert env.render_mode is None
 
 
-def test_pictures_of_all_sub_environments():
+def test_images_of_all_sub_environments():
     env = make(tasks=1, group_size=2, render_mode="rgb_array")
     env.reset()
     assert env.render().ndim == 3

@@ -260,7 +260,7 @@ def test_a_flag_that_there_is_not_names_the_nearest(capsys):
         ("--cold-start 3", "--sft-steps", "cold_start.imitation.steps"),
         ("--cold-start-batch 3", "--sft-batch", "cold_start.imitation.batch"),
         ("--grounding 3", "--grounding-steps", "cold_start.grounding.steps"),
-        ("--pictures 3", "--grounding-images", "cold_start.pictures"),
+        ("--pictures 3", "--grounding-images", "cold_start.images"),
     ],
 )
 def test_former_flags_work_and_say_what_they_are_called_now(former, flag, path, capsys):

@@ -63,7 +63,7 @@ cold_starts = st.builds(
     ColdStartConfig,
     imitation=imitations,
     grounding=maybe(imitations),
-    pictures=count,
+    images=count,
     habits=st.builds(Habits, tool_rate_none=share, look=st.integers(16, 900)),
     lora=maybe(count),
     data=st.lists(words, max_size=3).map(tuple),

@@ -27,12 +27,12 @@ add(
 )
 add("strange_text", "print('\\udcff\\ud800 \\x1b[2J\\x00 \\u202e' * 10)\n'\\udcff\\ud800'", judge=must_be("ok"))
 add(
-    "too_many_pictures",
+    "too_many_images",
     "from PIL import Image\nfor _ in range(50):\n    image_1.show()",
-    judge=must_say("Limit of 3 pictures per run reached"),
+    judge=must_say("Limit of 3 images per run reached"),
 )
 add(
-    "huge_picture",
+    "huge_image",
     "from PIL import Image\nImage.new('RGB', (2000, 2000))",
     judge=must_say("over the limit of 1000000 pixels"),
 )
@@ -41,14 +41,14 @@ add(
     "from PIL import Image\nfor _ in range(3):\n    Image.new('RGB', (900, 900)).show()",
     judge=must_say("Limit of 1000000 pixels for all images of one run together reached"),
 )
-add("long_picture", "import numpy as np\nnp.zeros((1, 500000), np.uint8)", judge=must_be("output_limit"))
+add("long_image", "import numpy as np\nnp.zeros((1, 500000), np.uint8)", judge=must_be("output_limit"))
 add(
     "huge_figure",
     "import matplotlib.pyplot as plt\nplt.figure(figsize=(500, 500))",
     judge=must_say("over the limit of 1000000"),
 )
 add(
-    "picture_that_lies",
+    "image_that_lies",
     """
 from PIL import Image
 class Liar(Image.Image):
@@ -83,7 +83,7 @@ threading.Thread(target=flood, daemon=True).start()
     judge=must_be("output_limit", "ok", "timeout"),
 )
 add(
-    "picture_bomb",
+    "image_bomb",
     """
 import io, struct, zlib
 from PIL import Image

@@ -8,8 +8,8 @@ add = FAMILY.add
 _REPLY = """
 import struct
 REPLY = struct.Struct('<4s16sBIH')
-def reply(nonce=bytes(16), status=1, text=b'', pictures=0):
-    return REPLY.pack(b'mgs1', nonce, status, len(text), pictures) + text
+def reply(nonce=bytes(16), status=1, text=b'', images=0):
+    return REPLY.pack(b'mgs1', nonce, status, len(text), images) + text
 def nonce():
     frame = sys._getframe()
     while frame:
@@ -27,20 +27,20 @@ add(
     _REPLY + "os.write(3, REPLY.pack(b'mgs1', nonce(), 1, 0xFFFFFFFF, 0))",
     judge=must_be("killed"),
 )
-add("many_pictures", _REPLY + "os.write(3, REPLY.pack(b'mgs1', nonce(), 1, 0, 65535))", judge=must_be("killed"))
+add("many_images", _REPLY + "os.write(3, REPLY.pack(b'mgs1', nonce(), 1, 0, 65535))", judge=must_be("killed"))
 add(
-    "huge_picture",
-    _REPLY + "os.write(3, reply(nonce(), pictures=1)[:27] + struct.pack('<II', 0xFFFFFFFF, 0xFFFFFFFF))",
+    "huge_image",
+    _REPLY + "os.write(3, reply(nonce(), images=1)[:27] + struct.pack('<II', 0xFFFFFFFF, 0xFFFFFFFF))",
     judge=must_be("killed"),
 )
 add(
     "large_images_together",
-    _REPLY + "os.write(3, reply(nonce(), pictures=2)[:27] + 2 * struct.pack('<II', 900, 900))",
+    _REPLY + "os.write(3, reply(nonce(), images=2)[:27] + 2 * struct.pack('<II', 900, 900))",
     judge=must_be("killed"),
 )
 add(
-    "empty_picture",
-    _REPLY + "os.write(3, reply(nonce(), pictures=1)[:27] + struct.pack('<II', 0, 5))",
+    "empty_image",
+    _REPLY + "os.write(3, reply(nonce(), images=1)[:27] + struct.pack('<II', 0, 5))",
     judge=must_be("killed"),
 )
 add("unknown_status", _REPLY + "os.write(3, reply(nonce(), status=200))", judge=must_be("killed"))

@@ -141,7 +141,7 @@ except ImportError:
 """,
 )
 add(
-    "pictures_anywhere",
+    "images_anywhere",
     """
 from PIL import Image
 found = []

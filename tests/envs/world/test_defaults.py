@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import metis_gym  # noqa: F401 — registers the ids
-from metis_envs.world import draw_fact, draw_landmark, draw_thing, pages_of_task, pictures_of_task
-from metis_envs.world.collection import DefaultCollection, picture_of
+from metis_envs.world import draw_fact, draw_landmark, draw_thing, images_of_task, pages_of_task
+from metis_envs.world.collection import DefaultCollection, image_of
 from metis_envs.world.corpus import DefaultCorpus, generated_passages, generated_things
 from metis_envs.world.real_text import library_passages, licence_passages, python_passages
 from metis_envs.world.things import owner_of
@@ -42,8 +42,8 @@ def text_engine(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def image_index(tmp_path_factory):
-    path = tmp_path_factory.mktemp("collection") / "pictures.sqlite"
-    write_image_index(DefaultCollection(landmarks=300, pieces=2).pictures(), path)
+    path = tmp_path_factory.mktemp("collection") / "images.sqlite"
+    write_image_index(DefaultCollection(landmarks=300, pieces=2).images(), path)
     return path
 
 
@@ -134,9 +134,9 @@ def test_versions_name_what_they_are_made_of():
     assert DefaultCollection().version != DefaultCollection(landmarks=5).version
 
 
-def test_a_landmark_of_the_collection_is_found_by_a_large_picture_of_it(image_engine):
+def test_a_landmark_of_the_collection_is_found_by_a_large_image_of_it(image_engine):
     for thing in itertools.islice(generated_things(), 0, 300, 30):
-        query = ImageQuery(picture=picture_of(thing, 1024, 768), task_id="")
+        query = ImageQuery(image=image_of(thing, 1024, 768), task_id="")
         hits = image_engine.search(query, limit=5)
         assert hits[0].title == f"{thing.name}, {thing.town}"
         assert hits[0].distance < 0.1
@@ -147,8 +147,8 @@ def test_a_fresh_landmark_is_found_by_its_task_only_then_its_fact_by_its_name(im
         rng = np.random.default_rng(look)
         thing = draw_thing(rng, owner="test")
         fact = draw_fact(rng, thing)
-        query = ImageQuery(picture=draw_landmark(np.random.default_rng(look), thing.kind, 800, 600), task_id="")
-        album = pictures_of_task(rng, thing, look)
+        query = ImageQuery(image=draw_landmark(np.random.default_rng(look), thing.kind, 800, 600), task_id="")
+        album = images_of_task(rng, thing, look)
         name = f"{thing.name}, {thing.town}"
         first, second = search_images(image_engine, query, album, limit=5)[:2]
         assert first.title == name and first.distance < 0.1 < second.distance
@@ -158,11 +158,11 @@ def test_a_fresh_landmark_is_found_by_its_task_only_then_its_fact_by_its_name(im
 
 
 def test_postcards_are_near_copies_of_their_landmarks(image_engine):
-    pictures = list(DefaultCollection(landmarks=60, pieces=1).pictures())
-    postcards = [entry for entry in pictures if entry.title.startswith("Postcard")]
+    images = list(DefaultCollection(landmarks=60, pieces=1).images())
+    postcards = [entry for entry in images if entry.title.startswith("Postcard")]
     assert len(postcards) >= 5
     for entry in postcards:
-        hits = image_engine.search(ImageQuery(picture=entry.picture, task_id=""), limit=2)
+        hits = image_engine.search(ImageQuery(image=entry.image, task_id=""), limit=2)
         assert hits[0].title == entry.title and hits[0].distance < 0.02
         assert hits[1].title.split(",")[0] in entry.title
 
@@ -171,7 +171,7 @@ def test_the_collection_is_the_same_in_another_process(image_index):
     code = (
         "import sys; from pathlib import Path; from metis_envs.world.collection import DefaultCollection;"
         "from metis_gym.search.index.images import ImageIndex, write_image_index;"
-        "write_image_index(DefaultCollection(landmarks=300, pieces=2).pictures(), Path(sys.argv[1]));"
+        "write_image_index(DefaultCollection(landmarks=300, pieces=2).images(), Path(sys.argv[1]));"
         "print(ImageIndex(Path(sys.argv[1])).fingerprint)"
     )
     other = image_index.with_name("again.sqlite")
@@ -190,10 +190,10 @@ def test_an_environment_searches_the_defaults_without_being_told_where(tmp_path,
     query = {"name": "text_search", "arguments": {"query": "towers of Oravik"}}
     assert "Towers of Oravik" in env.step(query)[0]["text"]
     observation, *_, info = env.step({"name": "image_search", "arguments": {}})
-    assert info["scored"] and info["tool_errors"] == 0.0 and "A search for the picture found" in observation["text"]
+    assert info["scored"] and info["tool_errors"] == 0.0 and "A search for the image found" in observation["text"]
     assert [record.message.split(" in ")[0] for record in caplog.records] == [
         "building the text corpus 'default'",
-        "building the picture collection 'default'",
+        "building the image collection 'default'",
     ]
-    assert len(ImageIndex(next(tmp_path.rglob("pictures-*.sqlite"))).hashes[0]) >= 5_000
-    assert np.unique(ImageIndex(next(tmp_path.rglob("pictures-*.sqlite"))).hashes, axis=1).shape[1] >= 4_900
+    assert len(ImageIndex(next(tmp_path.rglob("images-*.sqlite"))).hashes[0]) >= 5_000
+    assert np.unique(ImageIndex(next(tmp_path.rglob("images-*.sqlite"))).hashes, axis=1).shape[1] >= 4_900

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metis_agents.qwen3vl.chat.tokens import EncodedImage, Tokens, join
-from metis_agents.qwen3vl.chat.vocabulary import END, PICTURE, START, VISION_END, VISION_START, Vocabulary
+from metis_agents.qwen3vl.chat.vocabulary import END, IMAGE, START, VISION_END, VISION_START, Vocabulary
 from metis_agents.qwen3vl.model.images import ImageEncoder
 from metis_gym.dialects.contract import IMAGE_MARK
 from metis_gym.errors import ConfigError
@@ -32,12 +32,12 @@ class Renderer:
 
     Args:
         tokenizer: Of the Qwen3-VL family.
-        pictures: How the model takes pictures.
+        images: How the model takes images.
         vocabulary: The tokenizer's ids, with the dialect's stops.
     """
 
-    def __init__(self, tokenizer: Any, pictures: ImageEncoder, vocabulary: Vocabulary) -> None:
-        self.tokenizer, self.pictures, self.vocabulary = tokenizer, pictures, vocabulary
+    def __init__(self, tokenizer: Any, images: ImageEncoder, vocabulary: Vocabulary) -> None:
+        self.tokenizer, self.images, self.vocabulary = tokenizer, images, vocabulary
         # Whether control tokens are split is a state of a tokenizer, not of a call: nobody else may set ours meanwhile.
         self._splitting = copy.deepcopy(tokenizer)
         self._cached_ids = functools.lru_cache(maxsize=4096)(self._encode)
@@ -46,11 +46,11 @@ class Renderer:
         """The conversation up to the model's first turn.
 
         Raises:
-            ConfigError: Marks and pictures do not fit each other.
-            BudgetError: A picture that the model cannot take.
+            ConfigError: Marks and images do not fit each other.
+            BudgetError: An image that the model cannot take.
         """
         parts = self._turn("system", [system]) if system else []
-        parts += [*self._turn("user", self._with_pictures(text, images)), self.vocabulary.start, "assistant\n"]
+        parts += [*self._turn("user", self._with_images(text, images)), self.vocabulary.start, "assistant\n"]
         return self._piece(parts)
 
     def observation(self, text: str, images: Sequence[ImageArray] = (), *, is_closed: bool) -> Tokens:
@@ -58,15 +58,15 @@ class Renderer:
 
         Args:
             text: The user's turn.
-            images: Its pictures.
+            images: Its images.
             is_closed: Whether the model wrote `<|im_end|>` itself.
 
         Raises:
-            ConfigError: Marks and pictures do not fit each other.
-            BudgetError: A picture that the model cannot take.
+            ConfigError: Marks and images do not fit each other.
+            BudgetError: An image that the model cannot take.
         """
         closing: list[_Part] = ["\n"] if is_closed else [self.vocabulary.end, "\n"]
-        user = self._turn("user", self._with_pictures(text, images))
+        user = self._turn("user", self._with_images(text, images))
         return self._piece([*closing, *user, self.vocabulary.start, "assistant\n"])
 
     def written(self, ids: Sequence[int], logprobs: Sequence[float]) -> Tokens:
@@ -87,8 +87,8 @@ class Renderer:
         would have stopped there.
 
         Raises:
-            ConfigError: No turn of the assistant, or marks and pictures that do not fit each other.
-            BudgetError: A picture that the model cannot take.
+            ConfigError: No turn of the assistant, or marks and images that do not fit each other.
+            BudgetError: An image that the model cannot take.
         """
         if not any(message.role is Role.ASSISTANT for message in messages):
             raise ConfigError("Expect a conversation with a turn of the assistant, actually: none")
@@ -97,7 +97,7 @@ class Renderer:
             if message.role is Role.ASSISTANT:
                 pieces += self._assistant(message)
             else:
-                parts = self._with_pictures(message.text, message.images)
+                parts = self._with_images(message.text, message.images)
                 pieces.append(self._piece(self._turn(message.role.value, parts)))
         return join(pieces)
 
@@ -114,33 +114,33 @@ class Renderer:
     def _turn(self, role: str, content: Sequence[_Part]) -> list[_Part]:
         return [self.vocabulary.start, f"{role}\n", *content, self.vocabulary.end, "\n"]
 
-    def _with_pictures(self, text: str, images: Sequence[ImageArray]) -> list[_Part]:
-        """The text with each mark replaced by its picture."""
+    def _with_images(self, text: str, images: Sequence[ImageArray]) -> list[_Part]:
+        """The text with each mark replaced by its image."""
         texts = text.split(IMAGE_MARK)
         if len(texts) - 1 != len(images):
             raise ConfigError(
-                f"Expect one {IMAGE_MARK} for each picture, actually: {len(texts) - 1} marks and {len(images)} "
-                f"pictures in {text[:200]!r}"
+                f"Expect one {IMAGE_MARK} for each image, actually: {len(texts) - 1} marks and {len(images)} "
+                f"images in {text[:200]!r}"
             )
         parts: list[_Part] = [texts[0]]
         for image, after in zip(images, texts[1:], strict=True):
-            parts += [self.vocabulary.vision_start, self.pictures.encode(image), self.vocabulary.vision_end, after]
+            parts += [self.vocabulary.vision_start, self.images.encode(image), self.vocabulary.vision_end, after]
         return parts
 
     def _piece(self, parts: Sequence[_Part]) -> Tokens:
         """Nobody's own: neighbouring texts are encoded as one, as a template would have them."""
         ids: list[NDArray[np.int64]] = []
         positions: list[NDArray[np.int64]] = []
-        pictures, places = [], []
+        images, places = [], []
         position = 0
         for part in _merged(parts):
             if isinstance(part, EncodedImage):
-                count = self.pictures.tokens(part)
+                count = self.images.tokens(part)
                 places.append(sum(map(len, ids)))
-                ids.append(np.full(count, self.vocabulary.picture))
-                positions.append(position + _grid(part, self.pictures.merge))
-                pictures.append(part)
-                position += max(part.rows, part.columns) // self.pictures.merge
+                ids.append(np.full(count, self.vocabulary.image))
+                positions.append(position + _grid(part, self.images.merge))
+                images.append(part)
+                position += max(part.rows, part.columns) // self.images.merge
             else:
                 written = self._cached_ids(part) if isinstance(part, str) else (part,)
                 ids.append(np.array(written, dtype=np.int64))
@@ -149,7 +149,7 @@ class Renderer:
         ids_T = np.concatenate(ids)
         nowhere = np.zeros(len(ids_T), dtype=np.bool_)
         silent = np.zeros(len(ids_T), dtype=np.float32)
-        return Tokens(ids_T, np.concatenate(positions, axis=1), nowhere, silent, tuple(pictures), tuple(places))
+        return Tokens(ids_T, np.concatenate(positions, axis=1), nowhere, silent, tuple(images), tuple(places))
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._splitting.encode(text, add_special_tokens=False, split_special_tokens=True))
@@ -166,9 +166,9 @@ def _merged(parts: Sequence[_Part]) -> list[_Part]:
     return merged
 
 
-def _grid(picture: EncodedImage, merge: int) -> NDArray[np.int64]:
-    """Positions of a picture's tokens, from 0 on: time stands still, height and width count."""
-    rows, columns = picture.rows // merge, picture.columns // merge
+def _grid(image: EncodedImage, merge: int) -> NDArray[np.int64]:
+    """Positions of an image's tokens, from 0 on: time stands still, height and width count."""
+    rows, columns = image.rows // merge, image.columns // merge
     height, width = np.indices((rows, columns)).reshape(2, -1)
     return np.stack([np.zeros_like(height), height, width])
 
@@ -181,7 +181,7 @@ def check_template(tokenizer: Any) -> None:
     """
     if not tokenizer.chat_template:
         return
-    picture = f"{VISION_START}{PICTURE}{VISION_END}"
+    image = f"{VISION_START}{IMAGE}{VISION_END}"
     probe = [
         {"role": "system", "content": "S"},
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Q"}]},
@@ -189,7 +189,7 @@ def check_template(tokenizer: Any) -> None:
         {"role": "user", "content": [{"type": "text", "text": "O"}, {"type": "image"}]},
     ]
     said = tokenizer.apply_chat_template(probe, tokenize=False, add_generation_prompt=True)
-    turns = (("system", "S"), ("user", f"{picture}Q"), ("assistant", "A"), ("user", f"O{picture}"))
+    turns = (("system", "S"), ("user", f"{image}Q"), ("assistant", "A"), ("user", f"O{image}"))
     expected = "".join(f"{START}{role}\n{text}{END}\n" for role, text in turns) + f"{START}assistant\n"
     if said != expected:
         raise ConfigError(f"Expect a chat template of the form {expected!r}, actually: {said!r}")

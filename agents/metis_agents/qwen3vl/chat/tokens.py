@@ -1,7 +1,7 @@
-"""A conversation as the model sees it: token ids, positions, pictures, and which of the tokens are the model's own.
+"""A conversation as the model sees it: token ids, positions, images, and which of the tokens are the model's own.
 
 Token-in, token-out: what was sampled is kept as ids and never decoded and encoded again, so that what is trained is
-what was sampled, over turns and returned pictures.
+what was sampled, over turns and returned images.
 
 Axes: T tokens; 3 = temporal, height, width (the rows of Qwen3-VL's positions).
 """
@@ -19,13 +19,13 @@ __all__ = ["EncodedImage", "Tokens", "head", "join", "tail"]
 
 @dataclass(frozen=True, eq=False)
 class EncodedImage:
-    """A picture at the size at which the model takes it.
+    """An image at the size at which the model takes it.
 
     Attributes:
         pixels: Shape (16·rows, 16·columns, 3), uint8, for a patch of 16 pixels.
         rows: Rows of patches.
         columns: Columns of patches.
-        name: The fingerprint of `pixels`: pictures of one name are one picture.
+        name: The fingerprint of `pixels`: images of one name are one image.
     """
 
     pixels: ImageArray
@@ -39,19 +39,19 @@ class Tokens:
     """A conversation, or a piece of one; the positions of a piece begin at 0.
 
     Attributes:
-        ids_T: Token ids; a picture is a run of the picture token.
+        ids_T: Token ids; an image is a run of the image token.
         positions_3T: Multimodal rotary positions.
         is_model_token_T: True where the model itself wrote the token.
         logprobs_T: What the engine said of the tokens that it sampled; 0 elsewhere.
-        pictures: The pictures in order.
-        places: Where the tokens of each picture begin.
+        images: The images in order.
+        places: Where the tokens of each image begin.
     """
 
     ids_T: NDArray[np.int64]
     positions_3T: NDArray[np.int64]
     is_model_token_T: NDArray[np.bool_]
     logprobs_T: NDArray[np.float32]
-    pictures: tuple[EncodedImage, ...] = ()
+    images: tuple[EncodedImage, ...] = ()
     places: tuple[int, ...] = ()
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class Tokens:
 
     @property
     def end_position(self) -> int:
-        """The position at which the next token stands; the last token is never a picture's."""
+        """The position at which the next token stands; the last token is never an image's."""
         return int(self.positions_3T[:, -1].max()) + 1 if len(self) else 0
 
     def then(self, piece: "Tokens") -> "Tokens":
@@ -88,20 +88,20 @@ def join(pieces: Sequence[Tokens]) -> Tokens:
         positions_3T=np.concatenate(shifted, axis=1),
         is_model_token_T=np.concatenate([piece.is_model_token_T for piece in pieces]),
         logprobs_T=np.concatenate([piece.logprobs_T for piece in pieces]),
-        pictures=tuple(picture for piece in pieces for picture in piece.pictures),
+        images=tuple(image for piece in pieces for image in piece.images),
         places=tuple(places),
     )
 
 
 def tail(tokens: Tokens, start: int) -> Tokens:
-    """What stands from a token on, at its true positions; `start` must not lie inside a picture."""
+    """What stands from a token on, at its true positions; `start` must not lie inside an image."""
     if start == 0:
         return tokens
     return _part(tokens, slice(start, len(tokens)))
 
 
 def head(tokens: Tokens, end: int) -> Tokens:
-    """What stands before a token; `end` must not lie inside a picture."""
+    """What stands before a token; `end` must not lie inside an image."""
     return _part(tokens, slice(0, end))
 
 
@@ -112,6 +112,6 @@ def _part(tokens: Tokens, part: slice) -> Tokens:
         positions_3T=tokens.positions_3T[:, part],
         is_model_token_T=tokens.is_model_token_T[part],
         logprobs_T=tokens.logprobs_T[part],
-        pictures=tuple(tokens.pictures[i] for i in inside),
+        images=tuple(tokens.images[i] for i in inside),
         places=tuple(tokens.places[i] - part.start for i in inside),
     )

@@ -1,6 +1,6 @@
 """What a model may write: the tokens that end a turn, and those that it must never sample.
 
-A sampled picture token would have no picture behind it, a sampled `<|im_start|>` would forge another speaker, and the
+A sampled image token would have no image behind it, a sampled `<|im_start|>` would forge another speaker, and the
 rows of the embedding beyond the tokenizer's vocabulary mean nothing. They are forbidden while sampling, and have
 probability 0 in the loss, so that both speak of the same distribution.
 """
@@ -14,11 +14,11 @@ from torch import Tensor
 
 from metis_gym.errors import ConfigError
 
-__all__ = ["END", "PICTURE", "START", "VISION_END", "VISION_START", "Vocabulary"]
+__all__ = ["END", "IMAGE", "START", "VISION_END", "VISION_START", "Vocabulary"]
 
 START, END = "<|im_start|>", "<|im_end|>"
 VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
-PICTURE = "<|image_pad|>"
+IMAGE = "<|image_pad|>"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,9 +28,9 @@ class Vocabulary:
     Attributes:
         start: Opens a turn.
         end: Closes a turn.
-        vision_start: Stands before a picture.
-        vision_end: Stands after a picture.
-        picture: Stands for each part of a picture.
+        vision_start: Stands before an image.
+        vision_end: Stands after an image.
+        image: Stands for each part of an image.
         stops: All tokens after which a model's turn is over: `end`, and the dialect's stop strings.
         is_forbidden_V: True for ids that the model must not write; one for each row of the model's output.
     """
@@ -39,7 +39,7 @@ class Vocabulary:
     end: int
     vision_start: int
     vision_end: int
-    picture: int
+    image: int
     stops: frozenset[int]
     is_forbidden_V: Tensor
 
@@ -60,7 +60,7 @@ class Vocabulary:
                 f"Expect a tokenizer that is not larger than the model's output ({size} rows), actually: "
                 f"{len(tokenizer)} tokens"
             )
-        ids = [_single(tokenizer, token) for token in (START, END, VISION_START, VISION_END, PICTURE)]
+        ids = [_single(tokenizer, token) for token in (START, END, VISION_START, VISION_END, IMAGE)]
         stops = frozenset([ids[1], *(_single(tokenizer, token) for token in stop)])
         is_forbidden_V = torch.zeros(size, dtype=torch.bool)
         is_forbidden_V[len(tokenizer) :] = True
@@ -72,7 +72,7 @@ class Vocabulary:
             end=ids[1],
             vision_start=ids[2],
             vision_end=ids[3],
-            picture=ids[4],
+            image=ids[4],
             stops=stops,
             is_forbidden_V=is_forbidden_V,
         )

@@ -1,4 +1,4 @@
-"""Picture features that are computed once: by the engine, and by nobody again while the vision tower stays."""
+"""Image features that are computed once: by the engine, and by nobody again while the vision tower stays."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ __all__ = ["FeatureStore"]
 
 
 class FeatureStore:
-    """Keeps the features of the most recently used pictures, without gradients.
+    """Keeps the features of the most recently used images, without gradients.
 
     Args:
-        network: Who looks at pictures.
+        network: Who looks at images.
         is_frozen: Whether the vision tower never changes; otherwise `refresh` forgets everything.
         capacity_bytes: Most memory for features.
-        pixels: Most pixels that are looked at in one forward pass; a larger picture gets a pass of its own.
+        pixels: Most pixels that are looked at in one forward pass; a larger image gets a pass of its own.
     """
 
     def __init__(
@@ -35,18 +35,18 @@ class FeatureStore:
         self._bytes = 0
 
     @torch.no_grad()
-    def of(self, pictures: Sequence[EncodedImage]) -> list[Features]:
-        """The features of pictures, in order; each different picture is looked at once."""
-        found = {picture.name: self._kept[picture.name] for picture in pictures if picture.name in self._kept}
-        missing = list({picture.name: picture for picture in pictures if picture.name not in found}.values())
+    def of(self, images: Sequence[EncodedImage]) -> list[Features]:
+        """The features of images, in order; each different image is looked at once."""
+        found = {image.name: self._kept[image.name] for image in images if image.name in self._kept}
+        missing = list({image.name: image for image in images if image.name not in found}.values())
         for part in self._parts(missing):
-            new = dict(zip((picture.name for picture in part), self.network.features(part), strict=True))
+            new = dict(zip((image.name for image in part), self.network.features(part), strict=True))
             found |= new
             self._keep(new)
         for name in found:
             if name in self._kept:
                 self._kept.move_to_end(name)
-        return [found[picture.name] for picture in pictures]
+        return [found[image.name] for image in images]
 
     def refresh(self) -> None:
         """The model's weights have changed."""
@@ -54,15 +54,15 @@ class FeatureStore:
             self._kept.clear()
             self._bytes = 0
 
-    def _parts(self, pictures: Sequence[EncodedImage]) -> list[list[EncodedImage]]:
+    def _parts(self, images: Sequence[EncodedImage]) -> list[list[EncodedImage]]:
         parts: list[list[EncodedImage]] = []
         filled = 0
-        for picture in pictures:
-            size = picture.pixels.size // 3
+        for image in images:
+            size = image.pixels.size // 3
             if not parts or filled + size > self._pixels:
                 parts.append([])
                 filled = 0
-            parts[-1].append(picture)
+            parts[-1].append(image)
             filled += size
         return parts
 

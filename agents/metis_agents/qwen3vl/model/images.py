@@ -1,4 +1,4 @@
-"""Pictures for the model: resized to its grid of patches, and cut into patches, without torchvision.
+"""Images for the model: resized to its grid of patches, and cut into patches, without torchvision.
 
 The arithmetic is that of Qwen2-VL's image processor in transformers, which Qwen3-VL uses: sides rounded to a multiple
 of patch × merge, the number of pixels kept within limits, bicubic resizing, normalising, patches in the order of the
@@ -25,14 +25,14 @@ __all__ = ["ImageEncoder"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImageEncoder:
-    """How a model takes pictures. The defaults are those of Qwen3-VL with the suite's limits on pixels.
+    """How a model takes images. The defaults are those of Qwen3-VL with the suite's limits on pixels.
 
     Attributes:
         patch: Side of a patch, pixels.
         merge: Patches along a side that become one token.
-        temporal: Frames of a patch; a picture is repeated.
-        min_pixels: Smaller pictures are enlarged.
-        max_pixels: Larger pictures are reduced.
+        temporal: Frames of a patch; an image is repeated.
+        min_pixels: Smaller images are enlarged.
+        max_pixels: Larger images are reduced.
         mean: Of each channel, for normalising.
         std: Of each channel, for normalising.
     """
@@ -65,46 +65,46 @@ class ImageEncoder:
             std=tuple(processor.image_std),
         )
 
-    def tokens(self, picture: EncodedImage) -> int:
-        """How many tokens a picture takes."""
-        return picture.rows * picture.columns // self.merge**2
+    def tokens(self, image: EncodedImage) -> int:
+        """How many tokens an image takes."""
+        return image.rows * image.columns // self.merge**2
 
-    def encode(self, picture: ImageArray) -> EncodedImage:
-        """Bring a picture of shape (height, width, 3) to the model's size.
+    def encode(self, image: ImageArray) -> EncodedImage:
+        """Bring an image of shape (height, width, 3) to the model's size.
 
         Raises:
             BudgetError: One side is more than 200 times the other.
         """
-        height, width = self._size(*picture.shape[:2])
-        if (height, width) != picture.shape[:2]:
-            resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
-            picture = np.asarray(resized, dtype=np.uint8)
-        return EncodedImage(picture, height // self.patch, width // self.patch, fingerprint(picture))
+        height, width = self._size(*image.shape[:2])
+        if (height, width) != image.shape[:2]:
+            resized = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
+            image = np.asarray(resized, dtype=np.uint8)
+        return EncodedImage(image, height // self.patch, width // self.patch, fingerprint(image))
 
-    def patches(self, pictures: Sequence[EncodedImage], device: torch.device) -> tuple[Tensor, Tensor]:
+    def patches(self, images: Sequence[EncodedImage], device: torch.device) -> tuple[Tensor, Tensor]:
         """What the vision tower takes.
 
         Returns:
-            Patches of all pictures, float32, one row for each patch, and (1, rows, columns) of each picture, int64.
+            Patches of all images, float32, one row for each patch, and (1, rows, columns) of each image, int64.
         """
-        grids = torch.tensor([[1, picture.rows, picture.columns] for picture in pictures], device=device)
-        return torch.cat([self._cut(picture, device) for picture in pictures]), grids
+        grids = torch.tensor([[1, image.rows, image.columns] for image in images], device=device)
+        return torch.cat([self._cut(image, device) for image in images]), grids
 
-    def _cut(self, picture: EncodedImage, device: torch.device) -> Tensor:
-        """Patches of one picture in the order in which the merger joins them."""
-        pixels = torch.from_numpy(np.array(picture.pixels)).to(device).permute(2, 0, 1).float()
+    def _cut(self, image: EncodedImage, device: torch.device) -> Tensor:
+        """Patches of one image in the order in which the merger joins them."""
+        pixels = torch.from_numpy(np.array(image.pixels)).to(device).permute(2, 0, 1).float()
         mean, std = (pixels.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
         pixels = (pixels / 255.0 - mean) / std
-        rows, columns = picture.rows // self.merge, picture.columns // self.merge
+        rows, columns = image.rows // self.merge, image.columns // self.merge
         cut = pixels.reshape(3, rows, self.merge, self.patch, columns, self.merge, self.patch)
         cut = cut.permute(1, 4, 2, 5, 0, 3, 6).unsqueeze(5)
         repeated = cut.expand(-1, -1, -1, -1, -1, self.temporal, -1, -1)
-        return repeated.reshape(picture.rows * picture.columns, -1)
+        return repeated.reshape(image.rows * image.columns, -1)
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
         if max(height, width) > MAX_ASPECT * min(height, width):
             raise BudgetError(
-                f"Expect a picture with sides of a ratio up to {MAX_ASPECT}, actually: {width} x {height} pixels"
+                f"Expect an image with sides of a ratio up to {MAX_ASPECT}, actually: {width} x {height} pixels"
             )
         unit = self.patch * self.merge
         rows, columns = max(unit, round(height / unit) * unit), max(unit, round(width / unit) * unit)

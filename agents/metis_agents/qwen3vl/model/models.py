@@ -1,6 +1,6 @@
 """Models by name: `tiny`, built on the spot, or any Qwen3-VL checkpoint, with or without LoRA.
 
-LoRA goes into the language model only. The vision tower is frozen unless asked for: features of a picture are then
+LoRA goes into the language model only. The vision tower is frozen unless asked for: features of an image are then
 computed once, and a group's episodes share them.
 """
 
@@ -99,7 +99,7 @@ class Equipment:
         tokenizer: Its tokenizer.
         network: The model with what goes with it.
         renderer: Conversations → tokens.
-        features: Features of pictures, kept.
+        features: Features of images, kept.
         scorer: The forward pass of training.
     """
 
@@ -148,7 +148,7 @@ def load_pretrained(config: ModelConfig) -> tuple[Any, Any]:
         raise ConfigError(f"cannot load model {config.name!r}: {error}") from error
     if declared.model_type != "qwen3_vl":
         raise ConfigError(
-            f"Expect a model of type 'qwen3_vl', which sees pictures, actually: {declared.model_type!r} in "
+            f"Expect a model of type 'qwen3_vl', which sees images, actually: {declared.model_type!r} in "
             f"{config.name!r}"
         )
     dtype = TORCH_DTYPES[config.dtype]

@@ -1,4 +1,4 @@
-"""Qwen3-VL with what this package asks of it: picture features, hidden states, log-probabilities of what may be said.
+"""Qwen3-VL with what this package asks of it: image features, hidden states, log-probabilities of what may be said.
 
 The parts of transformers' model are called by themselves: the vision tower, the language model, the head. Nothing here
 uses `generate`, positions that the model guesses, or state that it keeps between calls.
@@ -23,7 +23,7 @@ _FORBIDDEN = float("-inf")
 
 
 class Features(NamedTuple):
-    """What the vision tower says of one picture.
+    """What the vision tower says of one image.
 
     Attributes:
         tokens_NH: One row for each of its N tokens.
@@ -41,25 +41,25 @@ class Batch(NamedTuple):
         ids_BT: Token ids.
         positions_3BT: Multimodal rotary positions.
         lengths: Tokens of each row.
-        pictures: The pictures of all rows, in order.
+        images: The images of all rows, in order.
     """
 
     ids_BT: Tensor
     positions_3BT: Tensor
     lengths: list[int]
-    pictures: list[EncodedImage]
+    images: list[EncodedImage]
 
 
 def batch_of(pieces: Sequence[Tokens], device: torch.device, padding: int = 0) -> Batch:
-    """Pad pieces on the right; the padding must not be the picture token."""
+    """Pad pieces on the right; the padding must not be the image token."""
     lengths = [len(piece) for piece in pieces]
     ids_BT = torch.full((len(pieces), max(lengths, default=0)), padding, dtype=torch.int64)
     positions_3BT = torch.zeros((3, *ids_BT.shape), dtype=torch.int64)
     for row, piece in enumerate(pieces):
         ids_BT[row, : len(piece)] = torch.from_numpy(piece.ids_T)
         positions_3BT[:, row, : len(piece)] = torch.from_numpy(piece.positions_3T)
-    pictures = [picture for piece in pieces for picture in piece.pictures]
-    return Batch(ids_BT.to(device), positions_3BT.to(device), lengths, pictures)
+    images = [image for piece in pieces for image in piece.images]
+    return Batch(ids_BT.to(device), positions_3BT.to(device), lengths, images)
 
 
 class Network:
@@ -67,7 +67,7 @@ class Network:
 
     Args:
         model: `Qwen3VLForConditionalGeneration`, with or without LoRA layers in it.
-        encoder: How it takes pictures.
+        encoder: How it takes images.
         vocabulary: What it may write.
         temperature: Divides the logits, while acting and while learning.
     """
@@ -83,14 +83,14 @@ class Network:
         device: torch.device = self.model.device
         return device
 
-    def features(self, pictures: Sequence[EncodedImage]) -> list[Features]:
-        """Look at pictures; the same picture twice is looked at twice."""
-        if not pictures:
+    def features(self, images: Sequence[EncodedImage]) -> list[Features]:
+        """Look at images; the same image twice is looked at twice."""
+        if not images:
             return []
-        patches, grids = self.encoder.patches(pictures, self.device)
+        patches, grids = self.encoder.patches(images, self.device)
         visual = self.model.model.visual
         seen = visual(patches.to(visual.dtype), grid_thw=grids)
-        sizes = [self.encoder.tokens(picture) for picture in pictures]
+        sizes = [self.encoder.tokens(image) for image in images]
         tokens = seen.pooler_output.split(sizes)
         deepstack = [layer.split(sizes) for layer in seen.deepstack_features]
         return [Features(part, tuple(layer[i] for layer in deepstack)) for i, part in enumerate(tokens)]
@@ -100,18 +100,18 @@ class Network:
 
         Args:
             batch: The rows.
-            features: Of the batch's pictures, in order.
+            features: Of the batch's images, in order.
             may_attend: Boolean, shape (B or 1, 1, T, keys); None where the tokens are the last of their rows, all with
                 the same number of tokens before them, padding only behind.
             cache: Keys and values before the batch, or None.
         """
         language = self.model.model.language_model
         embedded = language.embed_tokens(batch.ids_BT)
-        is_picture_BT = batch.ids_BT == self.vocabulary.picture
+        is_image_BT = batch.ids_BT == self.vocabulary.image
         deepstack: list[Tensor] | None = None
         if features:
             tokens = torch.cat([part.tokens_NH for part in features]).to(embedded.dtype)
-            embedded = embedded.masked_scatter(is_picture_BT[..., None], tokens)
+            embedded = embedded.masked_scatter(is_image_BT[..., None], tokens)
             deepstack = [torch.cat(layer) for layer in zip(*(part.deepstack for part in features), strict=True)]
         done = language(
             inputs_embeds=embedded,
@@ -119,7 +119,7 @@ class Network:
             attention_mask=may_attend,
             past_key_values=cache,
             use_cache=False,
-            visual_pos_masks=is_picture_BT if features else None,
+            visual_pos_masks=is_image_BT if features else None,
             deepstack_visual_embeds=deepstack,
         )
         hidden_BTH: Tensor = done.last_hidden_state

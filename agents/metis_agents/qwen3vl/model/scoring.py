@@ -78,7 +78,7 @@ class Scorer(nn.Module):
         """Score the model's tokens; no conversations give no scores, but a graph that reaches every parameter."""
         if not conversations:
             return _nothing(self.forward(self._placeholder(), with_entropy))
-        seen = self._seen([picture for tokens in conversations for picture in tokens.pictures])
+        seen = self._seen([image for tokens in conversations for image in tokens.images])
         hidden_NH = {
             Layout.SHARED: self._shared,
             Layout.PADDED: self._padded,
@@ -115,8 +115,8 @@ class Scorer(nn.Module):
         device = self.network.device
         ids_1T = torch.from_numpy(np.concatenate([tokens.ids_T for tokens in conversations]))[None]
         positions_31T = torch.from_numpy(np.concatenate([tokens.positions_3T for tokens in conversations], axis=1))
-        pictures = [picture for tokens in conversations for picture in tokens.pictures]
-        batch = Batch(ids_1T.to(device), positions_31T[:, None].to(device), [ids_1T.shape[1]], pictures)
+        images = [image for tokens in conversations for image in tokens.images]
+        batch = Batch(ids_1T.to(device), positions_31T[:, None].to(device), [ids_1T.shape[1]], images)
         whose_T = torch.repeat_interleave(torch.tensor([len(tokens) for tokens in conversations])).to(device)
         may_attend = (whose_T[:, None] == whose_T).tril()[None, None]
         hidden_1TH = self._hidden(batch, seen, may_attend, None)
@@ -124,14 +124,14 @@ class Scorer(nn.Module):
         return hidden_1TH[0, torch.from_numpy(np.flatnonzero(is_model_token_T) - 1).to(device)]
 
     def _hidden(self, batch: Batch, seen: dict[str, Features], may_attend: Tensor | None, cache: object) -> Tensor:
-        features = [seen[picture.name] for picture in batch.pictures]
+        features = [seen[image.name] for image in batch.images]
         return self.network.hidden(batch, features, may_attend=may_attend, cache=cache)
 
-    def _seen(self, pictures: Sequence[EncodedImage]) -> dict[str, Features]:
-        """Features of each different picture, with gradients where the vision tower is trained."""
-        different = list({picture.name: picture for picture in pictures}.values())
+    def _seen(self, images: Sequence[EncodedImage]) -> dict[str, Features]:
+        """Features of each different image, with gradients where the vision tower is trained."""
+        different = list({image.name: image for image in images}.values())
         look = self.network.features if self._features is None else self._features.of
-        return dict(zip((picture.name for picture in different), look(different), strict=True))
+        return dict(zip((image.name for image in different), look(different), strict=True))
 
     def _score(self, hidden_NH: Tensor, ids_N: Tensor, with_entropy: bool) -> Scores:
         parts = []
@@ -166,7 +166,7 @@ def prompt_groups(conversations: Sequence[Tokens]) -> tuple[list[Tokens], list[i
     which = []
     for tokens in conversations:
         prompt = head(tokens, tokens.prompt_length)
-        key = prompt.ids_T.tobytes(), tuple(picture.name for picture in prompt.pictures)
+        key = prompt.ids_T.tobytes(), tuple(image.name for image in prompt.images)
         if key not in prompts:
             prompts[key] = len(first)
             first.append(prompt)

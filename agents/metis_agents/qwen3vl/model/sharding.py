@@ -1,7 +1,7 @@
 """Weights, gradients and optimiser states spread over ranks by torch's own FSDP2, with distributed checkpoints.
 
 Each block of the language model is a unit; everything else, the vision tower included, is the root's, so that ranks
-with and without pictures take part in the same collectives. Episodes are played by a whole copy of the model on each
+with and without images take part in the same collectives. Episodes are played by a whole copy of the model on each
 rank, which takes up the weights at the beginning of each batch: rollouts of different lengths need no communication.
 """
 

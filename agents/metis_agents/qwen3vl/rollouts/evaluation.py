@@ -37,7 +37,7 @@ def play_tasks(
         seed: Of the tasks and of the episodes.
         is_greedy: Take the likeliest tokens instead of sampling.
         ranks: Who shares the work.
-        samples: Where the first episodes are recorded, each in a folder of its own, pictures included.
+        samples: Where the first episodes are recorded, each in a folder of its own, images included.
         sampled: How many are.
 
     Returns:

@@ -105,7 +105,7 @@ class ActiveRollout:
             try:
                 prompt = renderer.prompt(observation["system"], observation["text"], observation["images"])
             except BudgetError:
-                self._overrun("picture")
+                self._overrun("image")
                 return None
             if len(prompt) > self.budget.prompt:
                 self._overrun("prompt")
@@ -135,7 +135,7 @@ class ActiveRollout:
         try:
             answer = renderer.observation(observation["text"], observation["images"], is_closed=is_closed)
         except BudgetError:
-            self._overrun("picture")
+            self._overrun("image")
             return
         if len(answer) > self.budget.observation:
             self._overrun("observation")

@@ -1,7 +1,7 @@
 """The rollout engine on transformers' own model: works wherever the model does, a CPU included.
 
-* A prompt that several new conversations share is encoded once, with its pictures, and its keys and values copied.
-* Keys and values stay over turns; a returned picture costs its own tokens only.
+* A prompt that several new conversations share is encoded once, with its images, and its keys and values copied.
+* Keys and values stay over turns; a returned image costs its own tokens only.
 * All live turns are written together; a finished one leaves the batch at once and waits aside for its tool.
 * Positions are given for every token; tokens that must not be written have probability 0.
 
@@ -50,7 +50,7 @@ class TransformersEngine:
         network: The model; it may be the one that is being trained.
         capacity: Most conversations known at a time.
         prefill_tokens: Most tokens encoded in one forward pass, padding included.
-        features: Where picture features are kept.
+        features: Where image features are kept.
         take_up: Called at each `refresh`, where the model is a copy that must take up the weights that learn.
     """
 
@@ -124,7 +124,7 @@ class TransformersEngine:
         self._rows = [_FREE if row in gone else row for row in self._rows]
 
     def refresh(self) -> None:
-        """Forget every conversation and, where the vision tower may have changed, every picture."""
+        """Forget every conversation and, where the vision tower may have changed, every image."""
         if self._take_up is not None:
             self._take_up()
         self._rows, self._turns, self._waiting = [], [], []
@@ -164,7 +164,7 @@ class TransformersEngine:
         kept = self._slab.lengths[first : first + len(requests)]
         batch = _tails(requests, kept, self.network)
         view = SlabView(self._slab, first, batch.lengths)
-        seen = self.features.of(batch.pictures)
+        seen = self.features.of(batch.images)
         hidden_BTH = self.network.hidden(batch, seen, may_attend=view.may_attend(), cache=view)
         view.commit()
         last_B = torch.tensor(batch.lengths, device=hidden_BTH.device) - 1

@@ -1,6 +1,6 @@
 """The rollout engine on vLLM, behind the same contract as the one on transformers. An optional extra; needs a GPU.
 
-vLLM takes token ids with one picture token for each picture and expands it itself; what it sampled comes back as ids
+vLLM takes token ids with one image token for each image and expands it itself; what it sampled comes back as ids
 with their log-probabilities, so that training sees what was sampled. Prompts that are shared, and conversations that go
 on, are found by vLLM's prefix cache. vLLM and the trainer round differently: train with an importance cap.
 
@@ -104,9 +104,9 @@ class VllmEngine:
 
     def _prompt(self, tokens: Tokens) -> dict[str, Any]:
         prompt: dict[str, Any] = {"prompt_token_ids": collapsed(tokens, self._vocabulary)}
-        if tokens.pictures:
-            prompt["multi_modal_data"] = {"image": [Image.fromarray(np.array(p.pixels)) for p in tokens.pictures]}
-            prompt["multi_modal_uuids"] = {"image": [picture.name for picture in tokens.pictures]}
+        if tokens.images:
+            prompt["multi_modal_data"] = {"image": [Image.fromarray(np.array(p.pixels)) for p in tokens.images]}
+            prompt["multi_modal_uuids"] = {"image": [image.name for image in tokens.images]}
         return prompt
 
     def _parameters(self, request: TurnRequest) -> Any:
@@ -133,15 +133,15 @@ class VllmEngine:
 
 
 def collapsed(tokens: Tokens, vocabulary: Vocabulary) -> list[int]:
-    """The ids with one picture token for each picture, as vLLM takes them.
+    """The ids with one image token for each image, as vLLM takes them.
 
     >>> import numpy as np
     >>> from types import SimpleNamespace
     >>> run = SimpleNamespace(ids_T=np.array([5, 9, 9, 9, 6, 9, 7]), places=(1, 5))
-    >>> collapsed(run, SimpleNamespace(picture=9))
+    >>> collapsed(run, SimpleNamespace(image=9))
     [5, 9, 6, 9, 7]
     """
-    is_kept_T = tokens.ids_T != vocabulary.picture
+    is_kept_T = tokens.ids_T != vocabulary.image
     is_kept_T[list(tokens.places)] = True
     kept: list[int] = tokens.ids_T[is_kept_T].tolist()
     return kept

@@ -3,7 +3,7 @@
 Tools run in threads while the engine writes for the other episodes. What a turn samples depends on its own seed, so
 that neither the order in which tools return nor what else is in the batch decides what is drawn.
 
-A sample that does not fit is never cut in silence: a prompt, a picture or an observation over its budget makes the
+A sample that does not fit is never cut in silence: a prompt, an image or an observation over its budget makes the
 episode unscored, and is counted; an episode whose own writing exceeds the response budget ends truncated, unanswered.
 """
 

@@ -1,4 +1,4 @@
-"""The cold start of a run: a model looks at pictures, if it must learn to see first, then imitates conversations."""
+"""The cold start of a run: a model looks at images, if it must learn to see first, then imitates conversations."""
 
 import dataclasses
 import itertools
@@ -85,10 +85,10 @@ class ColdStart:
         imitate(equipment.scorer, units, config, ranks=ranks, rounding=self.run.rounding, heard=heard)
 
     def _groundings(self, renderer: Renderer) -> Units:
-        """This rank's share of the pictures to be looked at."""
+        """This rank's share of the images to be looked at."""
         env: Any = self.make_env()
         seed = episode_seed(self.run.seed, self.strategy.ranks.rank)
-        count = -(-self.config.pictures // self.strategy.ranks.size)
+        count = -(-self.config.images // self.strategy.ranks.size)
         examples = grounding_examples(backstage(env).taskset, renderer, count=count, seed=seed)
         units: Units = [(one,) for one in examples]
         env.close()

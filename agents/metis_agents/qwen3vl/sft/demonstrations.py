@@ -138,10 +138,10 @@ def scripted_pairs(
 
 
 def grounding_examples(taskset: Taskset, renderer: Renderer, *, count: int, seed: int) -> Iterator[Example]:
-    """Short conversations that say where a picture's deciding region is, and the answer where the view shows it.
+    """Short conversations that say where an image's deciding region is, and the answer where the view shows it.
 
     A model that begins with random weights must first learn to see. These have neither a prompt nor tools, and so cost
-    a fraction of a demonstration; a model that was trained on pictures needs none.
+    a fraction of a demonstration; a model that was trained on images needs none.
 
     Args:
         taskset: Where tasks come from.
@@ -211,7 +211,7 @@ def recorded_conversations(
 def chat_conversations(path: Path, *, allow_outside: bool = False) -> Iterator[Conversation]:
     """The lines of a JSONL file: `{"messages": [{"role", "content"}, …], "images": [path, …]}`.
 
-    `content` holds one `<image>` for each picture, taken from `images` in order; paths are relative to the file and
+    `content` holds one `<image>` for each image, taken from `images` in order; paths are relative to the file and
     lead to files below its folder, unless `allow_outside`.
 
     Raises:
@@ -234,16 +234,16 @@ def chat_conversations(path: Path, *, allow_outside: bool = False) -> Iterator[C
 
 def _messages(row: Mapping[str, Any], place: str, folder: Path, allow_outside: bool) -> Conversation:
     paths = [path_below(folder, name, allow_outside=allow_outside) for name in row.get("images", ())]
-    pictures = [decode_file(found, name=place) for found in paths]
+    images = [decode_file(found, name=place) for found in paths]
     messages = []
     for said in row["messages"]:
         marks = said["content"].count("<image>")
-        if marks > len(pictures):
-            raise ConfigError(f"{marks - len(pictures)} more <image> than images")
-        taken, pictures = pictures[:marks], pictures[marks:]
+        if marks > len(images):
+            raise ConfigError(f"{marks - len(images)} more <image> than images")
+        taken, images = images[:marks], images[marks:]
         messages.append(Message(role=Role(said["role"]), text=said["content"], images=tuple(taken)))
-    if pictures:
-        raise ConfigError(f"{len(pictures)} pictures have no <image> in the messages")
+    if images:
+        raise ConfigError(f"{len(images)} images have no <image> in the messages")
     return messages
 
 
@@ -271,7 +271,7 @@ def _calls(task: Task, longest: int) -> list[dict[str, Any]]:
 
 
 def _look(task: Task, longest: int) -> dict[str, Any]:
-    """The call that shows the deciding region, or the whole picture, at a size."""
+    """The call that shows the deciding region, or the whole image, at a size."""
     height, width = task.images[0].source.shape[:2]
     left, top, right, bottom = task.region or (0, 0, width, height)
     scale = longest / max(right - left, bottom - top)

@@ -121,7 +121,7 @@ TRAIN = Scheme(
         "cold_start.data": "sft-data",
         "cold_start.demonstrations": "demonstrations",
         "cold_start.grounding.steps": "grounding-steps",
-        "cold_start.pictures": "grounding-images",
+        "cold_start.images": "grounding-images",
         "cold_start.habits.tool_rate_none": "tool-rate-none",
         "cold_start.habits.tool_rate_required": "tool-rate-required",
     },
@@ -169,7 +169,7 @@ TRAIN = Scheme(
         "cold-start-lr": "sft-lr",
         "cold-start-data": "sft-data",
         "grounding": "grounding-steps",
-        "pictures": "grounding-images",
+        "images": "grounding-images",
     },
     env_names=(
         *("taskset", "view_size", "max_source", "answers", "choices", "required_share"),

@@ -25,7 +25,7 @@ class ColdStartConfig:
     Attributes:
         imitation: How conversations are imitated.
         grounding: How a model with random weights first learns where things are in images; None for not at all.
-        pictures: Images that grounding looks at.
+        images: Images that grounding looks at.
         demonstrations: Tasks that scripted agents demonstrate both with and without a tool.
         habits: What the scripted demonstrator does first.
         lora: Rank of the LoRA that is trained and then merged into the weights; none trains every weight.
@@ -35,7 +35,7 @@ class ColdStartConfig:
 
     imitation: SFTConfig = field(default_factory=SFTConfig)
     grounding: SFTConfig | None = None
-    pictures: int = whole(8_000, low=1)
+    images: int = whole(8_000, low=1)
     demonstrations: int = whole(2_500, low=0)
     habits: Habits = field(default_factory=Habits)
     lora: int | None = whole(None, low=1, optional=True)

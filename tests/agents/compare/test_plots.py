@@ -24,13 +24,13 @@ def comparison(designs=DESIGNS, batches=9):
 
 @pytest.mark.parametrize("draw", [draw_summary, draw_training, draw_final, draw_cost])
 @pytest.mark.parametrize("designs", [("hdpo",), DESIGNS, MANY])
-def test_plots_are_pictures_and_reproducible(draw, designs):
+def test_plots_are_images_and_reproducible(draw, designs):
     made = comparison(designs)
-    picture = draw(made)
-    with Image.open(io.BytesIO(picture)) as opened:
+    image = draw(made)
+    with Image.open(io.BytesIO(image)) as opened:
         assert opened.width >= 900
         assert len(opened.convert("RGB").getcolors(1 << 20)) > 20
-    assert draw(made) == picture
+    assert draw(made) == image
 
 
 def test_a_run_of_one_batch_can_be_drawn():
@@ -39,7 +39,7 @@ def test_a_run_of_one_batch_can_be_drawn():
 
 
 def test_no_words_touch_in_the_summary():
-    """Boxes of all texts, as matplotlib lays them out, do not overlap each other nor leave the picture."""
+    """Boxes of all texts, as matplotlib lays them out, do not overlap each other nor leave the image."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     from metis_agents.compare import summary

@@ -9,7 +9,7 @@ __all__ = ["task_image"]
 
 
 def task_image(source: ImageArray, view_size: int) -> TaskImage:
-    """A source picture with its view: shrunk so that the longest side is `view_size`, never enlarged."""
+    """A source image with its view: shrunk so that the longest side is `view_size`, never enlarged."""
     height, width = source.shape[:2]
     if max(height, width) <= view_size:
         return TaskImage(source=source, view=source)

@@ -1,4 +1,4 @@
-"""Write the pinned images anew: `python tests/envs/pin_pictures.py`.
+"""Write the pinned images anew: `python tests/envs/pin_images.py`.
 
 Run it after raising the `generation` of the families that draw differently, or after changing the pinned versions of
 the packages that draw. It refuses a family that draws differently and has its old generation still.
