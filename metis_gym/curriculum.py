@@ -70,6 +70,10 @@ class PassRateCurriculum(Taskset):
         """Let the taskset make the task."""
         return self.taskset.build(task_id)
 
+    def variants(self, task_id: str) -> tuple[Task, ...]:
+        """Let the taskset make the task with each of the answers that its view leaves."""
+        return self.taskset.variants(task_id)
+
     def load(self, task_id: str) -> Task:
         """Let the taskset load the task."""
         return self.taskset.load(task_id)

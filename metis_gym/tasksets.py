@@ -116,6 +116,10 @@ class Taskset(ABC):
         """What speaks against the necessity that a task states, where that can be proven; empty if nothing does."""
         return ""
 
+    def variants(self, task_id: str) -> tuple[Task, ...]:  # noqa: ARG002 — most tasksets know no other answers
+        """The task with each of the answers that its view leaves, itself included; empty where they are not known."""
+        return ()
+
     def load(self, task_id: str) -> Task:
         """`build`, cached."""
         return _cache.get(self, task_id)
@@ -168,6 +172,10 @@ class WeightedTaskset(Taskset):
         """Let the part that knows the family load the task."""
         part = next((part for part in self.parts if part.knows(task_id)), None)
         return self.build(task_id) if part is None else part.load(task_id)
+
+    def variants(self, task_id: str) -> tuple[Task, ...]:
+        """The task with each of the answers that its view leaves, by the part that knows the family."""
+        return next((part.variants(task_id) for part in self.parts if part.knows(task_id)), ())
 
     def doubt(self, task_id: str) -> str:
         """What the part that knows the family has to say against the necessity that a task states."""
