@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from metis_gym.dialects.blocks import TextBlock, find_blocks, is_balanced, remove_blocks
 from metis_gym.errors import ConfigError
 from metis_gym.records import Task, ToolCall, ToolResult
 from metis_gym.registries import lacking, path_of
@@ -27,13 +28,16 @@ __all__ = [
     "dialect_problems",
     "find_blocks",
     "is_balanced",
+    "made_call",
     "read_call",
     "remove_blocks",
+    "result_text",
     "returned",
     "without_image_marks",
 ]
 
 IMAGE_MARK = "<image>"
+_EXAMPLE = 'Write {"name": "tool name", "arguments": {...}}.'
 _TAG = re.compile(r"<(?=/?(?:tool_call|answer|reason|think)>)")
 
 T = TypeVar("T")
@@ -76,13 +80,16 @@ class ParsedTurn:
     Attributes:
         calls: The tool calls, in order, unreadable ones included (they carry their `problem`).
         answer: The final answer, None when there is none. Calls go before answers: where there are calls, an answer
-            in the same turn is not taken.
+            in the same turn is not taken, unless the dialect says otherwise.
         notes: What the model should be told about the turn besides the results.
+        ends: The episode ends with this turn, though it holds no answer: the model gave up, or its authors' harness
+            would have ended it.
     """
 
     calls: tuple[ToolCall, ...] = ()
     answer: str | None = None
     notes: tuple[str, ...] = field(default=())
+    ends: bool = False
 
 
 class Dialect(ABC):
@@ -159,55 +166,6 @@ def returned(value: T, kind: type[T], dialect: Dialect, method: str) -> T:
     return value
 
 
-@dataclass(frozen=True)
-class TextBlock:
-    """A tagged part of a text: `text[start:end]` with its tags; `closed` tells whether the end tag is there."""
-
-    start: int
-    end: int
-    body: str
-    closed: bool
-
-
-def find_blocks(text: str, tag: str) -> list[TextBlock]:
-    """Find `<tag>…</tag>` from left to right, in time linear in the text; a last one may lack its end tag.
-
-    >>> [block.body for block in find_blocks("<a>1</a> x <a>2", "a")]
-    ['1', '2']
-    """
-    opening, closing = f"<{tag}>", f"</{tag}>"
-    blocks: list[TextBlock] = []
-    position = 0
-    while (start := text.find(opening, position)) >= 0:
-        body_start = start + len(opening)
-        end = text.find(closing, body_start)
-        if end < 0:
-            blocks.append(TextBlock(start, len(text), text[body_start:], False))
-            break
-        blocks.append(TextBlock(start, end + len(closing), text[body_start:end], True))
-        position = end + len(closing)
-    return blocks
-
-
-def remove_blocks(text: str, tag: str) -> str:
-    """Take complete `<tag>…</tag>` parts out of a text.
-
-    >>> remove_blocks("<think>B?</think>A", "think")
-    'A'
-    """
-    kept, position = [], 0
-    for block in find_blocks(text, tag):
-        if block.closed:
-            kept.append(text[position : block.start])
-            position = block.end
-    return "".join(kept) + text[position:]
-
-
-def is_balanced(text: str, tag: str) -> bool:
-    """Does the text have as many `<tag>` as `</tag>`?"""
-    return text.count(f"<{tag}>") == text.count(f"</{tag}>")
-
-
 def without_image_marks(text: str) -> str:
     """Remove literal `<image>` marks, so that marks and images stay one to one (also when they are nested).
 
@@ -225,32 +183,46 @@ def without_image_marks(text: str) -> str:
     return "".join(kept)
 
 
+def result_text(result: ToolResult) -> str:
+    """Everything that a result holds: its output, its errors, and a mark for each image with its caption."""
+    texts = [without_image_marks(text) for text in (result.output, result.errors) if text]
+    captions = result.captions or ("",) * len(result.images)
+    images = [IMAGE_MARK + (f" {without_image_marks(caption)}" if caption else "") for caption in captions]
+    return "\n".join([*texts, *images]) or "(no output)"
+
+
 def read_call(body: str) -> ToolCall:
     """Read the JSON of one tool call. Raw line breaks inside strings are accepted, as models write them.
 
     What cannot be read comes back as a call with a `problem` for the model.
     """
-    example = 'Write {"name": "tool name", "arguments": {...}}.'
     try:
         call = json.loads(body, strict=False)
     except json.JSONDecodeError as error:
         return ToolCall(
-            name="", problem=f"The tool call is not valid JSON ({error.msg} at character {error.pos}). {example}"
+            name="", problem=f"The tool call is not valid JSON ({error.msg} at character {error.pos}). {_EXAMPLE}"
         )
     except (ValueError, RecursionError):
         return ToolCall(
-            name="", problem=f"The tool call is not valid JSON (nested too deeply, or a number too long). {example}"
+            name="", problem=f"The tool call is not valid JSON (nested too deeply, or a number too long). {_EXAMPLE}"
         )
-    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
-        return ToolCall(name="", problem=f"The tool call has no tool name. {example}")
-    arguments = call.get("arguments", {})
-    if isinstance(arguments, str):
-        arguments = _read_object(arguments)
-    if not isinstance(arguments, dict):
-        return ToolCall(
-            name=call["name"], problem=f"The arguments of {call['name']!r} are not a JSON object. {example}"
-        )
-    return ToolCall(name=call["name"], arguments=arguments)
+    named = call if isinstance(call, dict) else {}
+    return made_call(named.get("name"), named.get("arguments"))
+
+
+def made_call(name: Any, arguments: Any) -> ToolCall:
+    """A tool call of a name and arguments, both as a model wrote them; the arguments may be JSON text, or missing.
+
+    What cannot be a call comes back with a `problem` for the model.
+    """
+    if not isinstance(name, str):
+        return ToolCall(name="", problem=f"The tool call has no tool name. {_EXAMPLE}")
+    if arguments is None or (isinstance(arguments, str) and not arguments.strip()):
+        arguments = {}
+    read = _read_object(arguments) if isinstance(arguments, str) else arguments
+    if not isinstance(read, dict):
+        return ToolCall(name=name, problem=f"The arguments of {name!r} are not a JSON object. {_EXAMPLE}")
+    return ToolCall(name=name, arguments=read)
 
 
 def _read_object(text: str) -> Any:

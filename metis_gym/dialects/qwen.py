@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 
 from metis_gym.dialects.contract import (
-    IMAGE_MARK,
     Dialect,
     Limits,
     ParsedTurn,
@@ -17,7 +16,7 @@ from metis_gym.dialects.contract import (
     is_balanced,
     read_call,
     remove_blocks,
-    without_image_marks,
+    result_text,
 )
 from metis_gym.dialects.plain import final_answer
 from metis_gym.records import ToolCall, ToolResult
@@ -59,7 +58,7 @@ class QwenDialect(Dialect):
 
     def observation(self, results: Sequence[ToolResult], notes: Sequence[str] = ()) -> str:
         """A `<tool_response>` for each call, all in one user turn."""
-        return "\n".join([*(f"<tool_response>\n{_render(result)}\n</tool_response>" for result in results), *notes])
+        return "\n".join([*(f"<tool_response>\n{result_text(result)}\n</tool_response>" for result in results), *notes])
 
     def write_calls(self, calls: Sequence[ToolCall], reason: str = "") -> str:
         """The reason in plain text, then a `<tool_call>` for each call."""
@@ -80,10 +79,3 @@ def _signature(tool: ToolSpec) -> str:
     price = "" if tool.price is None else f" A call costs {tool.price:g}."
     function = {"name": tool.name, "description": tool.description + price, "parameters": dict(tool.schema)}
     return json.dumps({"type": "function", "function": function}, ensure_ascii=False)
-
-
-def _render(result: ToolResult) -> str:
-    texts = [without_image_marks(text) for text in (result.output, result.errors) if text]
-    captions = result.captions or ("",) * len(result.images)
-    images = [IMAGE_MARK + (f" {without_image_marks(caption)}" if caption else "") for caption in captions]
-    return "\n".join([*texts, *images]) or "(no output)"
