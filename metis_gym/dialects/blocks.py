@@ -13,6 +13,7 @@ __all__ = [
     "find_blocks",
     "is_balanced",
     "remove_blocks",
+    "spoken",
     "spoken_blocks",
 ]
 
@@ -83,6 +84,19 @@ def remove_blocks(text: str, tag: str) -> str:
     return "".join(kept) + text[position:]
 
 
+def spoken(text: str, *, thoughts: Sequence[str] = ("think",), quotes: Sequence[str] = ()) -> str:
+    """What is said outside thoughts and quotes; a thought that was not opened began with the turn.
+
+    >>> spoken("so B</think>It is <think>A?</think>C.")
+    'It is C.'
+    """
+    for tag in (*thoughts, *quotes):
+        text = remove_blocks(text, tag)
+    for tag in thoughts:
+        text = text.rpartition(f"</{tag}>")[2]
+    return text
+
+
 def is_balanced(text: str, tag: str) -> bool:
     """Does the text have as many `<tag>` as `</tag>`?"""
     return text.count(f"<{tag}>") == text.count(f"</{tag}>")
@@ -110,27 +124,31 @@ def spoken_blocks(
     """
     tags = (*calls, ANSWER, *thoughts, *quotes)
     last_end = {tag: text.rfind(f"</{tag}>") for tag in tags}
+    pattern = _tags(tags)
     found: list[TaggedBlock] = []
-    open_answer: list[TaggedBlock] = []
+    open_answer = -1
     position = 0
-    while (met := _tags(tags).search(text, position)) is not None:
+    while (met := pattern.search(text, position)) is not None:
         start, position = met.span()
         slash, tag = met.groups()
         if slash:
-            found, open_answer = ([], []) if tag in thoughts else (found, open_answer)
+            found, open_answer = ([], -1) if tag in thoughts else (found, open_answer)
         elif last_end[tag] >= position:
             end = text.find(f"</{tag}>", position)
-            block = TaggedBlock(start, end + len(tag) + 3, text[position:end], True, tag)
-            position, open_answer = block.end, []
-            found += [block] if tag in calls or tag == ANSWER else []
+            body, position, open_answer = text[position:end], end + len(tag) + 3, -1
+            found += [TaggedBlock(start, position, body, True, tag)] if tag in calls or tag == ANSWER else []
         elif tag in quotes:
             break
-        elif tag not in thoughts:
-            block = TaggedBlock(start, len(text), closed_body(text[position:], f"</{tag}>"), False, tag)
-            if tag in calls:
-                return [*found, block]
-            open_answer = [block]
-    return [*found, *open_answer]
+        elif tag in calls:
+            return [*found, _open_block(text, start, tag)]
+        elif tag == ANSWER:
+            open_answer = start
+    return [*found, _open_block(text, open_answer, ANSWER)] if open_answer >= 0 else found
+
+
+def _open_block(text: str, start: int, tag: str) -> TaggedBlock:
+    body = closed_body(text[start + len(tag) + 2 :], f"</{tag}>")
+    return TaggedBlock(start, len(text), body, False, tag)
 
 
 @cache

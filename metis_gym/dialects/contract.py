@@ -19,6 +19,7 @@ from metis_gym.registries import lacking, path_of
 
 __all__ = [
     "IMAGE_MARK",
+    "TOOL_IMAGES",
     "Dialect",
     "Limits",
     "ParsedTurn",
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 IMAGE_MARK = "<image>"
+TOOL_IMAGES = ("source", "view")
+"""What a dialect's code may work on."""
 _EXAMPLE = 'Write {"name": "tool name", "arguments": {...}}.'
 _TAG = re.compile(r"<(?=/?(?:tool_call|answer|reason|think)>)")
 
@@ -98,6 +101,22 @@ class Dialect(ABC):
     name: str
     stop: tuple[str, ...] = ()
     """Strings after which generation stops; they belong to the turn."""
+    continues: bool = False
+    """An observation goes on with the model's own turn, as it is written, instead of being a turn of the user's."""
+    prefill: str = ""
+    """What each turn after an observation begins with, before the model goes on; it belongs to the turn."""
+    callable_tools: tuple[str, ...] | None = None
+    """The tools for which there are words; None for any tool."""
+    benchmark_tools: tuple[str, ...] | None = None
+    """The tools of its models' own evaluation, the default on benchmarks; None for those of the taskset."""
+    max_calls: int | None = None
+    """Calls that its models can write in one turn; None for any number."""
+    image_files: bool = False
+    """Its models' code opens images by path, and prints the paths of those that it made."""
+    max_images: int | None = None
+    """Images that one `python` call returns at most; None for the sandbox's limit."""
+    tool_images: str = "source"
+    """What code works on: the "source" images, or their "view", which is what the model sees."""
 
     @abstractmethod
     def system(self, tools: Sequence[ToolSpec], limits: Limits) -> str:
@@ -123,29 +142,47 @@ class Dialect(ABC):
     def format_score(self, texts: Sequence[str]) -> float:
         """1.0 when the model's turns of a finished episode keep the format, else 0.0."""
 
+    def shown(self, result: ToolResult) -> ToolResult:
+        """What the model is shown of a result; `observation` is given this."""
+        return result
+
     def prompt(self, task: Task) -> str:
         """The first user turn: the images with their sizes, the question, the options, without marks of their own."""
+        return "\n".join([*self._image_lines(task), "", *self._question_lines(task)])
+
+    def _image_lines(self, task: Task) -> list[str]:
         lines = []
         for number, image in enumerate(task.images, start=1):
             (height, width), (view_height, view_width) = image.source.shape[:2], image.view.shape[:2]
             shown = ""
-            if (height, width) != (view_height, view_width):
+            if self.tool_images == "view":
+                height, width = view_height, view_width
+            elif (height, width) != (view_height, view_width):
                 shown = f", shown to you at {view_width} x {view_height}; tools work on the full image, in its pixels"
             lines += [IMAGE_MARK, f"image_{number}: {width} x {height} pixels{shown}."]
-        lines += ["", f"Question: {without_image_marks(task.question)}"]
+        return lines
+
+    def _question_lines(self, task: Task) -> list[str]:
+        lines = [f"Question: {without_image_marks(task.question)}"]
         lines += [
             f"{letter}. {without_image_marks(option)}"
             for letter, option in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", task.options, strict=False)
         ]
-        if task.options:
-            lines.append("Answer with the letter of the right option.")
-        return "\n".join(lines)
+        return [*lines, "Answer with the letter of the right option."] if task.options else lines
+
+
+_OPTIONS = tuple(name for name in Dialect.__annotations__ if name not in ("name", "stop"))
 
 
 def dialect_problems(made: Any) -> list[str]:
     """What a finished dialect lacks."""
-    methods = ("system", "prompt", "parse", "observation", "write_calls", "write_answer", "format_score")
-    problems = lacking(made, methods, ("name", "stop"))
+    methods = ("system", "prompt", "parse", "shown", "observation", "write_calls", "write_answer", "format_score")
+    problems = lacking(made, methods, ("name", "stop", *_OPTIONS))
+    if getattr(made, "tool_images", "source") not in TOOL_IMAGES:
+        problems.append(f"tool_images must be one of {', '.join(TOOL_IMAGES)}, actually: {made.tool_images!r}")
+    for name in ("callable_tools", "benchmark_tools"):
+        if isinstance(getattr(made, name, None), str):
+            problems.append(f"{name} must be None or a tuple of names, actually the text {getattr(made, name)!r}")
     stop = getattr(made, "stop", ())
     if not isinstance(stop, tuple) or not all(isinstance(text, str) and text for text in stop):
         problems.append(f"stop must be a tuple of texts such as ('</answer>',), actually: {stop!r}")

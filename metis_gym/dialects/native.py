@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from metis_gym.dialects.blocks import spoken
 from metis_gym.dialects.contract import (
     Dialect,
     Limits,
     ParsedTurn,
     ToolSpec,
     made_call,
-    remove_blocks,
     result_text,
 )
 from metis_gym.dialects.plain import final_answer
@@ -142,8 +142,7 @@ def _content(message: dict[str, Any]) -> str:
     content = message.get("content")
     parts = content if isinstance(content, list) else [{"text": content}]
     texts = [part.get("text") for part in parts if isinstance(part, dict)]
-    said = remove_blocks("".join(text for text in texts if isinstance(text, str)), "think")
-    return said.rpartition("</think>")[2]
+    return spoken("".join(text for text in texts if isinstance(text, str)))
 
 
 def _calls(given: Any) -> tuple[ToolCall, ...]:
