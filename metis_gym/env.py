@@ -117,7 +117,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
 
     ### What it costs and earns
     * `reward`: A reward design such as `"hdpo"` or `"coupled:alpha=0.1"`.
-    * `grader`: What compares answers, "cascade".
+    * `grader`: What compares answers: "cascade" (rules, also called "rules"), or rules and then an LLM judge, as in
+      `"judge:model=NAME,base_url=https://example.org/v1,api_key_env=VARIABLE"`.
     * `prices`: Price of a call by the tool's name, and of `"invalid"` calls; the tool's own, which is 1, for those that
       are not named.
     * `show_prices`: Tell the model the prices.

@@ -102,6 +102,10 @@ class Dialect(ABC):
     name: str
     stop: tuple[str, ...] = ()
     """Strings after which generation stops; they belong to the turn."""
+    thought: str = ""
+    """The tag of thoughts, in which nothing acts; empty if there is none."""
+    quote: str = ""
+    """The tag in which only the environment writes, and in which nothing acts; empty if there is none."""
     continues: bool = False
     """An observation goes on with the model's own turn, as it is written, instead of being a turn of the user's."""
     prefill: str = ""

@@ -56,6 +56,8 @@ class DeepEyesV2Dialect(Dialect):
     """
 
     name = "deepeyes_v2"
+    thought = "think"
+    quote = "tool_response"
     stop = ("</code>", "</tool_call>")
     benchmark_tools = (_PYTHON,)
     max_calls = 1

@@ -45,6 +45,7 @@ class MetisDialect(Dialect):
     """
 
     name = "metis"
+    thought = "reason"
     stop = ("</tool_call>",)
 
     def __init__(self, *, released: bool = False, tool_images: str | None = None) -> None:

@@ -45,6 +45,8 @@ class SkyworkR1V4Dialect(Dialect):
     """`<think>…</think>`, then calls in `<tool_call>` or bare `<code>`, or `<answer>…</answer>`; images are files."""
 
     name = "skywork_r1v4"
+    thought = "think"
+    quote = "observation"
     stop = ("</tool_call>", "</code>")
     image_files = True
 
@@ -77,7 +79,7 @@ class SkyworkR1V4Dialect(Dialect):
                 read, note = _calls(block)
                 calls += read
                 notes |= {note: None} if note else {}
-        answers = [block.body.strip() for block in blocks if block.tag == ANSWER]
+        answers = [block.body.strip() for block in blocks if block.tag == ANSWER and block.body.strip()]
         if calls:
             return ParsedTurn(calls=tuple(calls), notes=(*notes, *((_ANSWER_NOT_TAKEN,) if answers else ())))
         return ParsedTurn(answer=answers[-1]) if answers else ParsedTurn(notes=(_NOTHING_FOUND,))

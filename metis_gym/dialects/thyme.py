@@ -38,6 +38,8 @@ class ThymeDialect(Dialect):
     """`<think>` with `<code>` in it, whose result follows in `<sandbox_output>`, then `</think><answer>…</answer>`."""
 
     name = "thyme"
+    thought = "think"
+    quote = "sandbox_output"
     stop = ("</code>", "</answer>")
     continues = True
     callable_tools = (_PYTHON,)
@@ -66,7 +68,7 @@ class ThymeDialect(Dialect):
         """Read a turn: what comes first, code (which stands in thoughts) or an answer (which does not)."""
         codes = [block for block in spoken_blocks(text, [CODE, _CALL], quotes=[_QUOTE]) if block.tag != ANSWER]
         said = spoken_blocks(text, [CODE, _CALL], thoughts=["think"], quotes=[_QUOTE])
-        answers = [block for block in said if block.tag == ANSWER]
+        answers = [block for block in said if block.tag == ANSWER and block.body.strip()]
         if codes and (not answers or codes[0].start < answers[0].start):
             return ParsedTurn(calls=(_call(codes[0]),), notes=(_ANSWER_NOT_TAKEN,) if answers else ())
         return ParsedTurn(answer=answers[0].body.strip()) if answers else ParsedTurn(notes=(_NOTHING_FOUND,))
