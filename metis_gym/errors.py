@@ -18,6 +18,7 @@ MetisError
 ├── SandboxUnavailableError             no isolation can be had on this machine: nothing was run
 ├── SearchIndexError                    a corpus or an index that cannot be built or opened; the message names the row
 └── InfrastructureError                 failed, not wrong: the episode is *unscored*, never scored 0
+    ├── JudgeError                      an LLM judge gave no verdict, or its endpoint failed
     ├── SandboxError                    a sandbox broke (not the code in it)
     └── SearchError                     a search failed: a service, a time-out, a damaged index
 ```
@@ -38,6 +39,7 @@ __all__ = [
     "ImageError",
     "InfrastructureError",
     "InvalidActionError",
+    "JudgeError",
     "MetisError",
     "MissingDependencyError",
     "NonFiniteError",
@@ -140,6 +142,10 @@ class InfrastructureError(MetisError):
 
 class SandboxError(InfrastructureError):
     """A sandbox broke. What the *code* in it does (raise, hang, exhaust a limit) is a result, not this error."""
+
+
+class JudgeError(InfrastructureError):
+    """An LLM judge gave no verdict, or its endpoint failed. The answer is neither right nor wrong."""
 
 
 class SearchError(InfrastructureError):

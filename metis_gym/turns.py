@@ -8,13 +8,16 @@ from metis_gym.dialects.contract import returned
 from metis_gym.records import Message, Role, ToolCall, ToolResult, Turn
 from metis_gym.tools.toolbox import Toolbox
 
-__all__ = ["MAX_ACTION_CHARS", "MAX_OBSERVATION_CHARS", "TurnTaker", "encodable", "estimated_tokens"]
+__all__ = ["MAX_ACTION_CHARS", "MAX_CALLS", "MAX_OBSERVATION_CHARS", "TurnTaker", "encodable", "estimated_tokens"]
 
 MAX_ACTION_CHARS = 65_536
 """Longest turn that is read: the 16,384 tokens of the paper's settings, at four characters a token."""
 MAX_OBSERVATION_CHARS = 32_768
 """Longest text that tools return in one turn: the paper's 8,192 tokens, at four characters a token."""
+MAX_CALLS = 4_096
+"""Calls of one turn that are looked at: a list in a call may hold very many."""
 
+_UNREAD_CALLS = "Of the {count:,} calls in your turn the first {limit:,} were looked at."
 _TOO_LONG = "Your turn was not read: it has {length:,} characters, at most {limit:,} are read."
 _TOO_MANY_CALLS = "It is past the limit of {limit} calls in one turn."
 _NO_TOOL_TURN_LEFT = "All {limit} tool turns are used up; the episode ends without an answer."
@@ -53,10 +56,15 @@ class TurnTaker:
         parsed = returned(self.dialect.parse(text), ParsedTurn, self.dialect, "parse")
         if parsed.answer is not None:
             return Turn(text=text, answer=parsed.answer)
-        for position, call in enumerate(parsed.calls):
+        if parsed.ends:
+            return Turn(text=text)
+        calls, notes = parsed.calls[:MAX_CALLS], list(parsed.notes)
+        if len(parsed.calls) > MAX_CALLS:
+            notes.append(_UNREAD_CALLS.format(limit=MAX_CALLS, count=len(parsed.calls)))
+        for position, call in enumerate(calls):
             results.append(self._run(call, number, position))
-        observation = self._user_turn(number, results, parsed.notes)
-        return Turn(text=text, calls=parsed.calls, results=tuple(results), observation=observation)
+        observation = self._user_turn(number, results, notes)
+        return Turn(text=text, calls=calls, results=tuple(results), observation=observation)
 
     def is_last(self, number: int) -> bool:
         """May no turn follow the turn of this number?"""
@@ -74,8 +82,9 @@ class TurnTaker:
             notes = [*notes, _ANSWER_NOW.format(limit=self.limits.max_turns)]
         elif self.is_last(number) and not results:
             notes = [*notes, _OUT_OF_TURNS]
-        shown = [_shortened(result, MAX_OBSERVATION_CHARS // len(results)) for result in results]
-        images = tuple(image for result in results for image in result.images)
+        limit = MAX_OBSERVATION_CHARS // max(1, len(results))
+        shown = [_shortened(returned(self.dialect.shown(r), ToolResult, self.dialect, "shown"), limit) for r in results]
+        images = tuple(image for result in shown for image in result.images)
         text = returned(self.dialect.observation(shown, notes), str, self.dialect, "observation")
         return Message(role=Role.USER, text=encodable(text), images=images)
 

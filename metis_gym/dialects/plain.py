@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from metis_gym.dialects.contract import Dialect, Limits, ParsedTurn, ToolSpec, find_blocks, remove_blocks
+from metis_gym.dialects.blocks import find_blocks, spoken
+from metis_gym.dialects.contract import Dialect, Limits, ParsedTurn, ToolSpec
 from metis_gym.records import ToolCall, ToolResult
 
 __all__ = ["PlainDialect", "final_answer"]
@@ -16,6 +17,7 @@ class PlainDialect(Dialect):
     """No tools and no tags; `<answer>` is honoured where a system writes it anyway."""
 
     name = "plain"
+    thought = "think"
 
     def system(self, tools: Sequence[ToolSpec], limits: Limits) -> str:  # noqa: ARG002
         """The system turn; tools are not mentioned, for there is no way to call one."""
@@ -23,7 +25,7 @@ class PlainDialect(Dialect):
 
     def parse(self, text: str) -> ParsedTurn:
         """Take the whole turn as the answer, apart from its thoughts."""
-        answer = final_answer(remove_blocks(text, "think"))
+        answer = final_answer(spoken(text))
         return ParsedTurn(answer=answer) if answer else ParsedTurn(notes=("Your turn was empty. Write your answer.",))
 
     def observation(self, results: Sequence[ToolResult], notes: Sequence[str] = ()) -> str:  # noqa: ARG002
