@@ -14,6 +14,7 @@ AGENTS: Registry[Any] = Registry(
     {
         "always-tool": "metis_agents.scripted:AlwaysToolAgent",
         "never-tool": "metis_agents.scripted:NeverToolAgent",
+        "openai": "metis_agents.chat.endpoint:EndpointAgent",
         "oracle": "metis_agents.scripted:OracleAgent",
         "qwen3vl": "metis_agents.qwen3vl.agent:Qwen3VLAgent",
         "random": "metis_agents.scripted:RandomAgent",

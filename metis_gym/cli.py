@@ -18,6 +18,7 @@ COMMANDS = {
     "index": ("metis_gym.search.command:main", "build an index for text or image search, or search one"),
     "list": ("metis_gym.listing:list_command", "which names there are, built in and from installed packages"),
     "map": ("metis_agents.compare.command:map_command", "where each reward design works: weight × noise × guesses"),
+    "results": ("metis_agents.results.compare:results_command", "put evaluations side by side"),
     "train": ("metis_agents.qwen3vl.train.command:train_command", "train a Qwen3-VL by a reward design"),
     "replay": ("metis_gym.replaying:replay_command", "play a recorded run again and report differences"),
     "sandbox": ("metis_gym.sandbox.command:main", "what isolation this machine offers"),

@@ -1,7 +1,9 @@
 """Writes a run: every event is on disk when it was written, nothing written is ever changed."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -24,12 +26,13 @@ class RunWriter:
     Args:
         folder: Made if it is not there.
         spec: The environment's spec.
+        notes: Whatever a reader should know, such as the agent's name; values that JSON can hold.
 
     Raises:
         RecordingError: The folder cannot be written, or holds a run already.
     """
 
-    def __init__(self, folder: str | Path, spec: EnvSpec) -> None:
+    def __init__(self, folder: str | Path, spec: EnvSpec, notes: Mapping[str, Any] | None = None) -> None:
         self.folder = folder = Path(folder)
         self._known: set[str] = set()
         if (folder / HEADER).exists():
@@ -37,6 +40,7 @@ class RunWriter:
         with saying(f"cannot record into {folder}"):
             (folder / IMAGES).mkdir(parents=True, exist_ok=True)
             header = {"format": FORMAT, "versions": _versions(), "spec": json.loads(spec.to_json())}
+            header |= {"notes": dict(notes)} if notes else {}
             write_atomically(folder / HEADER, json.dumps(header, indent=2).encode())
             self._stream = (folder / EVENTS).open("a", encoding="utf-8")
 
