@@ -43,7 +43,7 @@ class PassRateCurriculum(Taskset):
 
     @property
     def families(self) -> tuple[str, ...]:
-        """Those of the taskset."""
+        """The families of the taskset that is drawn from."""
         return self.taskset.families
 
     def knows(self, task_id: str) -> bool:
@@ -69,6 +69,10 @@ class PassRateCurriculum(Taskset):
     def build(self, task_id: str) -> Task:
         """Let the taskset make the task."""
         return self.taskset.build(task_id)
+
+    def variants(self, task_id: str) -> tuple[Task, ...]:
+        """Let the taskset make the task with each of the answers that its view leaves."""
+        return self.taskset.variants(task_id)
 
     def load(self, task_id: str) -> Task:
         """Let the taskset load the task."""

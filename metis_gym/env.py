@@ -91,6 +91,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     * `answers`: "choice", "open" or "mixed"; None leaves it to the family.
     * `choices`: Options of a choice; None leaves it to the family.
     * `required_share`: Share of tasks that need a tool, in families that have both kinds; None leaves it to the family.
+    * `partial_share`: Share of tasks whose view leaves several of the possible answers; None leaves it to the family.
     * `view_size`: Longest side of the views, in pixels.
     * `max_source`: Longest side of source images, in pixels; None leaves it to the family.
     * `curriculum`: Play a pool of so many tasks, and replace those that are always or never solved; 0 for fresh tasks.
@@ -142,6 +143,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         answers: str | None = None,
         choices: int | None = None,
         required_share: float | None = None,
+        partial_share: float | None = None,
         max_source: int | None = None,
         curriculum: int = 0,
         sandbox: str = "auto",
@@ -166,7 +168,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self.design = rewards.make(reward)
         self.grader = GRADERS.make(grader)
         self.noise, self._visit = GraderNoise(grader_noise, noise_key, split), Visit()
-        options = {"answers": answers, "choices": choices, "required_share": required_share, "max_source": max_source}
+        shares = {"required_share": required_share, "partial_share": partial_share}
+        options = {"answers": answers, "choices": choices, "max_source": max_source, **shares}
         given = {key: value for key, value in options.items() if value is not None}
         fresh = make_taskset(taskset, split=split, view_size=view_size, options=given)
         self.taskset = PassRateCurriculum(fresh, pool=curriculum) if curriculum else fresh

@@ -86,7 +86,7 @@ _SPELLED_OUT = re.compile(r"""\s*(path\s*=|["'])""")
 
 
 class Taskset(ABC):
-    """A set of tasks."""
+    """A set of tasks: draws task ids and turns each into its task."""
 
     tools: tuple[str, ...] = ("python",)
     """The tools that its tasks are made for: what an environment offers unless it is told otherwise."""
@@ -116,8 +116,12 @@ class Taskset(ABC):
         """What speaks against the necessity that a task states, where that can be proven; empty if nothing does."""
         return ""
 
+    def variants(self, task_id: str) -> tuple[Task, ...]:  # noqa: ARG002 — most tasksets know no other answers
+        """The task with each of the answers that its view leaves, itself included; empty where they are not known."""
+        return ()
+
     def load(self, task_id: str) -> Task:
-        """`build`, cached."""
+        """Make the task that an id names, or take it from the cache."""
         return _cache.get(self, task_id)
 
     def report(self, outcome: Outcome) -> None:  # noqa: B027 — most tasksets learn nothing
@@ -168,6 +172,10 @@ class WeightedTaskset(Taskset):
         """Let the part that knows the family load the task."""
         part = next((part for part in self.parts if part.knows(task_id)), None)
         return self.build(task_id) if part is None else part.load(task_id)
+
+    def variants(self, task_id: str) -> tuple[Task, ...]:
+        """The task with each of the answers that its view leaves, by the part that knows the family."""
+        return next((part.variants(task_id) for part in self.parts if part.knows(task_id)), ())
 
     def doubt(self, task_id: str) -> str:
         """What the part that knows the family has to say against the necessity that a task states."""
@@ -316,7 +324,7 @@ class TaskCache:
         return task
 
     def clear(self) -> None:
-        """Forget all tasks."""
+        """Forget all tasks and free their images."""
         with self._lock:
             self._tasks.clear()
             self._bytes = 0

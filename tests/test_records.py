@@ -45,7 +45,7 @@ def test_redundant_calls_are_those_where_none_is_needed():
         for necessity in Necessity
     }
     redundant = {necessity: outcome.to_info()["redundant_tool_calls"] for necessity, outcome in kinds.items()}
-    assert redundant == {Necessity.NONE: 3.0, Necessity.REQUIRED: 0.0, Necessity.UNKNOWN: 0.0}
+    assert redundant == {Necessity.NONE: 3.0, Necessity.PARTIAL: 0.0, Necessity.REQUIRED: 0.0, Necessity.UNKNOWN: 0.0}
 
 
 def test_roles_are_those_of_chat_models():

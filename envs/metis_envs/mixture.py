@@ -31,6 +31,7 @@ def mixture(
     answers: str = "mixed",
     choices: int = 4,
     required_share: float = 0.5,
+    partial_share: float = 0.0,
     max_source: int = 4096,
 ) -> Taskset:
     """All families by their weights, with the same options each."""
@@ -38,6 +39,7 @@ def mixture(
         "answers": answers,
         "choices": choices,
         "required_share": required_share,
+        "partial_share": partial_share,
         "max_source": max_source,
     }
     families = [

@@ -30,7 +30,7 @@ of the conversation. They may name files, addresses, keys and an unsafe sandbox.
 _MAX_PARTS = 64
 _PLAIN_SPEC = re.compile(r"[A-Za-z_][\w.-]*(:[a-z_]+=[A-Za-z0-9_.+-]*(,[a-z_]+=[A-Za-z0-9_.+-]*)*)?")
 _TASKSET_WORDS = {"answers": ("choice", "open", "mixed")}
-_TASKSET_NUMBERS = frozenset({"choices", "required_share", "max_source"})
+_TASKSET_NUMBERS = frozenset({"choices", "required_share", "partial_share", "max_source"})
 _DESIGN_WORDS: Mapping[str, Callable[[], tuple[str, ...]]] = {
     "estimator": ESTIMATORS.names,
     "mode": lambda: ("exact", "max"),
@@ -180,6 +180,7 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "noise_key": _whole(-(1 << 63), (1 << 64) - 1),
     "prices": (_are_prices, "prices of registered tools"),
     "required_share": _share(1.0, optional=True),
+    "partial_share": _share(1.0, optional=True),
     "reward": (is_harmless_design, "a registered reward design with numbers as parameters"),
     "show_prices": _one_of(True, False),
     "split": _one_of(*SPLITS),

@@ -12,7 +12,7 @@ __all__ = ["boot_text", "inside_sources", "pack_program", "project_sources", "pr
 
 _provided: dict[str, str] = {}
 _BOOT = "boot"
-_OTHER_MODULES = ("deprecation", "errors", "records", "terminal")
+_OTHER_MODULES = ("deprecation", "errors", "terminal")
 
 
 def provide(sources: dict[str, str]) -> None:
@@ -50,6 +50,7 @@ def project_sources() -> dict[str, str]:
     """Everything that opens sessions, under its own names; packages themselves are empty."""
     root = files("metis_gym")
     found = dict(_walk(root.joinpath("sandbox"), "metis_gym.sandbox"))
+    found |= dict(_walk(root.joinpath("records"), "metis_gym.records"))
     found |= {f"metis_gym.{name}": root.joinpath(f"{name}.py").read_text(encoding="utf-8") for name in _OTHER_MODULES}
     return {**found, "metis_gym": "", "metis_gym.sandbox": ""}
 

@@ -1,22 +1,17 @@
-"""What a family of tasks is: from a seed to a blueprint, from a blueprint to a task.
+"""What a family of tasks is: from a seed to a blueprint (`metis_envs.families.blueprint`), from that to a task."""
 
-A *blueprint* holds everything that is fixed before the answer is drawn: the question, the options, all answers that
-could be right, and a way to draw the image for each of them. The answer is drawn last, uniformly and from a stream of
-its own. So nothing but the deciding detail can depend on it, which is what makes the proof of necessity
-(`metis_envs.necessity`) possible.
-"""
-
+import dataclasses
 import functools
 import inspect
 import re
 import zlib
 from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
 from typing import Any, ClassVar
 
 import numpy as np
 
+from metis_envs.families.blueprint import Blueprint, Brief, Overlay, draw_blocks
 from metis_envs.families.versions import named_versions, versions_fingerprint
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.view import box_view
@@ -28,10 +23,9 @@ from metis_gym.records import (
     GoldAnswer,
     ImageArray,
     Necessity,
-    Passage,
+    Plan,
     Task,
     TaskImage,
-    TitledImage,
     ToolCall,
 )
 from metis_gym.registries import format_spec, parse_spec, path_of
@@ -48,84 +42,8 @@ _MIN_FACTOR = 3
 _ASPECTS = (1.0, 4 / 3, 3 / 2, 16 / 9, 3 / 4)
 _CROP_SIDE = 640
 _COMPARED = 4
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Brief:
-    """What a family is asked to plan.
-
-    Attributes:
-        rng: Everything random in the plan comes from here.
-        canvas: The size of the scene.
-        split: "train" or "test".
-        necessity: Whether the task is to need a tool.
-        choices: Number of options; 0 for an open question.
-    """
-
-    rng: np.random.Generator
-    canvas: Canvas
-    split: str
-    necessity: Necessity
-    choices: int
-
-    @property
-    def hides(self) -> bool:
-        """Is the deciding detail to be hidden from the view?"""
-        return self.necessity is Necessity.REQUIRED
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Overlay:
-    """What a task brings for the search tools to find; see `metis_gym.search`.
-
-    Attributes:
-        passages: For text search.
-        titled_images: For image search.
-    """
-
-    passages: tuple[Passage, ...] = ()
-    titled_images: tuple[TitledImage, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Blueprint:
-    """A task before its answer is drawn.
-
-    Attributes:
-        question: The question; the same for every answer.
-        answers: All answers that could be right, equally likely. For a choice these are the options, in their order.
-        paint: Paints the scene without the deciding detail, shape (height, width, 3), uint8.
-        draw_detail: Draws the detail that an answer, given by its index, has; in place, inside the region.
-        region: All that `draw_detail` may change, in source pixels, on the cells.
-        focus: The part of it that has to be looked at; None for all of it.
-        notes: What the image is made of.
-        explanation: The shortest solution in words.
-        kind: How an open answer is compared.
-        overlay: What the task brings for the search tools, given the index of its answer and its image.
-        searches: The searches of the shortest solution; without any, it is a look at the focus.
-    """
-
-    question: str
-    answers: tuple[str, ...]
-    paint: Callable[[], ImageArray]
-    draw_detail: Callable[[ImageArray, int], None]
-    region: Box
-    notes: str = ""
-    explanation: str = ""
-    focus: Box | None = None
-    kind: AnswerKind = AnswerKind.TEXT
-    overlay: Callable[[int, ImageArray], Overlay] = lambda _index, _source: Overlay()
-    searches: tuple[ToolCall, ...] = ()
-
-    def render(self, index: int) -> ImageArray:
-        """The source image for the answer of an index, shape (height, width, 3); the caller's own."""
-        scene = self._scene.copy()
-        self.draw_detail(scene, index)
-        return scene
-
-    @functools.cached_property
-    def _scene(self) -> ImageArray:
-        return self.paint()
+_MIN_PARTIAL_CHOICES = 4
+_SHARES = (("required_share", int | float), ("partial_share", int | float))
 
 
 class Family(Taskset):
@@ -140,6 +58,7 @@ class Family(Taskset):
         answers: "choice", "open", or "mixed" for both.
         choices: Options of a choice.
         required_share: Share of tasks that need a tool, where the family has both kinds.
+        partial_share: Share of tasks whose view leaves several of the possible answers, where the family has such.
         max_source: Longest side that a source image may have, pixels.
 
     Raises:
@@ -147,7 +66,7 @@ class Family(Taskset):
     """
 
     name: ClassVar[str]
-    generation: ClassVar[int] = 1
+    generation: ClassVar[int] = 2
     """Raised whenever this family draws anything differently, be it for a change in shared code: task ids carry it."""
     ability: ClassVar[str] = "perception"
     necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.NONE, Necessity.REQUIRED)
@@ -164,13 +83,14 @@ class Family(Taskset):
         answers: str = "mixed",
         choices: int = 4,
         required_share: float = 0.5,
+        partial_share: float = 0.0,
         max_source: int = _MAX_SOURCE,
     ) -> None:
         self.split, self.view_size = split, view_size
         self.answers, self.choices = answers, choices
-        self.required_share, self.max_source = required_share, max_source
+        self.required_share, self.partial_share, self.max_source = required_share, partial_share, max_source
         self._check()
-        self.required_share = float(required_share)
+        self.required_share, self.partial_share = float(required_share), float(partial_share)
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -190,28 +110,40 @@ class Family(Taskset):
         family, seed = self._read_id(task_id)
         return family.make(seed, family.task_id(seed))
 
+    def variants(self, task_id: str) -> tuple[Task, ...]:
+        """The task with each of the answers that its view leaves, itself included, in the order of the answers."""
+        family, seed = self._read_id(task_id)
+        blueprint, brief = family.blueprint(seed)
+        index = family.answer_index(seed, len(blueprint.answers))
+        return tuple(family._finish(blueprint, brief, other, task_id) for other in blueprint.block(index))
+
     def blueprint(self, seed: int) -> tuple[Blueprint, Brief]:
         """The plan of a task, before its answer is drawn; for proofs and readers."""
-        identity = [zlib.crc32(self.name.encode()), SPLITS.index(self.split), seed]
-        rng = np.random.default_rng(np.random.SeedSequence(identity))
+        rng = self._stream(seed)
         brief = Brief(
             necessity=self._draw_necessity(rng),
             choices=self._draw_choices(rng),
             canvas=self._draw_canvas(rng),
             rng=rng,
             split=self.split,
+            words=self._stream(seed, b"words"),
         )
-        return self.plan(brief), brief
+        plan = self.plan(brief)
+        blocks = draw_blocks(self._stream(seed, b"blocks"), brief.necessity, len(plan.answers))
+        return dataclasses.replace(plan, blocks=blocks, factor=brief.canvas.factor), brief
 
     def make(self, seed: int, task_id: str) -> Task:
         """Draw the answer of a seed's blueprint and make the task."""
         blueprint, brief = self.blueprint(seed)
-        index = self.answer_index(seed, len(blueprint.answers))
+        return self._finish(blueprint, brief, self.answer_index(seed, len(blueprint.answers)), task_id)
+
+    def _finish(self, blueprint: Blueprint, brief: Brief, index: int, task_id: str) -> Task:
         source = blueprint.render(index)
         is_choice, focus = brief.choices > 0, blueprint.focus or blueprint.region
-        letters = tuple(LETTERS[: len(blueprint.answers)])
         overlay = blueprint.overlay(index, source)
-        alternatives = letters if is_choice else blueprint.answers
+        alternatives = tuple(LETTERS[: len(blueprint.answers)]) if is_choice else blueprint.answers
+        left = tuple(alternatives[other] for other in blueprint.block(index))
+        solution = (blueprint.searches or (_crop_call(focus),)) if brief.hides else ()
         return Task(
             task_id=task_id,
             family=self.name,
@@ -221,10 +153,12 @@ class Family(Taskset):
             options=blueprint.answers if is_choice else (),
             necessity=brief.necessity,
             ability=self.ability,
-            solution=(blueprint.searches or (_crop_call(focus),)) if brief.hides else (),
+            solution=solution,
             explanation=blueprint.explanation,
             region=focus,
-            alternatives=alternatives,
+            alternatives=left,
+            blind_accuracy=1 / len(left),
+            plans=_plans(blueprint, solution, 1 / len(left)),
             notes=blueprint.notes,
             passages=overlay.passages,
             titled_images=overlay.titled_images,
@@ -238,17 +172,22 @@ class Family(Taskset):
         blueprint, brief = family.blueprint(seed)
         if not brief.hides:
             return ""
-        pairs = views_differ(blueprint, brief, range(min(len(blueprint.answers), _COMPARED)))
+        block = blueprint.block(self.answer_index(seed, len(blueprint.answers)))
+        pairs = views_differ(blueprint, brief, block[:_COMPARED])
         return (
-            f"the views of the answers {pairs[0]} of {task_id!r} differ, and it says that it needs a tool"
+            f"the views of the answers {pairs[0]} of {task_id!r} differ, and it says that no view tells them apart"
             if pairs
             else ""
         )
 
     def answer_index(self, seed: int, answers: int) -> int:
         """Which of its answers a seed's task has: uniform, and from a stream of its own."""
-        stream = np.random.default_rng(np.random.SeedSequence([zlib.crc32(b"answer"), seed]))
-        return int(stream.integers(answers))
+        return int(self._stream(seed, b"answer").integers(answers))
+
+    def _stream(self, seed: int, purpose: bytes = b"") -> np.random.Generator:
+        """A stream of random numbers of its own for each family, split, seed and purpose."""
+        key = [zlib.crc32(self.name.encode()), SPLITS.index(self.split), seed]
+        return np.random.default_rng(np.random.SeedSequence([*key, zlib.crc32(purpose)] if purpose else key))
 
     @abstractmethod
     def plan(self, brief: Brief) -> Blueprint:
@@ -271,7 +210,7 @@ class Family(Taskset):
     def _check(self) -> None:
         if not getattr(self, "name", ""):
             raise ConfigError(f"{path_of(type(self))} is not finished: it has no name, with which its task ids begin")
-        for name, kinds in (("choices", int), ("required_share", int | float), ("max_source", int), ("view_size", int)):
+        for name, kinds in (("choices", int), ("max_source", int), ("view_size", int), *_SHARES):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, kinds):
                 raise ConfigError(f"{name} must be a number, actually: {value!r:.80}")
@@ -279,8 +218,7 @@ class Family(Taskset):
             raise ConfigError(f"answers must be one of {', '.join(_ANSWER_FORMATS)}, actually: {self.answers!r}")
         if not 2 <= self.choices <= self.max_choices:
             raise ConfigError(f"{self.name} can have 2 to {self.max_choices} choices, actually: {self.choices!r}")
-        if not 0 <= self.required_share <= 1:
-            raise ConfigError(f"required_share must be from 0 to 1, actually: {self.required_share!r}")
+        self._check_shares()
         if self.view_size < self.smallest_view:
             raise ConfigError(
                 f"{self.name} needs a view of at least {self.smallest_view} px to be legible, "
@@ -292,6 +230,21 @@ class Family(Taskset):
                 f"{self._smallest_factor()} or more, of a view of {self.view_size} px; change view_size or max_source"
             )
 
+    def _check_shares(self) -> None:
+        for name, _ in _SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be from 0 to 1, actually: {getattr(self, name)!r}")
+        if self.required_share + self.partial_share > 1:
+            raise ConfigError(
+                f"required_share and partial_share must add up to 1 or less, actually: {self.required_share!r} and "
+                f"{self.partial_share!r}"
+            )
+        if self.partial_share and self.answers != "open" and self.choices < _MIN_PARTIAL_CHOICES:
+            raise ConfigError(
+                f"partial_share needs {_MIN_PARTIAL_CHOICES} choices or more, so that the view can leave some of them, "
+                f"actually: {self.choices}"
+            )
+
     def _smallest_factor(self) -> int:
         return _MIN_FACTOR + (Necessity.REQUIRED in self.necessities)
 
@@ -300,8 +253,13 @@ class Family(Taskset):
         return list(range(lowest, min(self.max_source, _MAX_SOURCE) // self.view_size + 1))
 
     def _draw_necessity(self, rng: np.random.Generator) -> Necessity:
-        wants_tool = rng.random() < self.required_share
-        return Necessity.REQUIRED if wants_tool and Necessity.REQUIRED in self.necessities else Necessity.NONE
+        draw = rng.random()
+        kinds = ((Necessity.REQUIRED, self.required_share), (Necessity.PARTIAL, self.partial_share))
+        for kind, share in kinds:
+            if draw < share:
+                return kind if kind in self.necessities else Necessity.NONE
+            draw -= share
+        return Necessity.NONE
 
     def _draw_choices(self, rng: np.random.Generator) -> int:
         is_choice = {"choice": True, "open": False, "mixed": bool(rng.random() < 0.5)}[self.answers]
@@ -367,6 +325,15 @@ def _defaults(kind: type[Family]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=256)
 def _family_of(kind: type[Family], split: str, view_size: int, parameters: tuple[tuple[str, Any], ...]) -> Family:
     return kind(split=split, view_size=view_size, **dict(parameters))
+
+
+def _plans(blueprint: Blueprint, solution: tuple[ToolCall, ...], blind_accuracy: float) -> tuple[Plan, ...]:
+    """The ways to play: to answer at once, and those of the blueprint or its solution."""
+    at_once = Plan(calls={}, accuracy=blind_accuracy)
+    if not solution:
+        return (at_once,)
+    calls = dict(Counter(call.name for call in solution))
+    return (at_once, *(blueprint.plans or (Plan(calls=calls, accuracy=1.0),)))
 
 
 def _frozen(image: ImageArray) -> ImageArray:

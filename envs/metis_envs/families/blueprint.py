@@ -1,0 +1,159 @@
+"""What a family plans: a task before its answer is drawn.
+
+A *blueprint* holds everything that is fixed before the answer is drawn: the question, the options, all answers that
+could be right, and a way to draw the image for each of them. The answer is drawn last, uniformly and from a stream of
+its own. So nothing but the deciding detail can depend on it.
+
+Answers lie in *blocks*. The views of all answers of a block are equal to the bit, so that the view tells the block and
+nothing more: one answer in each block for a task that needs no tool, all answers in one for a task that needs one.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metis_envs.scenes.canvas import Canvas
+from metis_envs.scenes.concealment import conceal, mean_sums
+from metis_gym.records import AnswerKind, Box, ImageArray, Necessity, Passage, Plan, TitledImage, ToolCall
+
+__all__ = ["Blueprint", "Brief", "Overlay", "draw_blocks"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Brief:
+    """What a family is asked to plan.
+
+    Attributes:
+        rng: Everything random in the plan comes from here.
+        canvas: The size of the scene.
+        split: "train" or "test".
+        necessity: Whether the task is to need a tool.
+        choices: Number of options; 0 for an open question.
+        words: Chooses the wording of the question: a stream of its own, so that words tell nothing about the scene.
+    """
+
+    rng: np.random.Generator
+    canvas: Canvas
+    split: str
+    necessity: Necessity
+    choices: int
+    words: np.random.Generator
+
+    @property
+    def hides(self) -> bool:
+        """Is the deciding detail to be hidden from the view, wholly or in part?"""
+        return self.necessity in (Necessity.REQUIRED, Necessity.PARTIAL)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Overlay:
+    """What a task brings for the search tools to find; see `metis_gym.search`.
+
+    Attributes:
+        passages: For text search.
+        titled_images: For image search.
+    """
+
+    passages: tuple[Passage, ...] = ()
+    titled_images: tuple[TitledImage, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blueprint:
+    """A task before its answer is drawn.
+
+    Attributes:
+        question: The question; the same for every answer.
+        answers: All answers that could be right, equally likely. For a choice these are the options, in their order.
+        paint: Paints the scene without the deciding detail, shape (height, width, 3), uint8.
+        draw_detail: Draws the detail that an answer, given by its index, has; plainly, in place, inside the region.
+        region: All that `draw_detail` may change, in source pixels, on the cells.
+        focus: The part of it that has to be looked at; None for all of it.
+        notes: What the image is made of.
+        explanation: The shortest solution in words.
+        kind: How an open answer is compared.
+        overlay: What the task brings for the search tools, given the index of its answer and its image.
+        searches: The searches of the shortest solution; without any, it is a look at the focus.
+        plans: The ways to play besides an answer at once; by default the solution, after which the answer is known.
+        decoys: How many further drawings, with the indices after those of the answers, enter the smudge that the view
+            shows. For details with few answers.
+        blocks: The block of each answer; the family fills it in.
+        factor: Source pixels per view pixel; the family fills it in.
+    """
+
+    question: str
+    answers: tuple[str, ...]
+    paint: Callable[[], ImageArray]
+    draw_detail: Callable[[ImageArray, int], None]
+    region: Box
+    notes: str = ""
+    explanation: str = ""
+    focus: Box | None = None
+    kind: AnswerKind = AnswerKind.TEXT
+    overlay: Callable[[int, ImageArray], Overlay] = lambda _index, _source: Overlay()
+    searches: tuple[ToolCall, ...] = ()
+    plans: tuple[Plan, ...] = ()
+    decoys: int = 0
+    blocks: tuple[int, ...] = ()
+    factor: int = 1
+
+    def block(self, index: int) -> tuple[int, ...]:
+        """The answers, by index, whose view is that of this one; itself included."""
+        if not self.blocks:
+            return (index,)
+        return tuple(other for other, block in enumerate(self.blocks) if block == self.blocks[index])
+
+    def render(self, index: int) -> ImageArray:
+        """The source image for the answer of an index, shape (height, width, 3); the caller's own."""
+        scene = self._scene.copy()
+        block = self.block(index)
+        if len(block) == 1:
+            self.draw_detail(scene, index)
+            return scene
+        drawings = self._drawings(scene, (*block, *self._decoys))
+        target = mean_sums(list(drawings.values()), self.factor)
+        left, top, right, bottom = self.region
+        scene[top:bottom, left:right] = conceal(drawings[index], target, self.factor)
+        return scene
+
+    @property
+    def _decoys(self) -> range:
+        return range(len(self.answers), len(self.answers) + self.decoys)
+
+    def _drawings(self, scene: ImageArray, indices: Sequence[int]) -> dict[int, ImageArray]:
+        """The region with each of some details, drawn plainly; the scene is left as it was."""
+        left, top, right, bottom = self.region
+        part = scene[top:bottom, left:right]
+        bare = part.copy()
+        drawings = {}
+        for index in indices:
+            self.draw_detail(scene, index)
+            drawings[index] = part.copy()
+            part[:] = bare
+        return drawings
+
+    @functools.cached_property
+    def _scene(self) -> ImageArray:
+        return self.paint()
+
+
+def draw_blocks(rng: np.random.Generator, necessity: Necessity, answers: int) -> tuple[int, ...]:
+    """The block of each answer. A partial task has two or more blocks of two or more answers.
+
+    >>> draw_blocks(np.random.default_rng(0), Necessity.REQUIRED, 3)
+    (0, 0, 0)
+    >>> sorted(draw_blocks(np.random.default_rng(0), Necessity.PARTIAL, 4))
+    [0, 0, 1, 1]
+    """
+    if necessity is Necessity.REQUIRED:
+        return (0,) * answers
+    if necessity is not Necessity.PARTIAL:
+        return tuple(range(answers))
+    count = int(rng.integers(2, answers // 2 + 1))
+    first = [block for block in range(count) for _ in range(2)]
+    rest = [int(block) for block in rng.integers(count, size=answers - len(first))]
+    order = rng.permutation(answers)
+    blocks = [*first, *rest]
+    return tuple(blocks[place] for place in order)

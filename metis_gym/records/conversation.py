@@ -1,0 +1,72 @@
+"""Messages, turns, episodes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from metis_gym.records.task import Task
+from metis_gym.records.values import ImageArray, ToolCall, ToolResult
+
+__all__ = ["Episode", "Message", "Role", "Turn"]
+
+
+class Role(StrEnum):
+    """Who speaks in a conversation."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Message:
+    """One turn of the conversation. `text` holds one `<image>` for each image, where it stands."""
+
+    role: Role
+    text: str
+    images: tuple[ImageArray, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Turn:
+    """One model turn and what came of it.
+
+    Attributes:
+        text: What the model wrote.
+        calls: The tool calls found in it.
+        results: One result for each call.
+        answer: The final answer found in it, None when there was none.
+        observation: The user turn that followed; None after a final answer.
+    """
+
+    text: str
+    calls: tuple[ToolCall, ...] = ()
+    results: tuple[ToolResult, ...] = ()
+    answer: str | None = None
+    observation: Message | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Episode:
+    """An episode so far.
+
+    Attributes:
+        task: The task.
+        system: The system turn.
+        prompt: The first user turn.
+        turns: The model's turns, each with the observation that followed.
+    """
+
+    task: Task
+    system: str
+    prompt: Message
+    turns: tuple[Turn, ...] = ()
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation with its roles, from the system turn on."""
+        said = [Message(role=Role.SYSTEM, text=self.system), self.prompt] if self.system else [self.prompt]
+        for turn in self.turns:
+            said.append(Message(role=Role.ASSISTANT, text=turn.text))
+            if turn.observation is not None:
+                said.append(turn.observation)
+        return tuple(said)
