@@ -77,8 +77,9 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     `reset(options={"task_id": …})`.
 
     ## Episode End
-    Termination: an answer. Truncation: `max_turns` tool turns and one more turn are used up without an answer, or
-    infrastructure failed (`info["scored"]` is then False, and the episode belongs in no statistic).
+    Termination: an answer. Truncation: `max_turns` tool turns and one more turn are used up without an answer; the
+    model gave up, where its dialect knows how (a refusal in `native`); or infrastructure failed (`info["scored"]` is
+    then False, and the episode belongs in no statistic).
 
     ## Arguments
     All are keyword arguments of `gymnasium.make`; on the command line each is `--env.NAME`. Whatever is chosen by name
@@ -326,7 +327,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
             return Turn(text=text, results=tuple(results), observation=note), _End(truncated=True, scored=False)
 
     def _ending(self, turn: Turn) -> "_End":
-        if turn.answer is None and not self.turn_taker.is_last(len(self.episode.turns) + 1):
+        is_over = turn.observation is None or self.turn_taker.is_last(len(self.episode.turns) + 1)
+        if turn.answer is None and not is_over:
             return _RUNNING
         texts = [*(earlier.text for earlier in self.episode.turns), turn.text]
         return _End(

@@ -53,6 +53,8 @@ class TurnTaker:
         parsed = returned(self.dialect.parse(text), ParsedTurn, self.dialect, "parse")
         if parsed.answer is not None:
             return Turn(text=text, answer=parsed.answer)
+        if parsed.ends:
+            return Turn(text=text)
         for position, call in enumerate(parsed.calls):
             results.append(self._run(call, number, position))
         observation = self._user_turn(number, results, parsed.notes)

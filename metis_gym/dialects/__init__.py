@@ -9,6 +9,7 @@ DIALECTS: Registry[Dialect] = Registry(
     "dialect",
     {
         "metis": "metis_gym.dialects.metis:MetisDialect",
+        "native": "metis_gym.dialects.native:NativeDialect",
         "plain": "metis_gym.dialects.plain:PlainDialect",
         "qwen": "metis_gym.dialects.qwen:QwenDialect",
     },

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from metis_gym.dialects.blocks import TextBlock, find_blocks, is_balanced, remove_blocks
 from metis_gym.errors import ConfigError
 from metis_gym.records import Task, ToolCall, ToolResult
 from metis_gym.registries import lacking, path_of
 
 __all__ = [
     "IMAGE_MARK",
+    "TOOL_IMAGES",
     "Dialect",
     "Limits",
     "ParsedTurn",
@@ -27,13 +29,18 @@ __all__ = [
     "dialect_problems",
     "find_blocks",
     "is_balanced",
+    "made_call",
     "read_call",
     "remove_blocks",
+    "result_text",
     "returned",
     "without_image_marks",
 ]
 
 IMAGE_MARK = "<image>"
+TOOL_IMAGES = ("source", "view")
+"""What a dialect's code may work on."""
+_EXAMPLE = 'Write {"name": "tool name", "arguments": {...}}.'
 _TAG = re.compile(r"<(?=/?(?:tool_call|answer|reason|think)>)")
 
 T = TypeVar("T")
@@ -76,13 +83,16 @@ class ParsedTurn:
     Attributes:
         calls: The tool calls, in order, unreadable ones included (they carry their `problem`).
         answer: The final answer, None when there is none. Calls go before answers: where there are calls, an answer
-            in the same turn is not taken.
+            in the same turn is not taken, unless the dialect says otherwise.
         notes: What the model should be told about the turn besides the results.
+        ends: The episode ends with this turn, though it holds no answer: the model gave up, or its authors' harness
+            would have ended it.
     """
 
     calls: tuple[ToolCall, ...] = ()
     answer: str | None = None
     notes: tuple[str, ...] = field(default=())
+    ends: bool = False
 
 
 class Dialect(ABC):
@@ -91,6 +101,22 @@ class Dialect(ABC):
     name: str
     stop: tuple[str, ...] = ()
     """Strings after which generation stops; they belong to the turn."""
+    continues: bool = False
+    """An observation goes on with the model's own turn, as it is written, instead of being a turn of the user's."""
+    prefill: str = ""
+    """What each turn after an observation begins with, before the model goes on; it belongs to the turn."""
+    callable_tools: tuple[str, ...] | None = None
+    """The tools for which there are words; None for any tool."""
+    benchmark_tools: tuple[str, ...] | None = None
+    """The tools of its models' own evaluation, the default on benchmarks; None for those of the taskset."""
+    max_calls: int | None = None
+    """Calls that its models can write in one turn; None for any number."""
+    image_files: bool = False
+    """Its models' code opens images by path, and prints the paths of those that it made."""
+    max_images: int | None = None
+    """Images that one `python` call returns at most; None for the sandbox's limit."""
+    tool_images: str = "source"
+    """What code works on: the "source" images, or their "view", which is what the model sees."""
 
     @abstractmethod
     def system(self, tools: Sequence[ToolSpec], limits: Limits) -> str:
@@ -116,29 +142,47 @@ class Dialect(ABC):
     def format_score(self, texts: Sequence[str]) -> float:
         """1.0 when the model's turns of a finished episode keep the format, else 0.0."""
 
+    def shown(self, result: ToolResult) -> ToolResult:
+        """What the model is shown of a result; `observation` is given this."""
+        return result
+
     def prompt(self, task: Task) -> str:
         """The first user turn: the images with their sizes, the question, the options, without marks of their own."""
+        return "\n".join([*self._image_lines(task), "", *self._question_lines(task)])
+
+    def _image_lines(self, task: Task) -> list[str]:
         lines = []
         for number, image in enumerate(task.images, start=1):
             (height, width), (view_height, view_width) = image.source.shape[:2], image.view.shape[:2]
             shown = ""
-            if (height, width) != (view_height, view_width):
+            if self.tool_images == "view":
+                height, width = view_height, view_width
+            elif (height, width) != (view_height, view_width):
                 shown = f", shown to you at {view_width} x {view_height}; tools work on the full image, in its pixels"
             lines += [IMAGE_MARK, f"image_{number}: {width} x {height} pixels{shown}."]
-        lines += ["", f"Question: {without_image_marks(task.question)}"]
+        return lines
+
+    def _question_lines(self, task: Task) -> list[str]:
+        lines = [f"Question: {without_image_marks(task.question)}"]
         lines += [
             f"{letter}. {without_image_marks(option)}"
             for letter, option in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", task.options, strict=False)
         ]
-        if task.options:
-            lines.append("Answer with the letter of the right option.")
-        return "\n".join(lines)
+        return [*lines, "Answer with the letter of the right option."] if task.options else lines
+
+
+_OPTIONS = tuple(name for name in Dialect.__annotations__ if name not in ("name", "stop"))
 
 
 def dialect_problems(made: Any) -> list[str]:
     """What a finished dialect lacks."""
-    methods = ("system", "prompt", "parse", "observation", "write_calls", "write_answer", "format_score")
-    problems = lacking(made, methods, ("name", "stop"))
+    methods = ("system", "prompt", "parse", "shown", "observation", "write_calls", "write_answer", "format_score")
+    problems = lacking(made, methods, ("name", "stop", *_OPTIONS))
+    if getattr(made, "tool_images", "source") not in TOOL_IMAGES:
+        problems.append(f"tool_images must be one of {', '.join(TOOL_IMAGES)}, actually: {made.tool_images!r}")
+    for name in ("callable_tools", "benchmark_tools"):
+        if isinstance(getattr(made, name, None), str):
+            problems.append(f"{name} must be None or a tuple of names, actually the text {getattr(made, name)!r}")
     stop = getattr(made, "stop", ())
     if not isinstance(stop, tuple) or not all(isinstance(text, str) and text for text in stop):
         problems.append(f"stop must be a tuple of texts such as ('</answer>',), actually: {stop!r}")
@@ -159,55 +203,6 @@ def returned(value: T, kind: type[T], dialect: Dialect, method: str) -> T:
     return value
 
 
-@dataclass(frozen=True)
-class TextBlock:
-    """A tagged part of a text: `text[start:end]` with its tags; `closed` tells whether the end tag is there."""
-
-    start: int
-    end: int
-    body: str
-    closed: bool
-
-
-def find_blocks(text: str, tag: str) -> list[TextBlock]:
-    """Find `<tag>…</tag>` from left to right, in time linear in the text; a last one may lack its end tag.
-
-    >>> [block.body for block in find_blocks("<a>1</a> x <a>2", "a")]
-    ['1', '2']
-    """
-    opening, closing = f"<{tag}>", f"</{tag}>"
-    blocks: list[TextBlock] = []
-    position = 0
-    while (start := text.find(opening, position)) >= 0:
-        body_start = start + len(opening)
-        end = text.find(closing, body_start)
-        if end < 0:
-            blocks.append(TextBlock(start, len(text), text[body_start:], False))
-            break
-        blocks.append(TextBlock(start, end + len(closing), text[body_start:end], True))
-        position = end + len(closing)
-    return blocks
-
-
-def remove_blocks(text: str, tag: str) -> str:
-    """Take complete `<tag>…</tag>` parts out of a text.
-
-    >>> remove_blocks("<think>B?</think>A", "think")
-    'A'
-    """
-    kept, position = [], 0
-    for block in find_blocks(text, tag):
-        if block.closed:
-            kept.append(text[position : block.start])
-            position = block.end
-    return "".join(kept) + text[position:]
-
-
-def is_balanced(text: str, tag: str) -> bool:
-    """Does the text have as many `<tag>` as `</tag>`?"""
-    return text.count(f"<{tag}>") == text.count(f"</{tag}>")
-
-
 def without_image_marks(text: str) -> str:
     """Remove literal `<image>` marks, so that marks and images stay one to one (also when they are nested).
 
@@ -225,32 +220,46 @@ def without_image_marks(text: str) -> str:
     return "".join(kept)
 
 
+def result_text(result: ToolResult) -> str:
+    """Everything that a result holds: its output, its errors, and a mark for each image with its caption."""
+    texts = [without_image_marks(text) for text in (result.output, result.errors) if text]
+    captions = result.captions or ("",) * len(result.images)
+    images = [IMAGE_MARK + (f" {without_image_marks(caption)}" if caption else "") for caption in captions]
+    return "\n".join([*texts, *images]) or "(no output)"
+
+
 def read_call(body: str) -> ToolCall:
     """Read the JSON of one tool call. Raw line breaks inside strings are accepted, as models write them.
 
     What cannot be read comes back as a call with a `problem` for the model.
     """
-    example = 'Write {"name": "tool name", "arguments": {...}}.'
     try:
         call = json.loads(body, strict=False)
     except json.JSONDecodeError as error:
         return ToolCall(
-            name="", problem=f"The tool call is not valid JSON ({error.msg} at character {error.pos}). {example}"
+            name="", problem=f"The tool call is not valid JSON ({error.msg} at character {error.pos}). {_EXAMPLE}"
         )
     except (ValueError, RecursionError):
         return ToolCall(
-            name="", problem=f"The tool call is not valid JSON (nested too deeply, or a number too long). {example}"
+            name="", problem=f"The tool call is not valid JSON (nested too deeply, or a number too long). {_EXAMPLE}"
         )
-    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
-        return ToolCall(name="", problem=f"The tool call has no tool name. {example}")
-    arguments = call.get("arguments", {})
-    if isinstance(arguments, str):
-        arguments = _read_object(arguments)
-    if not isinstance(arguments, dict):
-        return ToolCall(
-            name=call["name"], problem=f"The arguments of {call['name']!r} are not a JSON object. {example}"
-        )
-    return ToolCall(name=call["name"], arguments=arguments)
+    named = call if isinstance(call, dict) else {}
+    return made_call(named.get("name"), named.get("arguments"))
+
+
+def made_call(name: Any, arguments: Any) -> ToolCall:
+    """A tool call of a name and arguments, both as a model wrote them; the arguments may be JSON text, or missing.
+
+    What cannot be a call comes back with a `problem` for the model.
+    """
+    if not isinstance(name, str):
+        return ToolCall(name="", problem=f"The tool call has no tool name. {_EXAMPLE}")
+    if arguments is None or (isinstance(arguments, str) and not arguments.strip()):
+        arguments = {}
+    read = _read_object(arguments) if isinstance(arguments, str) else arguments
+    if not isinstance(read, dict):
+        return ToolCall(name=name, problem=f"The arguments of {name!r} are not a JSON object. {_EXAMPLE}")
+    return ToolCall(name=name, arguments=read)
 
 
 def _read_object(text: str) -> Any:

@@ -2,25 +2,25 @@
 
 The tags, the layout of observations and the rule for the format score are those of the paper's released code; the
 wording is ours. Unlike the release, several calls in a turn all run, and an `<answer>` inside `<reason>` or in a
-tool's output is never taken for an answer.
+call is never taken for an answer. `metis:released=true` does as the release does where it differs: see `MetisDialect`.
 """
 
 import json
 from collections.abc import Sequence
 
+from metis_gym.dialects.blocks import ANSWER, find_blocks, is_balanced, spoken_blocks
 from metis_gym.dialects.contract import (
     IMAGE_MARK,
+    TOOL_IMAGES,
     Dialect,
     Limits,
     ParsedTurn,
     ToolSpec,
     call_json,
-    find_blocks,
-    is_balanced,
     read_call,
-    remove_blocks,
     without_image_marks,
 )
+from metis_gym.errors import ConfigError
 from metis_gym.records import ToolCall, ToolResult, ToolStatus
 
 __all__ = ["MetisDialect"]
@@ -32,10 +32,29 @@ _ANSWER_NOT_TAKEN = "The answer beside the tool call was not taken: answer in a 
 
 
 class MetisDialect(Dialect):
-    """`<reason>…</reason>`, then `<tool_call>{…}</tool_call>` or `<answer>…</answer>`."""
+    """`<reason>…</reason>`, then `<tool_call>{…}</tool_call>` or `<answer>…</answer>`.
+
+    Args:
+        released: End the episode, without an answer, at a turn that holds neither a call nor an answer, as the released
+            code does. Otherwise the model is told and goes on.
+        tool_images: What code works on: the "source" images, or their "view", which is what the model sees. By default
+            the sources, and with `released` the views: the released code hands its tool the images of the prompt.
+
+    Raises:
+        ConfigError: An argument is not valid.
+    """
 
     name = "metis"
     stop = ("</tool_call>",)
+
+    def __init__(self, *, released: bool = False, tool_images: str | None = None) -> None:
+        if not isinstance(released, bool) or tool_images not in (None, *TOOL_IMAGES):
+            raise ConfigError(
+                f"metis takes released=true or false and tool_images={' or '.join(TOOL_IMAGES)}, actually: "
+                f"released={released!r}, tool_images={tool_images!r}"
+            )
+        self.released = released
+        self.tool_images = tool_images or ("view" if released else "source")
 
     def system(self, tools: Sequence[ToolSpec], limits: Limits) -> str:
         """The system turn: tools, limits, format, and the wish for few calls."""
@@ -56,15 +75,15 @@ class MetisDialect(Dialect):
         return "\n\n".join(parts)
 
     def parse(self, text: str) -> ParsedTurn:
-        """Read a turn; what stands inside complete `<reason>` parts is thought, not done."""
-        said = remove_blocks(text, "reason")
-        calls = tuple(read_call(block.body) for block in find_blocks(said, "tool_call"))
-        answers = [block.body.strip() for block in find_blocks(said, "answer") if block.closed]
+        """Read a turn; what stands inside `<reason>`, or inside a call, is not done."""
+        blocks = spoken_blocks(text, ["tool_call"], thoughts=["reason"])
+        calls = tuple(read_call(block.body) for block in blocks if block.tag == "tool_call")
+        answers = [block.body.strip() for block in blocks if block.tag == ANSWER and block.closed]
         if calls:
             return ParsedTurn(calls=calls, notes=(_ANSWER_NOT_TAKEN,) if answers else ())
         if answers:
             return ParsedTurn(answer=answers[-1])
-        return ParsedTurn(notes=(_NOTHING_FOUND,))
+        return ParsedTurn(notes=(_NOTHING_FOUND,), ends=self.released)
 
     def observation(self, results: Sequence[ToolResult], notes: Sequence[str] = ()) -> str:
         """What the calls gave, one after the other, then the notes."""

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from metis_gym.dialects.contract import Dialect, Limits, ParsedTurn, ToolSpec, find_blocks, remove_blocks
+from metis_gym.dialects.blocks import find_blocks, spoken
+from metis_gym.dialects.contract import Dialect, Limits, ParsedTurn, ToolSpec
 from metis_gym.records import ToolCall, ToolResult
 
 __all__ = ["PlainDialect", "final_answer"]
@@ -23,7 +24,7 @@ class PlainDialect(Dialect):
 
     def parse(self, text: str) -> ParsedTurn:
         """Take the whole turn as the answer, apart from its thoughts."""
-        answer = final_answer(remove_blocks(text, "think"))
+        answer = final_answer(spoken(text))
         return ParsedTurn(answer=answer) if answer else ParsedTurn(notes=("Your turn was empty. Write your answer.",))
 
     def observation(self, results: Sequence[ToolResult], notes: Sequence[str] = ()) -> str:  # noqa: ARG002

@@ -1,29 +1,34 @@
 """The dialect of Qwen's chat models ("Hermes" style): tools as JSON in `<tools>`, results in `<tool_response>`.
 
-The tags are those of Qwen3-VL's chat template; the wording is ours.
+The tags are those of Qwen3-VL's chat template, and so is the text about tools, to the letter: the models were trained
+with it. The sentences before it are ours.
 """
 
 import json
 from collections.abc import Sequence
 
+from metis_gym.dialects.blocks import is_balanced, spoken, spoken_blocks
 from metis_gym.dialects.contract import (
-    IMAGE_MARK,
     Dialect,
     Limits,
     ParsedTurn,
     ToolSpec,
     call_json,
-    find_blocks,
-    is_balanced,
     read_call,
-    remove_blocks,
-    without_image_marks,
+    result_text,
 )
 from metis_gym.dialects.plain import final_answer
 from metis_gym.records import ToolCall, ToolResult
 
 __all__ = ["QwenDialect"]
 
+_TOOLS = (
+    "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
+    "You are provided with function signatures within <tools></tools> XML tags:\n<tools>{signatures}\n</tools>\n\n"
+    "For each function call, return a json object with function name and arguments within <tool_call></tool_call> XML "
+    'tags:\n<tool_call>\n{{"name": <function-name>, "arguments": <args-json-object>}}\n</tool_call>'
+)
+"""What the template makes of functions; a system message goes before it, with an empty line between."""
 _EMPTY_TURN = "Your turn was empty. Call a tool inside <tool_call> and </tool_call>, or write your final answer."
 _ANSWER_NOT_TAKEN = "The answer beside the tool call was not taken: answer in a turn of its own."
 
@@ -35,31 +40,28 @@ class QwenDialect(Dialect):
 
     def system(self, tools: Sequence[ToolSpec], limits: Limits) -> str:
         """The system turn with the function signatures inside `<tools>`."""
-        parts = ["You answer questions about images. Write your final answer inside <answer> and </answer>."]
-        if tools:
-            signatures = "\n".join(_signature(tool) for tool in tools)
-            parts += [
-                f"# Tools\n\nThese functions can be called:\n<tools>\n{signatures}\n</tools>",
-                "To call one, write its name and its arguments as JSON inside <tool_call> and </tool_call>:\n"
-                '<tool_call>\n{"name": "function name", "arguments": {...}}\n</tool_call>',
-                f"At most {limits.max_turns} of your turns may call functions, with at most {limits.calls_per_turn} "
-                "calls in one turn.",
-            ]
-        return "\n\n".join(parts)
+        told = "You answer questions about images. Write your final answer inside <answer> and </answer>."
+        if not tools:
+            return told
+        told += (
+            f" At most {limits.max_turns} of your turns may call functions, with at most {limits.calls_per_turn} calls "
+            "in one turn."
+        )
+        return f"{told}\n\n{_TOOLS.format(signatures=''.join(map(_signature, tools)))}"
 
     def parse(self, text: str) -> ParsedTurn:
         """Read a turn: calls if there are any, else the final answer."""
-        said = remove_blocks(text, "think")
-        blocks = find_blocks(said, "tool_call")
-        if blocks:
-            calls = tuple(read_call(block.body) for block in blocks)
-            return ParsedTurn(calls=calls, notes=(_ANSWER_NOT_TAKEN,) if find_blocks(said, "answer") else ())
-        answer = final_answer(said)
+        blocks = spoken_blocks(text, ["tool_call"], thoughts=["think"], quotes=["tool_response"])
+        calls = tuple(read_call(block.body) for block in blocks if block.tag == "tool_call")
+        if calls:
+            has_answer = len(blocks) > len(calls)
+            return ParsedTurn(calls=calls, notes=(_ANSWER_NOT_TAKEN,) if has_answer else ())
+        answer = blocks[-1].body.strip() if blocks else final_answer(spoken(text, quotes=["tool_response"]))
         return ParsedTurn(answer=answer) if answer else ParsedTurn(notes=(_EMPTY_TURN,))
 
     def observation(self, results: Sequence[ToolResult], notes: Sequence[str] = ()) -> str:
         """A `<tool_response>` for each call, all in one user turn."""
-        return "\n".join([*(f"<tool_response>\n{_render(result)}\n</tool_response>" for result in results), *notes])
+        return "\n".join([*(f"<tool_response>\n{result_text(result)}\n</tool_response>" for result in results), *notes])
 
     def write_calls(self, calls: Sequence[ToolCall], reason: str = "") -> str:
         """The reason in plain text, then a `<tool_call>` for each call."""
@@ -79,11 +81,4 @@ class QwenDialect(Dialect):
 def _signature(tool: ToolSpec) -> str:
     price = "" if tool.price is None else f" A call costs {tool.price:g}."
     function = {"name": tool.name, "description": tool.description + price, "parameters": dict(tool.schema)}
-    return json.dumps({"type": "function", "function": function}, ensure_ascii=False)
-
-
-def _render(result: ToolResult) -> str:
-    texts = [without_image_marks(text) for text in (result.output, result.errors) if text]
-    captions = result.captions or ("",) * len(result.images)
-    images = [IMAGE_MARK + (f" {without_image_marks(caption)}" if caption else "") for caption in captions]
-    return "\n".join([*texts, *images]) or "(no output)"
+    return "\n" + json.dumps({"type": "function", "function": function}, ensure_ascii=False)

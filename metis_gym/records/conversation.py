@@ -35,7 +35,7 @@ class Turn:
         calls: The tool calls found in it.
         results: One result for each call.
         answer: The final answer found in it, None when there was none.
-        observation: The user turn that followed; None after a final answer.
+        observation: The user turn that followed; None where the episode ended with this turn.
     """
 
     text: str
