@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 
 from metis_gym.backstage import Pin, visible_info
-from metis_gym.dialects.contract import Dialect, ToolSpec
+from metis_gym.dialects.contract import Dialect
 from metis_gym.records import Outcome
 
 __all__ = ["Agent", "BatchAgent", "MakeEnv", "ModelAgent", "NoAnswerError", "RolloutRequest", "visible_info"]
@@ -140,7 +140,7 @@ class ModelAgent(Protocol):
         """So many of its clones will play at a time."""
         ...
 
-    def prepare(self, dialect: Dialect, tools: Sequence[ToolSpec]) -> None:
+    def prepare(self, dialect: Dialect) -> None:
         """Learn what the environment expects."""
         ...
 

@@ -224,8 +224,7 @@ def _turns(agent: Agent, env: gym.Env[Any, Any], request: RolloutRequest) -> Ite
 
 def _prepare(agent: Agent, env: gym.Env[Any, Any]) -> None:
     if isinstance(agent, ModelAgent):
-        inside = backstage(env)
-        agent.prepare(inside.dialect, inside.toolbox.specs(show_prices=False))
+        agent.prepare(backstage(env).dialect)
 
 
 def _clone(agent: Agent) -> Agent:

@@ -14,7 +14,7 @@ from metis_agents.agent import NoAnswerError
 from metis_agents.chat.client import Completion, ContextOverflowError
 from metis_agents.chat.messages import Conversation, content_text
 from metis_agents.chat.usage import Usage
-from metis_gym.dialects.contract import Dialect, ToolSpec
+from metis_gym.dialects.contract import Dialect
 from metis_gym.records import Outcome
 from metis_gym.turns import estimated_tokens
 
@@ -43,7 +43,6 @@ class ChatAgent(ABC):
         self.name = name
         self.settings: Mapping[str, Any] = dict(settings)
         self._stops: tuple[str, ...] = ()
-        self._tools: tuple[ToolSpec, ...] = ()
         self._is_native = False
         self.reset(np.random.default_rng(0))
 
@@ -66,9 +65,9 @@ class ChatAgent(ABC):
         """What a report must say about how it played."""
         return ()
 
-    def prepare(self, dialect: Dialect, tools: Sequence[ToolSpec]) -> None:
-        """Learn what the environment expects: where a turn stops, and the tools, for function calling."""
-        self._stops, self._tools, self._is_native = tuple(dialect.stop), tuple(tools), dialect.name == NATIVE
+    def prepare(self, dialect: Dialect) -> None:
+        """Learn what the environment expects: where a turn stops, and whether tools are called as functions."""
+        self._stops, self._is_native = tuple(dialect.stop), dialect.name == NATIVE
 
     def clone(self) -> "ChatAgent":
         """Another one that plays beside this one, with the same model."""

@@ -9,7 +9,7 @@ from metis_agents.chat.agent import ChatAgent
 from metis_agents.chat.client import ChatClient, Completion
 from metis_agents.chat.images import ImageFormat
 from metis_agents.chat.limiter import Limiter
-from metis_agents.chat.messages import Conversation, function_tools
+from metis_agents.chat.messages import Conversation
 from metis_agents.chat.requests_log import RequestLog
 from metis_gym.errors import ConfigError
 from metis_gym.http import check_url
@@ -131,8 +131,8 @@ class EndpointAgent(ChatAgent):
         }
         if self._stops:
             body["stop"] = list(self._stops)
-        if self._is_native and self._tools:
-            body |= {"tools": function_tools(self._tools), "tool_choice": "auto"}
+        if conversation.tools:
+            body |= {"tools": conversation.tools, "tool_choice": "auto"}
         return body | self._extra
 
 

@@ -6,16 +6,18 @@ call id, in order, then one user message with all images: servers take no images
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from metis_agents.chat.images import ImageFormat
-from metis_gym.dialects.contract import IMAGE_MARK, ToolSpec
+from metis_gym.dialects.contract import IMAGE_MARK
+from metis_gym.dialects.native import NativeResult, read_observation, read_system
 from metis_gym.errors import BudgetError, ConfigError
 from metis_gym.records import ImageArray
 
-__all__ = ["Conversation", "calls_of", "content_text", "function_tools", "parts_of"]
+__all__ = ["Conversation", "calls_of", "content_text", "parts_of"]
 
 _NOT_SENT = ("reasoning_content", "reasoning")
 _NOT_RUN = "(no result)"
@@ -28,10 +30,12 @@ class Conversation:
     Attributes:
         is_native: Tools are called as functions; observations are JSON.
         messages: In OpenAI's form, but with arrays in place of data URIs.
+        tools: The functions, in OpenAI's form; empty where tools are called in text.
     """
 
     is_native: bool
     messages: list[dict[str, Any]] = field(default_factory=list)
+    tools: list[dict[str, Any]] = field(default_factory=list)
 
     def hear(self, observation: Mapping[str, Any]) -> None:
         """Append what an environment returned.
@@ -41,8 +45,11 @@ class Conversation:
         """
         if not isinstance(observation, Mapping) or not {"system", "text", "images"} <= observation.keys():
             raise ConfigError("a language model plays environments with text, such as MetisVQA-v0; this one has none")
-        if observation["system"]:
-            self.messages.append({"role": "system", "content": str(observation["system"])})
+        system = str(observation["system"])
+        if system and self.is_native:
+            system, self.tools = read_system(system)
+        if system:
+            self.messages.append({"role": "system", "content": system})
         text, images = str(observation["text"]), list(observation["images"])
         said = self.messages[-1] if self.messages else {}
         if self.is_native and said.get("role") == "assistant":
@@ -51,8 +58,13 @@ class Conversation:
             self.messages.append({"role": "user", "content": parts_of(text, images)})
 
     def say(self, message: Mapping[str, Any]) -> None:
-        """Append the assistant's message, with all fields that the server sent but its reasoning and empty ones."""
+        """Append the assistant's message, with all fields that the server sent but its reasoning and empty ones.
+
+        Arguments of calls that are no JSON object are wrapped into one: servers refuse a conversation that holds them.
+        """
         kept = {name: value for name, value in message.items() if name not in _NOT_SENT and value not in (None, [])}
+        if calls_of(kept):
+            kept["tool_calls"] = [_readable(call, number) for number, call in enumerate(calls_of(kept), start=1)]
         self.messages.append({"content": "" if "tool_calls" not in kept else None, **kept, "role": "assistant"})
 
     def rendered(self, form: ImageFormat, max_bytes: int) -> list[dict[str, Any]]:
@@ -114,19 +126,18 @@ def calls_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
 
 
-def function_tools(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
-    """Tools as functions, for the field `tools`."""
-    return [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.name,
-                "description": tool.description + ("" if tool.price is None else f" A call costs {tool.price:g}."),
-                "parameters": dict(tool.schema),
-            },
-        }
-        for tool in tools
-    ]
+def _readable(call: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """A call as it goes back to the server: with an id, and with arguments that are a JSON object."""
+    function = call.get("function")
+    given = function if isinstance(function, dict) else {}
+    arguments = given.get("arguments")
+    try:
+        is_object = isinstance(json.loads(arguments), dict)  # type: ignore[arg-type]  # TypeError if it is no text
+    except (ValueError, TypeError, RecursionError):
+        is_object = False
+    if not is_object:
+        given = {**given, "name": str(given.get("name") or ""), "arguments": json.dumps({"unreadable": arguments})}
+    return {**call, "id": call.get("id") or f"call_{number}", "type": call.get("type") or "function", "function": given}
 
 
 def _after_calls(calls: Sequence[Mapping[str, Any]], text: str, images: Sequence[ImageArray]) -> list[dict[str, Any]]:
@@ -135,35 +146,29 @@ def _after_calls(calls: Sequence[Mapping[str, Any]], text: str, images: Sequence
     messages: list[dict[str, Any]] = []
     shown: list[dict[str, Any]] = []
     left = list(images)
-    for number, result in enumerate(results, start=1):
-        for image in range(1, result["images"] + 1):
-            if left:
-                label = f"Image {image} of call {number}:"
-                shown += [_text_part(label), {"type": "image", "image": left.pop(0)}]
-    for number, call in enumerate(calls):
-        said = results[number]["text"] if number < len(results) else _NOT_RUN
-        messages.append({"role": "tool", "tool_call_id": str(call.get("id", "")), "content": said or "(no output)"})
-    shown += [{"type": "image", "image": image} for image in left]
-    if notes:
-        shown.append(_text_part(notes))
+    for number, call in enumerate(calls, start=1):
+        result = results[number - 1] if number <= len(results) else NativeResult(text=_NOT_RUN, images=0)
+        labels = [f"Image {image} of call {number}" for image in range(1, result.images + 1)]
+        content = _with_labels(result.text, labels)
+        messages.append({"role": "tool", "tool_call_id": call["id"], "content": content or "(no output)"})
+        for label in labels[: len(left)]:
+            shown += [_text_part(f"{label}:"), {"type": "image", "image": left.pop(0)}]
+    shown += [_text_part(note) for note in notes]
     return [*messages, {"role": "user", "content": shown}] if shown else messages
 
 
-def _read_native(text: str) -> tuple[list[dict[str, Any]], str]:
-    """The results and the notes of an observation of the dialect `native`; any other text is a note."""
+def _with_labels(text: str, labels: Sequence[str]) -> str:
+    """A tool's text, its image marks replaced by the words under which the images follow."""
+    words = iter(labels)
+    return re.sub(re.escape(IMAGE_MARK), lambda _: f"[{next(words, 'image')}, shown below]", text)
+
+
+def _read_native(text: str) -> tuple[Sequence[NativeResult], Sequence[str]]:
+    """The results and the notes of an observation; what the environment itself says, such as a failure, is a note."""
     try:
-        read = json.loads(text)
-    except ValueError:
-        return [], text
-    if not isinstance(read, dict):
-        return [], text
-    results = [
-        {"text": str(result.get("text", "")), "images": int(result.get("images", 0))}
-        for result in read.get("results", [])
-        if isinstance(result, dict)
-    ]
-    notes = read.get("notes", "")
-    return results, notes if isinstance(notes, str) else "\n".join(map(str, notes or []))
+        return read_observation(text)
+    except (ValueError, KeyError, TypeError):
+        return [], [text]
 
 
 def _text_part(text: str) -> dict[str, Any]:
