@@ -13,6 +13,7 @@ AGENTS: Registry[Any] = Registry(
     "agent",
     {
         "always-tool": "metis_agents.scripted:AlwaysToolAgent",
+        "hf": "metis_agents.chat.hf:HubAgent",
         "never-tool": "metis_agents.scripted:NeverToolAgent",
         "openai": "metis_agents.chat.endpoint:EndpointAgent",
         "oracle": "metis_agents.scripted:OracleAgent",

@@ -43,7 +43,7 @@ class ChatAgent(ABC):
         self.name = name
         self.settings: Mapping[str, Any] = dict(settings)
         self._stops: tuple[str, ...] = ()
-        self._is_native = False
+        self._form: dict[str, Any] = {}
         self.reset(np.random.default_rng(0))
 
     @abstractmethod
@@ -66,8 +66,13 @@ class ChatAgent(ABC):
         return ()
 
     def prepare(self, dialect: Dialect) -> None:
-        """Learn what the environment expects: where a turn stops, and whether tools are called as functions."""
-        self._stops, self._is_native = tuple(dialect.stop), dialect.name == NATIVE
+        """Learn what the environment expects: where a turn stops, and how its observations become messages."""
+        self._stops = tuple(dialect.stop)
+        self._form = {
+            "is_native": dialect.name == NATIVE,
+            "continues": dialect.continues,
+            "prefill": dialect.prefill,
+        }
 
     def clone(self) -> "ChatAgent":
         """Another one that plays beside this one, with the same model."""
@@ -86,7 +91,7 @@ class ChatAgent(ABC):
     def reset(self, rng: np.random.Generator) -> None:
         """Start an episode; the endpoint is given a seed of its own for each."""
         self._seed = int(rng.integers(1 << 31))
-        self._conversation = Conversation(is_native=self._is_native)
+        self._conversation = Conversation(**self._form)
         self._usage = Usage()
 
     def act(self, observation: Any, info: dict[str, Any]) -> Any:  # noqa: ARG002
@@ -118,10 +123,11 @@ class ChatAgent(ABC):
 
     def _turn(self, said: Completion, text: str) -> Any:
         """The turn as the environment's dialect reads it; the conversation goes on with it."""
-        if self._is_native:
+        if self._conversation.is_native:
             self._conversation.say(said.message)
             return native_turn(said.message)
-        whole = with_stop(text, self._stops, said.stop) if said.finish_reason != "length" else text
+        whole = self._conversation.opening + text
+        whole = with_stop(whole, self._stops, said.stop) if said.finish_reason != "length" else whole
         self._conversation.say({**said.message, "content": whole})
         return whole
 

@@ -131,6 +131,8 @@ class EndpointAgent(ChatAgent):
         }
         if self._stops:
             body["stop"] = list(self._stops)
+        if conversation.is_open:  # as vLLM and SGLang call it
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
         if conversation.tools:
             body |= {"tools": conversation.tools, "tool_choice": "auto"}
         return body | self._extra

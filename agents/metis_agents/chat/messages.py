@@ -29,11 +29,15 @@ class Conversation:
 
     Attributes:
         is_native: Tools are called as functions; observations are JSON.
+        continues: An observation goes on with the assistant's own message.
+        prefill: What the assistant's message after an observation begins with.
         messages: In OpenAI's form, but with arrays in place of data URIs.
         tools: The functions, in OpenAI's form; empty where tools are called in text.
     """
 
-    is_native: bool
+    is_native: bool = False
+    continues: bool = False
+    prefill: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
     tools: list[dict[str, Any]] = field(default_factory=list)
 
@@ -52,16 +56,39 @@ class Conversation:
             self.messages.append({"role": "system", "content": system})
         text, images = str(observation["text"]), list(observation["images"])
         said = self.messages[-1] if self.messages else {}
-        if self.is_native and said.get("role") == "assistant":
-            self.messages += _after_calls(calls_of(said), text, images)
-        else:
+        if said.get("role") != "assistant":
             self.messages.append({"role": "user", "content": parts_of(text, images)})
+        elif self.continues:
+            said["content"] = [*_as_parts(said["content"]), *parts_of(text, images)]
+        else:
+            self.messages += (
+                _after_calls(calls_of(said), text, images)
+                if self.is_native
+                else [{"role": "user", "content": parts_of(text, images)}]
+            )
+            if self.prefill:
+                self.messages.append({"role": "assistant", "content": self.prefill})
+
+    @property
+    def is_open(self) -> bool:
+        """Does the last message wait to be continued by the model?"""
+        return bool(self.messages) and self.messages[-1]["role"] == "assistant"
+
+    @property
+    def opening(self) -> str:
+        """What the model's turn begins with, before the model goes on."""
+        return self.prefill if self.is_open and not self.continues else ""
 
     def say(self, message: Mapping[str, Any]) -> None:
         """Append the assistant's message, with all fields that the server sent but its reasoning and empty ones.
 
         Arguments of calls that are no JSON object are wrapped into one: servers refuse a conversation that holds them.
         """
+        if self.is_open and self.continues:
+            self.messages[-1]["content"] += _as_parts(message.get("content"))
+            return
+        if self.is_open:
+            self.messages.pop()
         kept = {name: value for name, value in message.items() if name not in _NOT_SENT and value not in (None, [])}
         if calls_of(kept):
             kept["tool_calls"] = [_readable(call, number) for number, call in enumerate(calls_of(kept), start=1)]
@@ -171,17 +198,21 @@ def _read_native(text: str) -> tuple[Sequence[NativeResult], Sequence[str]]:
         return [], [text]
 
 
+def _as_parts(content: Any) -> list[dict[str, Any]]:
+    return list(content) if isinstance(content, list) else [_text_part(str(content or ""))]
+
+
 def _text_part(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
 
 
 def _rendered(message: Mapping[str, Any], form: ImageFormat, as_jpeg: bool) -> dict[str, Any]:
     content = message.get("content")
-    if message["role"] != "user" or not isinstance(content, list):
+    if not isinstance(content, list):
         return dict(message)
     parts = [
         {"type": "image_url", "image_url": {"url": form.uri(part["image"], as_jpeg=as_jpeg)}}
-        if part["type"] == "image"
+        if part.get("type") == "image"
         else part
         for part in content
     ]
