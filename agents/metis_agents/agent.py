@@ -156,6 +156,11 @@ class ModelAgent(Protocol):
         """As an `Agent`; raises `NoAnswerError` where the model will give no answer."""
         ...
 
-    def finish(self, outcome: Outcome) -> Outcome:
-        """The outcome of the episode with what the environment cannot know, such as the number of tokens."""
+    def finish(self, outcome: Outcome, prices: Mapping[str, float]) -> Outcome:
+        """The outcome of the episode with what the environment cannot know, such as the number of tokens.
+
+        Args:
+            outcome: As the environment tells it.
+            prices: Of a call, by the tool's name.
+        """
         ...

@@ -202,7 +202,8 @@ def _play_episode(
     if not isinstance(agent, ModelAgent):
         return Played(number=number, outcome=outcome, failure=failure, ended=ended)
     usage = agent.usage.to_json()
-    return Played(number=number, outcome=agent.finish(outcome), usage=usage, failure=failure, ended=ended)
+    outcome = agent.finish(outcome, backstage(env).toolbox.prices)
+    return Played(number=number, outcome=outcome, usage=usage, failure=failure, ended=ended)
 
 
 def _turns(agent: Agent, env: gym.Env[Any, Any], request: RolloutRequest) -> Iterator[tuple[dict[str, Any], bool]]:

@@ -39,6 +39,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs)
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode and record how it was started."""
         observation, info = self.env.reset(seed=seed, options=dict(options or {}))
+        self._writer.write_task(self._inner.episode.task)
         given = {"seed": seed, "options": dict(options or {})}
         self._writer.write(Event(kind="reset", given=given, returned={"observation": observation, "info": info}))
         return observation, info

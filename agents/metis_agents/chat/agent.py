@@ -117,7 +117,7 @@ class ChatAgent(ABC):
             self._usage += Usage(cut=1)
         return self._turn(said, text)
 
-    def finish(self, outcome: Outcome) -> Outcome:
+    def finish(self, outcome: Outcome, prices: Mapping[str, float]) -> Outcome:  # noqa: ARG002
         """The outcome of the episode, with the true number of tokens."""
         return dataclasses.replace(outcome, tokens=self._usage.completion_tokens)
 

@@ -125,7 +125,7 @@ class _Loaded:
             raise ConfigError(f"dtype must be bfloat16, float16 or float32, actually: {placing['dtype']!r}")
         try:
             self.processor = load_processor(name, loading["revision"])
-            model = AutoModelForImageTextToText.from_pretrained(name, **loading, **{**placing, "dtype": dtype})
+            model: Any = AutoModelForImageTextToText.from_pretrained(name, **loading, **{**placing, "dtype": dtype})
         except (OSError, ValueError, KeyError) as error:
             raise ConfigError(f"hf: cannot load {name!r}: {error}") from error
         self.tokenizer = self.processor.tokenizer

@@ -29,9 +29,10 @@ def load_processor(name: str, revision: str | None = None) -> Any:
         OSError: There is no such checkpoint.
     """
     if importlib.util.find_spec("torchvision") is not None:
-        from transformers import AutoProcessor
+        import transformers
 
-        processor = AutoProcessor.from_pretrained(name, revision=revision)
+        library: Any = transformers  # as untyped as it is
+        processor = library.AutoProcessor.from_pretrained(name, revision=revision)
     else:
         processor = _without_videos(name, revision)
     if not hasattr(processor, "image_processor"):
@@ -44,11 +45,13 @@ def load_processor(name: str, revision: str | None = None) -> Any:
 
 
 def _without_videos(name: str, revision: str | None) -> Any:
-    from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
+    import transformers
 
-    config = AutoConfig.from_pretrained(name, revision=revision)
-    tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
-    images = AutoImageProcessor.from_pretrained(name, revision=revision, backend="pil")
+    library: Any = transformers  # as untyped as it is
+
+    config = library.AutoConfig.from_pretrained(name, revision=revision)
+    tokenizer = library.AutoTokenizer.from_pretrained(name, revision=revision)
+    images = library.AutoImageProcessor.from_pretrained(name, revision=revision, backend="pil")
     kind = _processor_class(config.model_type)
     settings = _settings(name, revision)
     known = ("num_image_tokens", "vision_feature_select_strategy", "image_token", "video_token", "vision_aspect_ratio")
@@ -60,9 +63,10 @@ def _without_videos(name: str, revision: str | None) -> Any:
 def _processor_class(model_type: str) -> Any:
     """The processor's class, made to do without a video processor."""
     import transformers
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+    from transformers.models.auto import processing_auto
 
-    found = PROCESSOR_MAPPING_NAMES.get(model_type)
+    names: Any = processing_auto
+    found = names.PROCESSOR_MAPPING_NAMES.get(model_type)
     name = found[-1] if isinstance(found, tuple) else found
     base = getattr(transformers, str(name), None)
     if base is None:
@@ -94,9 +98,10 @@ def _template(name: str, revision: str | None) -> str | None:
 
 def _file(name: str, file: str, revision: str | None) -> Path | None:
     """A file of a checkpoint, in a folder or of the hub; None if it has none of this name."""
-    from transformers.utils import cached_file
+    from transformers import utils
 
-    found: Any = cached_file(
+    hub: Any = utils
+    found = hub.cached_file(
         name,
         file,
         revision=revision,
