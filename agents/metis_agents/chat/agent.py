@@ -1,6 +1,5 @@
 """What the models behind a chat interface share: the conversation of an episode, its turns, and what they used."""
 
-import copy
 import dataclasses
 import json
 from abc import ABC, abstractmethod
@@ -76,7 +75,8 @@ class ChatAgent(ABC):
 
     def clone(self) -> "ChatAgent":
         """Another one that plays beside this one, with the same model."""
-        twin = copy.copy(self)
+        twin = object.__new__(type(self))  # copy.copy would make it anew from its arguments, with a model of its own
+        twin.__dict__.update(self.__dict__)
         twin.reset(np.random.default_rng(0))
         return twin
 

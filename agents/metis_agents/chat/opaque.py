@@ -1,4 +1,4 @@
-"""`opaque:`: an endpoint that runs tools itself, and returns one text with its calls and what they gave, as Skywork-R1V4.
+"""`opaque:`: an endpoint that runs tools itself and returns one text with its calls and their results (Skywork-R1V4).
 
 The text is read, and nothing in it is run. Comparable in accuracy and in calls; not in latency, and nobody knows how
 many of the calls failed.

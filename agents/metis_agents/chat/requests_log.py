@@ -35,8 +35,8 @@ class RequestLog:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = path.open("ab")
-            self._stream.truncate(_end_of_whole_members(path))
+            with path.open("ab") as stream:
+                stream.truncate(_end_of_whole_members(path))
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error}") from error
 
@@ -47,10 +47,11 @@ class RequestLog:
             StorageError: The disk is full, or the folder is gone.
         """
         line = json.dumps({"request": _by_hash(request), **answer}) + "\n"
+        member = gzip.compress(line.encode(), compresslevel=6, mtime=0)
         with self._lock:
             try:
-                self._stream.write(gzip.compress(line.encode(), compresslevel=6, mtime=0))
-                self._stream.flush()
+                with self.path.open("ab") as stream:
+                    stream.write(member)
             except OSError as error:
                 raise StorageError(f"cannot write {self.path}: {error}") from error
 
