@@ -49,13 +49,14 @@ class ResultStore:
     def __init__(self, folder: str | Path, settings: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
         self._stream: BinaryIO | None = None
-        with _saying(f"cannot write results to {self.folder}"):
+        with _saying(f"cannot write results to {self.folder}"), contextlib.ExitStack() as opened:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.folder)
+            opened.enter_context(_locked(self.folder))
             self._agree(json.loads(json.dumps(settings, default=repr)))
-            self._stream = (self.folder / OUTCOMES).open("ab")
+            self._stream = opened.enter_context((self.folder / OUTCOMES).open("ab"))
             self.played = self._read()
             self.discarded = list(self._set_aside())
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> "ResultStore":
         return self
@@ -85,9 +86,8 @@ class ResultStore:
         with _saying(f"cannot write results to {self.folder}"):
             lines = b"".join(_line(self.played[number]) for number in sorted(self.played))
             write_atomically(self.folder / OUTCOMES, lines)
-            self._stream.close()
-            self._lock.close()
-        self._stream = None
+            self._stream = None
+            self._opened.close()
 
     def write_report(self, report: Mapping[str, Any]) -> None:
         """Write `report.json`.
