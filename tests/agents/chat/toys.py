@@ -1,5 +1,11 @@
-"""Checkpoints of four architectures at toy size, in folders as on the hub: random weights, a toy tokenizer."""
+"""Checkpoints of four architectures at toy size, in folders as on the hub: random weights, a toy tokenizer.
 
+Random weights call no tools. `says` makes a model say one text in its first turn and another one in all further turns:
+each text is a token, the layers add nothing, and the output layer maps the token that ends the prompt to the text. The
+template ends the prompt of the first turn with another token than that of further turns.
+"""
+
+import itertools
 import json
 
 import torch
@@ -11,14 +17,18 @@ QWEN_TEMPLATE = (
     "{% for part in message.content %}"
     "{% if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part.text }}{% endif %}"
     "{% endfor %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if messages|selectattr('role', 'equalto', 'assistant')|list %}<|quad_end|>{% else %}<|quad_start|>{% endif %}"
+    "{% endif %}"
 )
 LLAVA_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }} "
     "{% for part in message.content %}{% if part.type == 'image' %}<image>\n{% endif %}{% endfor %}"
     "{% for part in message.content %}{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}"
     "<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if messages|selectattr('role', 'equalto', 'assistant')|list %}<|quad_end|>{% else %}<|quad_start|>{% endif %}"
+    "{% endif %}"
 )
 TEXT = {
     "hidden_size": 32,
@@ -27,7 +37,7 @@ TEXT = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_position_embeddings": 32_768,
-    "tie_word_embeddings": True,
+    "tie_word_embeddings": False,
 }
 QWEN3_VISION = {
     "depth": 2,
@@ -56,7 +66,7 @@ def _ids(tokenizer, *names):
 def _qwen_ids(tokenizer):
     names = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
     keys = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
-    return dict(zip(keys, _ids(tokenizer, *names), strict=True))
+    return {"tie_word_embeddings": False, **dict(zip(keys, _ids(tokenizer, *names), strict=True))}
 
 
 def qwen3_vl(tokenizer):
@@ -102,7 +112,7 @@ def llava_onevision(tokenizer):
         image_grid_pinpoints=[[56, 56], [56, 112], [112, 56], [112, 112]],
         vision_feature_layer=-1,
         vision_feature_select_strategy="full",
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
     )
     return LlavaOnevisionForConditionalGeneration(config)
 
@@ -115,20 +125,23 @@ ARCHITECTURES = {
 }
 
 
-def write_checkpoint(folder, architecture, *, says=""):
+def write_checkpoint(folder, architecture, *, says=()):
     """Write a checkpoint as on the hub.
 
     Args:
         folder: Where.
         architecture: One of `ARCHITECTURES`.
-        says: What the model says in every turn, whatever it reads; random weights say what they will if it is empty.
+        says: What the model says in its first turn, and what in all further ones; nothing for random weights.
     """
     is_llava = architecture == "llava_onevision"
     image, video = ("<image>", "<video>") if is_llava else ("<|image_pad|>", "<|video_pad|>")
     tokenizer = _tokenizer(image=image, video=video, template=LLAVA_TEMPLATE if is_llava else QWEN_TEMPLATE)
+    tokenizer.add_tokens(list(says))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = ARCHITECTURES[architecture](tokenizer)
+    if says:
+        _make_it_say(model, tokenizer, dict(zip(("<|quad_start|>", "<|quad_end|>"), says, strict=True)))
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -136,6 +149,22 @@ def write_checkpoint(folder, architecture, *, says=""):
     settings = _llava_settings() if is_llava else _qwen_settings(architecture)
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
     return folder
+
+
+@torch.no_grad()
+def _make_it_say(model, tokenizer, texts):
+    for name, weight in model.named_parameters():
+        if "language_model" in name and name.endswith(("o_proj.weight", "down_proj.weight", "down_proj")):
+            weight.zero_()
+    before = model.get_input_embeddings().weight
+    after = model.get_output_embeddings().weight
+    before.normal_()
+    after.zero_()
+    after[0] = -1e-3  # the others stay below the right one
+    for prompt, text in texts.items():
+        chain = [*_ids(tokenizer, prompt, text), tokenizer.eos_token_id]
+        for last, following in itertools.pairwise(chain):
+            after[following] += before[last]
 
 
 def _qwen_settings(architecture):
