@@ -45,6 +45,10 @@ def action_text(action: Any, dialect: Dialect) -> str:
     if isinstance(plain, dict) and "answer" in plain:
         return encodable(dialect.write_answer(str(plain["answer"])))
     calls = [plain] if isinstance(plain, dict) else plain
+    if dialect.max_calls is not None and len(calls) > dialect.max_calls:
+        raise InvalidActionError(
+            f"a turn of the dialect {dialect.name!r} makes at most {dialect.max_calls} call, actually: {len(calls)}"
+        )
     return encodable(dialect.write_calls([_tool_call(call) for call in calls]))
 
 

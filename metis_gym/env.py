@@ -35,6 +35,7 @@ from metis_gym.spaces import Image, Images, Unicode
 from metis_gym.tasksets import Taskset, TasksetSpec, draw_task, make_taskset
 from metis_gym.tools import TOOLS, ToolSettings
 from metis_gym.tools.contract import wanted_settings
+from metis_gym.tools.offered import check_callable, default_tools
 from metis_gym.tools.toolbox import Toolbox
 from metis_gym.turns import MAX_ACTION_CHARS, TurnTaker, encodable, estimated_tokens
 
@@ -98,8 +99,13 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     * `curriculum`: Play a pool of so many tasks, and replace those that are always or never solved; 0 for fresh tasks.
 
     ### What the agent may do
-    * `tools`: Names of tools; None for those that the taskset's tasks are made for.
-    * `dialect`: What the model writes and reads: "metis", "qwen" or "plain".
+    * `tools`: Names of tools; None for those that the taskset's tasks are made for, or, on a benchmark, those of the
+      evaluation of the dialect's own models; without those that the dialect has no words for.
+    * `dialect`: What the model writes and reads: "metis", "qwen", "plain" (no tools), "native" (function calling),
+      "deepeyes_v2", "skywork_r1v4" or "thyme", with options such as `"metis:released=true"` and
+      `'deepeyes_v2:prefill="<think>"'`. In `deepeyes_v2` an answer beside a call ends the episode. In `skywork_r1v4`
+      and `thyme`, code finds the images as the files `image_1.png`, …, and an image whose path it prints comes back.
+      In `thyme` an observation goes on with the model's turn.
     * `max_turns`: Turns that may call tools; one more turn may answer.
     * `calls_per_turn`: Calls that run in one turn.
 
@@ -111,7 +117,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
 
     ### What it costs and earns
     * `reward`: A reward design such as `"hdpo"` or `"coupled:alpha=0.1"`.
-    * `grader`: What compares answers, "cascade".
+    * `grader`: What compares answers: "cascade" (rules, also called "rules"), or rules and then an LLM judge, as in
+      `"judge:model=NAME,base_url=https://example.org/v1,api_key_env=VARIABLE"`.
     * `prices`: Price of a call by the tool's name, and of `"invalid"` calls; the tool's own, which is 1, for those that
       are not named.
     * `show_prices`: Tell the model the prices.
@@ -174,8 +181,15 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         given = {key: value for key, value in options.items() if value is not None}
         fresh = make_taskset(taskset, split=split, view_size=view_size, options=given)
         self.taskset = PassRateCurriculum(fresh, pool=curriculum) if curriculum else fresh
-        settings = ToolSettings(sandbox=sandbox, text_engine=text_engine, image_engine=image_engine)
-        wanted = self.taskset.tools if tools is None else tools
+        settings = ToolSettings(
+            sandbox=sandbox,
+            text_engine=text_engine,
+            image_engine=image_engine,
+            image_files=self.dialect.image_files,
+            max_images=self.dialect.max_images,
+            tool_images=self.dialect.tool_images,
+        )
+        wanted = default_tools(self.dialect, self.taskset) if tools is None else tools
         self.toolbox = self._make_toolbox(wanted, dict(prices or {}), settings)
         self.observation_space = _observation_space()
         self.action_space = Unicode(MAX_ACTION_CHARS)
@@ -307,6 +321,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
             for spec, name in zip(tools, names, strict=True)
         ]
         own = {name: tool.name for name, tool in zip(names, made, strict=True)}
+        check_callable(self.dialect, tuple(own.values()))
         self._check_prices(prices, tuple(dict.fromkeys([*own.values(), *own])))
         return Toolbox(made, prices={own.get(name, name): price for name, price in prices.items()})
 

@@ -19,6 +19,7 @@ MetisError
 ├── SearchIndexError                    a corpus or an index that cannot be built or opened; the message names the row
 └── InfrastructureError                 failed, not wrong: the episode is *unscored*, never scored 0
     ├── EndpointError                   a model's endpoint gave no usable answer, however often it was asked
+    ├── JudgeError                      an LLM judge gave no verdict, or its endpoint failed
     ├── SandboxError                    a sandbox broke (not the code in it)
     └── SearchError                     a search failed: a service, a time-out, a damaged index
 ```
@@ -40,6 +41,7 @@ __all__ = [
     "ImageError",
     "InfrastructureError",
     "InvalidActionError",
+    "JudgeError",
     "MetisError",
     "MissingDependencyError",
     "NonFiniteError",
@@ -146,6 +148,10 @@ class EndpointError(InfrastructureError):
 
 class SandboxError(InfrastructureError):
     """A sandbox broke. What the *code* in it does (raise, hang, exhaust a limit) is a result, not this error."""
+
+
+class JudgeError(InfrastructureError):
+    """An LLM judge gave no verdict, or its endpoint failed. The answer is neither right nor wrong."""
 
 
 class SearchError(InfrastructureError):

@@ -90,6 +90,8 @@ class Taskset(ABC):
 
     tools: tuple[str, ...] = ("python",)
     """The tools that its tasks are made for: what an environment offers unless it is told otherwise."""
+    is_benchmark: bool = False
+    """Whether it is a benchmark: there an environment offers the tools that the dialect's models are tested with."""
 
     @property
     @abstractmethod
@@ -148,6 +150,7 @@ class WeightedTaskset(Taskset):
                 )
         self.parts = tuple(part for part, _ in weighted)
         self.tools = _united(part.tools for part in self.parts)
+        self.is_benchmark = all(part.is_benchmark for part in self.parts)
         weights = np.asarray([weight for _, weight in weighted], dtype=np.float64)
         self._thresholds = np.cumsum(weights / weights.sum())
 

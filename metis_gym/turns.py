@@ -76,8 +76,9 @@ class TurnTaker:
             notes = [*notes, _ANSWER_NOW.format(limit=self.limits.max_turns)]
         elif self.is_last(number) and not results:
             notes = [*notes, _OUT_OF_TURNS]
-        shown = [_shortened(result, MAX_OBSERVATION_CHARS // len(results)) for result in results]
-        images = tuple(image for result in results for image in result.images)
+        limit = MAX_OBSERVATION_CHARS // max(1, len(results))
+        shown = [_shortened(returned(self.dialect.shown(r), ToolResult, self.dialect, "shown"), limit) for r in results]
+        images = tuple(image for result in shown for image in result.images)
         text = returned(self.dialect.observation(shown, notes), str, self.dialect, "observation")
         return Message(role=Role.USER, text=encodable(text), images=images)
 

@@ -8,10 +8,13 @@ __all__ = ["DIALECTS", "Dialect", "Limits", "ParsedTurn", "ToolSpec"]
 DIALECTS: Registry[Dialect] = Registry(
     "dialect",
     {
+        "deepeyes_v2": "metis_gym.dialects.deepeyes_v2:DeepEyesV2Dialect",
         "metis": "metis_gym.dialects.metis:MetisDialect",
         "native": "metis_gym.dialects.native:NativeDialect",
         "plain": "metis_gym.dialects.plain:PlainDialect",
         "qwen": "metis_gym.dialects.qwen:QwenDialect",
+        "skywork_r1v4": "metis_gym.dialects.skywork_r1v4:SkyworkR1V4Dialect",
+        "thyme": "metis_gym.dialects.thyme:ThymeDialect",
     },
     group="dialects",
     problems=dialect_problems,

@@ -34,6 +34,7 @@ __all__ = [
     "remove_blocks",
     "result_text",
     "returned",
+    "tool_line",
     "without_image_marks",
 ]
 
@@ -41,7 +42,7 @@ IMAGE_MARK = "<image>"
 TOOL_IMAGES = ("source", "view")
 """What a dialect's code may work on."""
 _EXAMPLE = 'Write {"name": "tool name", "arguments": {...}}.'
-_TAG = re.compile(r"<(?=/?(?:tool_call|answer|reason|think)>)")
+_TAG = re.compile(r"<(?=/?[a-z_]{1,16}>)")
 
 T = TypeVar("T")
 
@@ -101,6 +102,10 @@ class Dialect(ABC):
     name: str
     stop: tuple[str, ...] = ()
     """Strings after which generation stops; they belong to the turn."""
+    thought: str = ""
+    """The tag of thoughts, in which nothing acts; empty if there is none."""
+    quote: str = ""
+    """The tag in which only the environment writes, and in which nothing acts; empty if there is none."""
     continues: bool = False
     """An observation goes on with the model's own turn, as it is written, instead of being a turn of the user's."""
     prefill: str = ""
@@ -226,6 +231,13 @@ def result_text(result: ToolResult) -> str:
     captions = result.captions or ("",) * len(result.images)
     images = [IMAGE_MARK + (f" {without_image_marks(caption)}" if caption else "") for caption in captions]
     return "\n".join([*texts, *images]) or "(no output)"
+
+
+def tool_line(tool: ToolSpec) -> str:
+    """A tool in one line: its name, what it does, its price where it is shown, its arguments."""
+    arguments = json.dumps(tool.schema.get("properties", {}), ensure_ascii=False)
+    price = "" if tool.price is None else f" A call costs {tool.price:g}."
+    return f"- {tool.name}: {tool.description}{price} Arguments: {arguments}"
 
 
 def read_call(body: str) -> ToolCall:

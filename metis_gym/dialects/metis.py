@@ -5,7 +5,6 @@ wording is ours. Unlike the release, several calls in a turn all run, and an `<a
 call is never taken for an answer. `metis:released=true` does as the release does where it differs: see `MetisDialect`.
 """
 
-import json
 from collections.abc import Sequence
 
 from metis_gym.dialects.blocks import ANSWER, find_blocks, is_balanced, spoken_blocks
@@ -18,6 +17,7 @@ from metis_gym.dialects.contract import (
     ToolSpec,
     call_json,
     read_call,
+    tool_line,
     without_image_marks,
 )
 from metis_gym.errors import ConfigError
@@ -45,6 +45,7 @@ class MetisDialect(Dialect):
     """
 
     name = "metis"
+    thought = "reason"
     stop = ("</tool_call>",)
 
     def __init__(self, *, released: bool = False, tool_images: str | None = None) -> None:
@@ -60,7 +61,7 @@ class MetisDialect(Dialect):
         """The system turn: tools, limits, format, and the wish for few calls."""
         parts = ["You answer questions about images."]
         if tools:
-            parts.append("You may use these tools:\n" + "\n".join(_describe(tool) for tool in tools))
+            parts.append("You may use these tools:\n" + "\n".join(map(tool_line, tools)))
             parts.append(
                 f"At most {limits.max_turns} of your turns may call tools, with at most {limits.calls_per_turn} calls "
                 "in one turn. Call a tool only if you cannot answer reliably without it: every call costs time and "
@@ -108,12 +109,6 @@ class MetisDialect(Dialect):
         whole = "\n".join(texts)
         balanced = all(is_balanced(whole, tag) for tag in ("reason", "tool_call", "answer"))
         return float(balanced and bool(find_blocks(whole.rpartition("</reason>")[2], "answer")))
-
-
-def _describe(tool: ToolSpec) -> str:
-    arguments = json.dumps(tool.schema.get("properties", {}), ensure_ascii=False)
-    price = "" if tool.price is None else f" A call costs {tool.price:g}."
-    return f"- {tool.name}: {tool.description}{price} Arguments: {arguments}"
 
 
 def _render(result: ToolResult) -> str:

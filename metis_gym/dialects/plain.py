@@ -17,6 +17,7 @@ class PlainDialect(Dialect):
     """No tools and no tags; `<answer>` is honoured where a system writes it anyway."""
 
     name = "plain"
+    thought = "think"
 
     def system(self, tools: Sequence[ToolSpec], limits: Limits) -> str:  # noqa: ARG002
         """The system turn; tools are not mentioned, for there is no way to call one."""

@@ -37,6 +37,8 @@ class QwenDialect(Dialect):
     """`<tool_call>{…}</tool_call>`, several in a turn; a turn without one is the final answer."""
 
     name = "qwen"
+    thought = "think"
+    quote = "tool_response"
 
     def system(self, tools: Sequence[ToolSpec], limits: Limits) -> str:
         """The system turn with the function signatures inside `<tools>`."""

@@ -19,8 +19,12 @@ __all__ = [
 
 GRADERS: Registry[Grader] = Registry(
     "grader",
-    {"cascade": "metis_gym.grading.cascade:CascadeGrader"},
+    {
+        "cascade": "metis_gym.grading.cascade:CascadeGrader",
+        "judge": "metis_gym.grading.judge:JudgeGrader",
+        "rules": "metis_gym.grading.cascade:CascadeGrader",
+    },
     group="graders",
     problems=grader_problems,
 )
-"""Graders by name; add one with `@GRADERS.register("name")`."""
+"""Graders by name ("rules" is another name of "cascade"); add one with `@GRADERS.register("name")`."""

@@ -27,6 +27,8 @@ class GradingStep(StrEnum):
     """There was no answer."""
     TOO_LONG = "too_long"
     """The answer was too long to be one."""
+    JUDGE = "judge"
+    """An LLM judge decided."""
     OWN = "own"
     """A grader of one's own decided."""
 

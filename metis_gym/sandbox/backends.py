@@ -75,14 +75,20 @@ class ZygoteBackend:
         files: Mapping[str, bytes] | None = None,
         limits: SandboxLimits | None = None,
         seed: int = 0,
+        image_files: bool = False,
     ) -> ZygoteSession:
         """Start a session. See `SandboxBackend.open`."""
         limits = limits or SandboxLimits()
-        files = files or {}
         shared = SharedImages.of(images)
+        files = shared.with_files(files or {}, limits.disk_bytes) if image_files else files or {}
         lengths = check_files(files, limits.disk_bytes)
         session = SessionSpec(
-            number=0, seed=seed, limits=SessionLimits(**vars(limits)), images=shared.sizes, files=lengths
+            number=0,
+            seed=seed,
+            limits=SessionLimits(**vars(limits)),
+            images=shared.sizes,
+            files=lengths,
+            image_files=image_files,
         )
         try:
             payload = make_payload(files)

@@ -74,7 +74,7 @@ class RunResult:
         stderr: The error stream; holds the traceback, or the name and the value of the limit that was hit.
         result_text: `repr` of the last bare expression, unless it is None or an image.
         images: Images shown: the last bare expression if it is one (Pillow, a matplotlib figure, an image-shaped
-            uint8 array), and figures left open. RGB, uint8.
+            uint8 array), figures left open, and with `image_files` the files whose paths were printed. RGB, uint8.
         seconds: Wall-clock seconds.
     """
 
@@ -123,6 +123,7 @@ class SandboxBackend(Protocol):
         files: Mapping[str, bytes] | None = None,
         limits: SandboxLimits | None = None,
         seed: int = 0,
+        image_files: bool = False,
     ) -> SandboxSession:
         """Start a session.
 
@@ -132,8 +133,12 @@ class SandboxBackend(Protocol):
             files: Name → content, put into the working folder. Plain names, no folders.
             limits: What it may use; None means the defaults.
             seed: Seeds `random` and numpy's global generator inside, so that the same code gives the same output.
+            image_files: Put the images into the working folder too, as the files `image_1.png`, `image_2.png`, …, and
+                return the images whose paths the code prints, out of its working and temporary folders. Files are
+                decoded in the session; only pixels leave it.
 
         Raises:
+            ConfigError: The files need more than `limits.disk_bytes`.
             SandboxUnavailableError: This machine cannot isolate in this way.
             SandboxError: It could, but starting failed.
         """

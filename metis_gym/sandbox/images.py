@@ -1,10 +1,11 @@
 """Images on their way in: sealed memory that sessions map instead of being sent a copy."""
 
+import io
 import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import overload
 
 import numpy as np
@@ -37,6 +38,7 @@ class SharedImages(Sequence[ImageArray]):
         self.sizes = check_images(self._images)
         """Width and height of each."""
         self._lock = threading.Lock()
+        self._files: dict[str, bytes] = {}
         self._block: int | None = None
         self._is_filled = False
 
@@ -61,6 +63,31 @@ class SharedImages(Sequence[ImageArray]):
     def nbytes(self) -> int:
         """Bytes of the memory that sessions map."""
         return sum(length for _, length in places(self.sizes))
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the images as files, as far as they were made."""
+        return sum(map(len, self._files.values()))
+
+    def with_files(self, files: Mapping[str, bytes], disk_bytes: int) -> dict[str, bytes]:
+        """These files, and the images as `image_1.png`, `image_2.png`, … where there are none of these names.
+
+        They are PNG. Where they would take more than half of the disk, they are JPEG of high quality under the same
+        names: whoever opens them looks at their contents.
+
+        Args:
+            files: Name → content.
+            disk_bytes: What the working folder may hold.
+        """
+        names = [f"image_{number}.png" for number in range(1, len(self) + 1)]
+        if not set(names) <= set(files):
+            with self._lock:
+                if not self._files:
+                    made = _encoded(self._images, "PNG", compress_level=1)
+                    is_large = sum(map(len, made)) > disk_bytes // 2
+                    made = _encoded(self._images, "JPEG", quality=95, subsampling=0) if is_large else made
+                    self._files = dict(zip(names, made, strict=True))
+        return {**self._files, **files}
 
     def block(self) -> int:
         """The descriptor of the memory that holds them once `fill` was called. It stays this object's."""
@@ -117,8 +144,22 @@ class SharedImagesCache:
             self._recent.clear()
 
     def _drop(self) -> None:
-        while len(self._recent) > self.capacity or sum(kept.nbytes for kept in self._recent) > self.capacity_bytes:
+        while len(self._recent) > self.capacity or self._bytes() > self.capacity_bytes:
             self._recent.popitem(last=False)
+
+    def _bytes(self) -> int:
+        return sum(kept.nbytes + kept.file_bytes for kept in self._recent)
+
+
+def _encoded(images: Iterable[ImageArray], form: str, **options: int) -> list[bytes]:
+    from PIL import Image  # here, so that importing the sandbox stays light
+
+    made = []
+    for image in images:
+        held = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(image)).save(held, form, **options)
+        made.append(held.getvalue())
+    return made
 
 
 def _write_as_pillow_keeps_it(fd: int, image: ImageArray) -> None:

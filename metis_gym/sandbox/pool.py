@@ -144,6 +144,7 @@ class SessionPool:
         files: Mapping[str, bytes] | None = None,
         limits: SandboxLimits | None = None,
         seed: int = 0,
+        image_files: bool = False,
     ) -> "PooledSession":
         """Start a session, after waiting for a place. See `SandboxBackend.open`.
 
@@ -160,7 +161,9 @@ class SessionPool:
         self._take_place(limits.memory_bytes)
         try:
             with self._counting_failures():
-                inner = self._backend.open(images=images, files=files, limits=limits, seed=seed)
+                inner = self._backend.open(
+                    images=images, files=files, limits=limits, seed=seed, image_files=image_files
+                )
         except BaseException:
             self._give_place(limits.memory_bytes)
             raise

@@ -3,6 +3,8 @@
 import json
 import time
 
+import numpy as np
+
 from metis_gym.dialects import DIALECTS, Dialect, Limits, ParsedTurn, ToolSpec
 from metis_gym.dialects.contract import IMAGE_MARK, dialect_problems
 from metis_gym.records import ToolCall, ToolResult, ToolStatus
@@ -17,7 +19,10 @@ _TOOL = ToolSpec(
     schema={"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]},
 )
 _LIMITS = Limits(max_turns=3, calls_per_turn=2)
-_CODES = ("1", "a = 1\nprint('x')", 'print("é🦆")', "if a < b > c: pass", "")
+_CODES = (
+    *("1", "a = 1\nprint('x')", 'print("é🦆")', "if a < b > c: pass", ""),
+    *("print('<answer>C</answer>')", "'</tool_call></code>'", "'<think>'", "'</think>'", "'''\n```\n1\n```\n'''"),
+)
 _ANSWERS = ("B", "12", "a word", "1/2", "é")
 _HOSTILE_LETTERS = '<>/_{}"[]|aenorswtlci: \n'
 _RAISED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -41,6 +46,8 @@ def check_dialect(dialect: str | Dialect, *, calls_tools: bool = True) -> None:
     if calls_tools:
         _check_system(contract, made)
         _check_calls(contract, made)
+        _check_stops(contract, made)
+    _check_insides(contract, made, calls_tools=calls_tools)
     _check_answers(contract, made)
     _check_any_text(contract, made)
     _check_speed(contract, made)
@@ -65,14 +72,50 @@ def _check_calls(contract: Contract, made: Dialect) -> None:
         calls = (
             ToolCall(name="python", arguments={"code": code}),
             ToolCall(name="text_search", arguments={"query": "q"}),
+            ToolCall(name="image_search"),
         )
-        for asked in (calls[:1], calls):
+        able = tuple(call for call in calls if made.callable_tools is None or call.name in made.callable_tools)
+        for asked in (*((call,) for call in able), able[: made.max_calls or len(able)]):
             parsed = made.parse(made.write_calls(asked, "because"))
             contract.rule(
                 tuple(parsed.calls) == asked and parsed.answer is None,
                 "parse() reads back the calls that write_calls() writes",
                 f"{parsed} of {asked}",
                 "Several calls in a turn, quotes, line breaks and signs like < must survive.",
+            )
+
+
+def _check_stops(contract: Contract, made: Dialect) -> None:
+    """Servers leave a stop out, or a part of it."""
+    call = ToolCall(name="python", arguments={"code": "print('x')"})
+    for turn in (made.write_calls([call], "r"), made.write_answer("B", "r")):
+        for stop in filter(turn.endswith, made.stop):
+            for cut in range(1, len(stop) + 1):
+                short = turn[:-cut]
+                contract.rule(
+                    made.parse(short) == made.parse(turn),
+                    "a turn that lacks its stop, or a part of it, is read as if it were there",
+                    f"{made.parse(short)} of {short!r}",
+                    "Close what is open at the end of the turn; metis_gym.dialects.blocks.spoken_blocks does.",
+                )
+
+
+def _check_insides(contract: Contract, made: Dialect, *, calls_tools: bool) -> None:
+    """Thoughts and quotes hold text."""
+    call = made.write_calls([ToolCall(name="python", arguments={"code": "1"})], "") if calls_tools else ""
+    for tag in filter(None, (made.thought, made.quote)):
+        for acting in (made.write_answer("C", ""), call):
+            goes_on = made.continues and tag == made.thought and acting is call  # there code is a part of thoughts
+            inside = acting.replace(f"<{tag}>", "").replace(f"</{tag}>", "")
+            if goes_on or not inside:
+                continue
+            text = f"<{tag}>{inside}</{tag}>" + made.write_answer("B", "r")
+            parsed = made.parse(text)
+            contract.rule(
+                parsed.answer == "B" and not parsed.calls,
+                "what stands inside a thought or a quote of the environment's words does not act",
+                f"{parsed} of {text!r}",
+                "Look for calls and answers outside of them; metis_gym.dialects.blocks.spoken_blocks does.",
             )
 
 
@@ -148,11 +191,14 @@ def _check_observations(contract: Contract, made: Dialect) -> None:
     for count in (0, 1, 3):
         smuggling = ToolResult(name="python", status=ToolStatus.OK, output="4 <im<image>age>", images=(image,) * count)
         titled = ToolResult(name="zoom", status=ToolStatus.OK, images=(image,) * count, captions=("a",) * count)
-        text = made.observation([smuggling, titled], ["a note"])
+        blank = ToolResult(name="python", status=ToolStatus.OK, images=(np.full((2, 2, 3), 255, np.uint8),) * count)
+        shown = [made.shown(result) for result in (smuggling, titled, blank)]
+        shown_count = sum(len(result.images) for result in shown)
+        text = made.observation(shown, ["a note"])
         contract.rule(
-            text.count(IMAGE_MARK) == 2 * count,
+            text.count(IMAGE_MARK) == shown_count >= 2 * count,
             "an observation has one <image> for each returned image, and none that a tool's output holds",
-            f"{text!r} for {2 * count} images",
+            f"{text!r} for {shown_count} images",
             "Use metis_gym.dialects.contract.without_image_marks on every text of a result.",
         )
         contract.rule("4" in text and "a note" in text, "an observation has the output and the notes", repr(text), "")

@@ -47,6 +47,12 @@ class ToolSettings(TypedDict):
     """Spec of the engine that text is searched with."""
     image_engine: str
     """Spec of the engine that images are searched with."""
+    image_files: bool
+    """Whether code opens images by path and prints the paths of those that it made: as the dialect says."""
+    max_images: int | None
+    """Images that one run of code returns at most, as the dialect says; None for the sandbox's limit."""
+    tool_images: str
+    """What code works on, as the dialect says: the "source" images, or their "view"."""
 
 
 class ToolSession(ABC):

@@ -1,9 +1,12 @@
 """The `python` tool: the model's own code on the full-resolution images, in a sandbox."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from metis_gym import sandbox
+from metis_gym.dialects.contract import TOOL_IMAGES
+from metis_gym.errors import ConfigError
 from metis_gym.images.transforms import fit
 from metis_gym.records import Task, ToolResult, ToolStatus
 from metis_gym.sandbox.contract import RunResult, RunStatus, SandboxBackend, SandboxLimits, SandboxSession
@@ -16,6 +19,8 @@ _RESTARTED = "The interpreter was restarted: variables of earlier calls are gone
 
 _images = SharedImagesCache(capacity_bytes=256 << 20, capacity=64)
 """The episodes of a group play the same task: their sessions map the same images."""
+_views = SharedImagesCache(capacity_bytes=64 << 20, capacity=64)
+"""The same for their views."""
 
 
 class PythonTool(Tool):
@@ -28,15 +33,20 @@ class PythonTool(Tool):
         price: Price of one call.
         sandbox: A backend's name, or "auto" for the strongest that this machine offers.
         limits: What a session may use.
+        image_files: Put the images into the working folder too, as `image_1.png`, …, and return the images whose paths
+            the code prints.
+        max_images: Images that one call returns at most; None for the limit of `limits`.
+        tool_images: What the code works on: the "source" images, or their "view", which is what the model sees.
 
     Raises:
+        ConfigError: An argument is not valid.
         SandboxUnavailableError: At the first call, if this machine cannot isolate. Code is never run without isolation.
     """
 
     name: ClassVar[str] = "python"
     description: ClassVar[str] = (
-        "Runs Python code on the full-resolution images, preloaded as Pillow images image_1, image_2, .... numpy, "
-        "Pillow and matplotlib can be imported; there is no network. Variables stay for later calls. Printed text "
+        "Runs Python code on the images, preloaded as Pillow images image_1, image_2, .... np, plt, Image, BytesIO, "
+        "base64, os and math are imported; there is no network. Variables stay for later calls. Printed text "
         "comes back as text; an image or figure as the last expression comes back as an image, for example "
         "image_1.crop((left, top, right, bottom)).resize((640, 640))."
     )
@@ -46,12 +56,28 @@ class PythonTool(Tool):
         "required": ["code"],
     }
     aliases: ClassVar[tuple[str, ...]] = ("code_interpreter",)
-    settings: ClassVar[tuple[str, ...]] = ("sandbox",)
+    settings: ClassVar[tuple[str, ...]] = ("sandbox", "image_files", "max_images", "tool_images")
 
-    def __init__(self, *, price: float = 1.0, sandbox: str = "auto", limits: SandboxLimits | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        price: float = 1.0,
+        sandbox: str = "auto",
+        limits: SandboxLimits | None = None,
+        image_files: bool = False,
+        max_images: int | None = None,
+        tool_images: str = "source",
+    ) -> None:
         super().__init__(price=price)
-        self.sandbox = sandbox
+        if tool_images not in TOOL_IMAGES or not isinstance(image_files, bool):
+            raise ConfigError(
+                f"the python tool takes tool_images={' or '.join(TOOL_IMAGES)} and image_files=true or false, "
+                f"actually: tool_images={tool_images!r}, image_files={image_files!r}"
+            )
+        self.sandbox, self.image_files, self.tool_images = sandbox, image_files, tool_images
         self.limits = limits or SandboxLimits()
+        if max_images is not None:
+            self.limits = dataclasses.replace(self.limits, images=max_images)
 
     def open(self, task: Task, *, seed: int) -> "PythonSession":
         """Prepare a session on the task's source images; nothing is started yet."""
@@ -87,8 +113,14 @@ class PythonSession(ToolSession):
 
     def _open(self) -> SandboxSession:
         backend: SandboxBackend = sandbox.make(self._tool.sandbox)
-        self._images = _images.get(self._task, [image.source for image in self._task.images])
-        return backend.open(images=self._images, limits=self._tool.limits, seed=self._seed)
+        tool, task = self._tool, self._task
+        if tool.tool_images == "view":
+            self._images = _views.get(task, [image.view for image in task.images])
+        else:
+            self._images = _images.get(task, [image.source for image in task.images])
+        if not tool.image_files:  # so that a backend of one's own, without this option, serves all other dialects
+            return backend.open(images=self._images, limits=tool.limits, seed=self._seed)
+        return backend.open(images=self._images, limits=tool.limits, seed=self._seed, image_files=True)
 
 
 def _as_tool_result(ran: RunResult, note: str) -> ToolResult:

@@ -459,6 +459,32 @@ class DropsErrors(MetisDialect):
         return super().observation(kept, notes)
 
 
+class ActsInThoughts(MetisDialect):
+    """what stands inside a thought"""
+
+    thought = "think"
+
+
+class ActsInQuotes(MetisDialect):
+    """what stands inside a thought or a quote"""
+
+    quote = "tool_response"
+
+
+class NeedsItsStop(MetisDialect):
+    """a turn that lacks its stop"""
+
+    def parse(self, text):
+        return super().parse(text if "</tool_call>" in text else text.replace("<tool_call>", ""))
+
+
+class LosesImages(MetisDialect):
+    """one <image> for each returned image"""
+
+    def shown(self, result):
+        return dataclasses.replace(result, images=result.images[:1], captions=result.captions[:1])
+
+
 class PlainWithTools(PlainDialect):
     """the system turn tells of"""
 
@@ -466,6 +492,7 @@ class PlainWithTools(PlainDialect):
 DIALECTS = (
     *(NamelessDialect, StopText, TellsNothing, LosesCalls, LosesAnswers, BadFormat, RaisesOnText, ReturnsTuple, Both),
     *(NoNote, ScoresTwo, Quadratic, NoImageMark, NoOptions, Smuggles, DropsNotes, DropsErrors, PlainWithTools),
+    *(ActsInThoughts, ActsInQuotes, NeedsItsStop, LosesImages),
 )
 
 

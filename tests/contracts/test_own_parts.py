@@ -1,6 +1,8 @@
 """What ships keeps the contracts that plug-ins are held to. More: tests/rewards, tests/test_dialects."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -10,6 +12,9 @@ from metis_gym.records import Passage
 from metis_gym.registration import FAMILY_IDS
 from metis_gym.search.index.text import write_text_index
 from metis_gym.testing import check_agent, check_grader, check_search_engine, check_taskset, check_tool
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "grading"))
+from judge_server import JudgeServer, always
 
 PAGES = [Passage(title=f"Page {n}", text=f"An otter swims {n} miles.", link=f"https://a.example/{n}") for n in range(5)]
 
@@ -54,9 +59,14 @@ def test_the_crop():
     check_tool("metis_gym.tools.crop:CropTool", calls=[{"box": [0, 0, 64, 64]}])
 
 
-@pytest.mark.parametrize("name", GRADERS.names())
+@pytest.mark.parametrize("name", [name for name in GRADERS.names() if name != "judge"])
 def test_graders(name):
     check_grader(name)
+
+
+def test_the_judge():
+    with JudgeServer(always("INCORRECT")) as server:
+        check_grader(server.grader())
 
 
 @pytest.mark.parametrize("name", ["oracle", "always-tool", "never-tool", "random:call_probability=0.9"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ NATIVE = "native"
 """The dialect in which tools are called as functions."""
 
 _PIXELS_A_TOKEN = 28 * 28
+_CLOSED = re.compile("</(?:think|reason|answer)>")  # what stands before it was thought or answered, not begun
 
 
 class ChatAgent(ABC):
@@ -154,6 +156,8 @@ def with_stop(text: str, stops: Sequence[str], said: str = "") -> str:
         stops: The dialect's.
         said: The stop string, where the server names it.
 
+    >>> with_stop("<think>no <tool_call> here</think>A", ("</tool_call>",))
+    '<think>no <tool_call> here</think>A'
     >>> with_stop("<tool_call>{}", ("</tool_call>",)), with_stop("<answer>A</answer>", ("</tool_call>",))
     ('<tool_call>{}</tool_call>', '<answer>A</answer>')
     """
@@ -161,7 +165,8 @@ def with_stop(text: str, stops: Sequence[str], said: str = "") -> str:
         return text + said
     for stop in stops:
         opening = stop.replace("</", "<", 1)
-        if opening != stop and text.rfind(opening) > text.rfind(stop):
+        place = text.rfind(opening)
+        if opening != stop and place > text.rfind(stop) and not _CLOSED.search(text, place):
             return text + stop
     return text
 

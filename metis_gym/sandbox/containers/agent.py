@@ -134,7 +134,13 @@ class _Agent:
         assert isinstance(limits, dict)  # as the host wrote it
         seed = int(str(told["seed"]))
         images = self._images[int(str(told["block"]))] if told["block"] is not None else ()
-        return self._backend.open(images=images, files=files, limits=SandboxLimits(**limits), seed=seed)
+        return self._backend.open(
+            images=images,
+            files=files,
+            limits=SandboxLimits(**limits),
+            seed=seed,
+            image_files=told["image_files"] is True,
+        )
 
 
 def _pairs(value: object) -> list[tuple[str | int, str | int]]:

@@ -151,6 +151,7 @@ class DockerBackend:
         files: Mapping[str, bytes] | None = None,
         limits: SandboxLimits | None = None,
         seed: int = 0,
+        image_files: bool = False,
     ) -> DockerSession:
         """Start a session. See `SandboxBackend.open`."""
         limits = limits or SandboxLimits()
@@ -161,7 +162,9 @@ class DockerBackend:
                 f"SandboxLimits.disk_bytes = {limits.disk_bytes} is more than ContainerLimits.disk_bytes = {most}; "
                 "give DockerBackend larger limits"
             )
-        shared, lengths = SharedImages.of(images), check_files(files, limits.disk_bytes)
+        shared = SharedImages.of(images)
+        files = shared.with_files(files, limits.disk_bytes) if image_files else files
+        lengths = check_files(files, limits.disk_bytes)
         number = next(self._numbers)
         container = self._choose()
         told: dict[str, object] = {
@@ -169,6 +172,7 @@ class DockerBackend:
             "seed": seed,
             "limits": vars(limits),
             "files": lengths,
+            "image_files": image_files,
         }
         try:
             told["block"] = container.keep(shared) if shared else None

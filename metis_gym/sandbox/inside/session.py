@@ -53,7 +53,7 @@ def _run_session(tier: Tier, session: SessionSpec, fds: list[int]) -> None:
         reason = traceback.format_exc().encode()
         channel.sendall(frames.pack_reply_header(bytes(frames.NONCE_BYTES), frames.FAILED, reason, []))
         return
-    _worker.serve(channel, session.limits, preloaded)
+    _worker.serve(channel, session.limits, preloaded, image_files=session.image_files)
 
 
 def _arrange(fds: list[int]) -> None:

@@ -88,6 +88,7 @@ class SessionSpec:
         limits: What it may use.
         images: Width and height of each image of the block; without any, no block is sent.
         files: Name and length of each file.
+        image_files: Whether images whose paths are printed are returned.
     """
 
     number: int
@@ -96,6 +97,7 @@ class SessionSpec:
     folder: str = ""
     images: tuple[tuple[int, int], ...] = ()
     files: tuple[tuple[str, int], ...] = ()
+    image_files: bool = False
 
     def to_json(self) -> str:
         """As text."""
@@ -112,4 +114,5 @@ class SessionSpec:
             folder=fields["folder"],
             images=tuple((width, height) for width, height in fields["images"]),
             files=tuple((name, length) for name, length in fields["files"]),
+            image_files=fields["image_files"],
         )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from . import frames
 from .display import Display
+from .printed import PrintedImages
 from .spec import SessionLimits
 from .tracebacks import CELL, format_error, is_a, is_out_of_memory, readable_size, remember_source
 
@@ -121,21 +122,27 @@ class Worker:
         self._interrupt = _Interrupt()
         self._signals = _Signals()
         self._cells = 0
+        self._printed: PrintedImages | None = None
         self._main = types.ModuleType("__main__")
-        self._main.__dict__["__builtins__"] = builtins
+        self._main.__dict__.update(__builtins__=builtins, **_at_hand())
         self._display.install()
         _provide_exit()
 
-    def serve(self, channel: socket.socket, limits: SessionLimits, preloaded: dict[str, object]) -> None:
+    def serve(
+        self, channel: socket.socket, limits: SessionLimits, preloaded: dict[str, object], *, image_files: bool
+    ) -> None:
         """Answer requests until the host closes the channel.
 
         Args:
             channel: Where requests come from and replies go to.
             limits: The session's limits.
             preloaded: Variables that the first cell finds. They are taken out, so that code can free what it deletes.
+            image_files: Return the images whose paths are printed.
         """
         self._channel = channel
         self._limits = self._display.limits = limits
+        if image_files:
+            self._printed = PrintedImages(self._display, limits.output_bytes)
         self._main.__dict__.update(preloaded)
         preloaded.clear()
         sys.modules["__main__"] = self._main
@@ -167,21 +174,24 @@ class Worker:
         self._cells += 1
         name = f"{CELL}{self._cells}>"
         remember_source(name, code)
-        _restore_streams()
+        _restore_streams(self._printed)
+        if self._printed:
+            self._printed.forget()
         try:
             with self._interrupt.armed():
                 text = self._run_cell(code, name).encode("utf-8", "backslashreplace")
+                message = self._printed.show() if self._printed else ""
                 _flush()
         except BaseException as error:  # noqa: BLE001 — the boundary: whatever the code raises is the code's result
             return self._failure(error)
         if self._display.over_limit:
-            return _Outcome(frames.OUTPUT, text, self._display.over_limit + "\n")
+            return _Outcome(frames.OUTPUT, text, message + self._display.over_limit + "\n")
         if len(text) > self._limits.output_bytes:
             kept = text[: self._limits.output_bytes]
             return _Outcome(
                 frames.OUTPUT, kept, f"Output limit of {readable_size(self._limits.output_bytes)} reached.\n"
             )
-        return _Outcome(frames.OK, text)
+        return _Outcome(frames.OK, text, message)
 
     def _run_cell(self, code: str, name: str) -> str:
         """Run a cell, show its images, return the `repr` of its last expression."""
@@ -197,6 +207,7 @@ class Worker:
         try:
             with self._interrupt.armed() if not self._interrupt.was_used else contextlib.nullcontext():
                 message = format_error(error, self._limits)
+                message += self._printed.show() if self._printed and not self._interrupt.was_used else ""
                 _flush()
         except BaseException as second:  # noqa: BLE001 — the boundary again: formatting calls `__str__` of the code's own errors
             message = f"{type(error).__name__} (its message could not be shown: {type(second).__name__})\n"
@@ -217,7 +228,7 @@ def _split(code: str, name: str) -> tuple[types.CodeType, types.CodeType | None]
     return compile(tree, name, "exec", dont_inherit=True), last
 
 
-def _restore_streams() -> None:
+def _restore_streams(printed: PrintedImages | None) -> None:
     """Point the standard streams at their descriptors, whatever the last cell did to them."""
     sys.stdin = _NoInput()
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
@@ -226,12 +237,25 @@ def _restore_streams() -> None:
             continue
         raw = io.FileIO(descriptor, "w", closefd=False)
         fresh = _Stream(io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        if printed is not None and name == "stdout":
+            fresh.hear(printed)
         setattr(sys, name, fresh)
         setattr(sys, f"__{name}__", fresh)
 
 
 class _Stream(io.TextIOWrapper):
     """A standard stream of the sandbox. Closing it leaves the descriptor open."""
+
+    def hear(self, printed: PrintedImages) -> None:
+        """Let somebody listen to what is written."""
+        write = super().write
+
+        def write_and_tell(text: str) -> int:
+            count = write(text)
+            printed.hear(text)
+            return count
+
+        self.write = write_and_tell  # type: ignore[method-assign]
 
 
 def _flush() -> None:
@@ -245,6 +269,18 @@ def _write_error(message: str) -> None:
     with contextlib.suppress(OSError):
         while data:
             data = data[os.write(2, data) :]
+
+
+def _at_hand() -> dict[str, object]:
+    """What code finds imported, as the systems of the field find it in their kernels."""
+    import base64
+    import math
+
+    import matplotlib.pyplot as plt
+    import numpy as np
+    from PIL import Image
+
+    return {"np": np, "plt": plt, "Image": Image, "BytesIO": io.BytesIO, "base64": base64, "os": os, "math": math}
 
 
 def _provide_exit() -> None:
