@@ -125,27 +125,35 @@ ARCHITECTURES = {
 }
 
 
-def write_checkpoint(folder, architecture, *, says=()):
+HUB_FORM = ("<|quad_start|>", "<|quad_end|>")
+QWEN3_FORM = ("<|im_start|>assistant\n",)
+"""The tokens that end a prompt: of the first turn and of further ones in our templates; of any in Qwen3-VL's own."""
+
+
+def write_checkpoint(folder, architecture, *, says=(), form=HUB_FORM):
     """Write a checkpoint as on the hub.
 
     Args:
         folder: Where.
         architecture: One of `ARCHITECTURES`.
         says: What the model says in its first turn, and what in all further ones; nothing for random weights.
+        form: The tokens that end the prompts before these.
     """
     is_llava = architecture == "llava_onevision"
     image, video = ("<image>", "<video>") if is_llava else ("<|image_pad|>", "<|video_pad|>")
     tokenizer = _tokenizer(image=image, video=video, template=LLAVA_TEMPLATE if is_llava else QWEN_TEMPLATE)
-    tokenizer.add_tokens(list(says))
+    tokenizer.add_tokens(list(dict.fromkeys(says)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = ARCHITECTURES[architecture](tokenizer)
     if says:
-        _make_it_say(model, tokenizer, dict(zip(("<|quad_start|>", "<|quad_end|>"), says, strict=True)))
+        prompts = [tokenizer.encode(prompt, add_special_tokens=False)[-1] for prompt in form]
+        _make_it_say(model, tokenizer, dict(zip(prompts, _ids(tokenizer, *says), strict=False)))
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
+    if form is QWEN3_FORM:
+        tokenizer.chat_template = None  # the engine writes the family's own
     tokenizer.save_pretrained(folder)
-    (folder / "chat_template.jinja").write_text(tokenizer.chat_template)
     settings = _llava_settings() if is_llava else _qwen_settings(architecture)
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
     return folder
@@ -162,9 +170,8 @@ def _make_it_say(model, tokenizer, texts):
     after.zero_()
     after[0] = -1e-3  # the others stay below the right one
     for prompt, text in texts.items():
-        chain = [*_ids(tokenizer, prompt, text), tokenizer.eos_token_id]
-        for last, following in itertools.pairwise(chain):
-            after[following] += before[last]
+        for last, following in itertools.pairwise([prompt, text, tokenizer.eos_token_id]):
+            after[following] += 4 * before[last]
 
 
 def _qwen_settings(architecture):
