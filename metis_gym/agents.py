@@ -13,7 +13,10 @@ AGENTS: Registry[Any] = Registry(
     "agent",
     {
         "always-tool": "metis_agents.scripted:AlwaysToolAgent",
+        "hf": "metis_agents.chat.hf:HubAgent",
         "never-tool": "metis_agents.scripted:NeverToolAgent",
+        "opaque": "metis_agents.chat.opaque:OpaqueAgent",
+        "openai": "metis_agents.chat.endpoint:EndpointAgent",
         "oracle": "metis_agents.scripted:OracleAgent",
         "qwen3vl": "metis_agents.qwen3vl.agent:Qwen3VLAgent",
         "random": "metis_agents.scripted:RandomAgent",

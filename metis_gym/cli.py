@@ -24,6 +24,7 @@ COMMANDS = {
         "metis_agents.compare.command:map_command",
         "map where each reward design works: weight × noise × answer options",
     ),
+    "results": ("metis_agents.results.compare:results_command", "compare finished evaluations side by side"),
     "train": ("metis_agents.qwen3vl.train.command:train_command", "train a Qwen3-VL with a reward design"),
     "replay": ("metis_gym.replaying:replay_command", "replay a recorded run and report differences"),
     "sandbox": ("metis_gym.sandbox.command:main", "check or build what isolates model-written code"),

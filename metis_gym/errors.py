@@ -18,6 +18,7 @@ MetisError
 ├── SandboxUnavailableError             no isolation can be had on this machine: nothing was run
 ├── SearchIndexError                    a corpus or an index that cannot be built or opened; the message names the row
 └── InfrastructureError                 failed, not wrong: the episode is *unscored*, never scored 0
+    ├── EndpointError                   a model's endpoint gave no usable answer, however often it was asked
     ├── JudgeError                      an LLM judge gave no verdict, or its endpoint failed
     ├── SandboxError                    a sandbox broke (not the code in it)
     └── SearchError                     a search failed: a service, a time-out, a damaged index
@@ -36,6 +37,7 @@ __all__ = [
     "BudgetError",
     "CheckpointError",
     "ConfigError",
+    "EndpointError",
     "ImageError",
     "InfrastructureError",
     "InvalidActionError",
@@ -138,6 +140,10 @@ class SearchIndexError(MetisError):
 
 class InfrastructureError(MetisError):
     """Something around the model failed. The episode is unscored: left out of every statistic and of the loss."""
+
+
+class EndpointError(InfrastructureError):
+    """A model's endpoint gave no usable answer, however often it was asked. It is never taken for a wrong answer."""
 
 
 class SandboxError(InfrastructureError):

@@ -99,8 +99,61 @@ def test_each_image_is_stored_once(run):
     events = list(Run(run).events())
     shown = [fingerprint(image) for event in events for image in event.returned["observation"]["images"]]
     returned = [fingerprint(image) for event in events for result in event.results for image in result.images]
-    assert stored == sorted({*shown, *returned})
+    details = [fingerprint(card.detail) for card in Run(run).tasks()]
+    assert stored == sorted({*shown, *returned, *details})
     assert len(stored) < len(shown) + len(returned)
+
+
+def test_a_card_holds_what_is_known_of_each_task(run):
+    env = gym.make("MetisVQA-v0", tools=("dice",), **SIGNS)
+    cards = list(Run(run).tasks())
+    played = [event.returned["info"]["task_id"] for event in Run(run).events()]
+    assert [card.task_id for card in cards] == list(dict.fromkeys(played)), "each task once, in order"
+    for card in cards:
+        env.reset(options={"task_id": card.task_id})
+        task = env.unwrapped.episode.task
+        left, top, right, bottom = task.region
+        source = task.images[0].source
+        assert np.array_equal(card.detail, source[top:bottom, left:right])
+        assert card.sizes == ((source.shape[1], source.shape[0]),)
+        for name in ("question", "options", "gold", "necessity", "explanation", "notes", "region", "min_calls"):
+            assert getattr(card, name) == getattr(task, name)
+        assert (card.blind_accuracy, card.tool_accuracy) == (task.blind_accuracy, task.tool_accuracy)
+    env.close()
+
+
+def test_notes_stand_in_the_header_and_runs_of_former_versions_have_neither_notes_nor_cards(tmp_path, run):
+    env = Recorder(gym.make("MetisVQA-v0", **SIGNS), tmp_path / "noted", notes={"agent": "me"})
+    env.close()
+    assert Run(tmp_path / "noted").notes == {"agent": "me"}
+    assert list(Run(tmp_path / "noted").tasks()) == []
+    (run / "tasks.jsonl").unlink()
+    assert Run(run).notes == {}
+    assert list(Run(run).tasks()) == []
+    assert list(replay(Run(run))) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("question", 7),
+        ("options", ["A"]),
+        ("region", {"$tuple": [1, 2, "x", 4]}),
+        ("necessity", "perhaps"),
+        ("sizes", {"$tuple": [3]}),
+        ("detail", "../../etc/passwd"),
+        ("detail", {"$image": "../../etc/passwd"}),
+        ("gold", {"value": "A"}),
+        ("min_calls", float("nan")),
+        ("min_calls", True),
+    ],
+)
+def test_a_card_that_is_none_is_refused_with_its_place(run, field, value):
+    cards = [json.loads(line) for line in (run / "tasks.jsonl").read_text().splitlines()]
+    cards[1][field] = value
+    (run / "tasks.jsonl").write_text("".join(json.dumps(card) + "\n" for card in cards))
+    with pytest.raises(RecordingError, match=r"tasks\.jsonl, line 2"):
+        list(Run(run).tasks())
 
 
 def test_the_numeric_view_is_recorded_too(tmp_path):
@@ -130,7 +183,8 @@ def test_a_changed_observation_is_found(run):
 
 
 def test_a_damaged_image_is_named(run):
-    image = next((run / "images").iterdir())
+    first = next(Run(run).events()).returned["observation"]["images"][0]
+    image = run / "images" / f"{fingerprint(first)}.png"
     other = np.zeros((8, 8, 3), np.uint8)
     image.write_bytes(to_png(other))
     with pytest.raises(RecordingError, match="is damaged"):

@@ -1,22 +1,33 @@
 """What an agent is: it sees what the environment returns, and acts.
 
 There are two kinds. An `Agent` plays one episode at a time, and is all that most people need to write. A `BatchAgent`
-plays many at once, because its policy is faster so. `metis_agents.play.play` takes either.
+plays many at once, because its policy is faster so. `metis_agents.play.play` takes either. A `ModelAgent` is an `Agent`
+that waits for somebody else most of the time, and is played in threads.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
 
 from metis_gym.backstage import Pin, visible_info
+from metis_gym.dialects.contract import Dialect
 from metis_gym.records import Outcome
 
-__all__ = ["Agent", "BatchAgent", "MakeEnv", "RolloutRequest", "visible_info"]
+__all__ = ["Agent", "BatchAgent", "MakeEnv", "ModelAgent", "NoAnswerError", "RolloutRequest", "visible_info"]
 
 MakeEnv: TypeAlias = Callable[[], gym.Env[Any, Any]]
+
+
+class NoAnswerError(Exception):
+    """The model gives no answer in this episode, by its own doing: the episode ends truncated, and is scored.
+
+    A refusal is one, and a conversation that is longer than its context. An agent whose *surroundings* fail raises an
+    `InfrastructureError` instead, and the episode is not scored.
+    """
 
 
 class Agent(Protocol):
@@ -93,5 +104,63 @@ class BatchAgent(Protocol):
 
         Yields:
             The place of a request and its outcome, as soon as the episode is over, in any order.
+        """
+        ...
+
+
+@runtime_checkable
+class ModelAgent(Protocol):
+    """An `Agent` that is played in threads, beside clones of itself, and says what it used.
+
+    Attributes:
+        name: Names its rows in tables.
+        settings: What decides how it plays; values that JSON can hold, and no keys.
+        tools_ran: "ours", or "theirs" if the system runs tools itself.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    tools_ran: str
+
+    @property
+    def usage(self) -> Any:
+        """What the episode used so far, a `metis_agents.chat.usage.Usage`."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a report must say about how it played."""
+        ...
+
+    def clone(self) -> "ModelAgent":
+        """Another one that plays beside this one, with the same model."""
+        ...
+
+    def expect(self, parallel: int) -> None:
+        """So many of its clones will play at a time."""
+        ...
+
+    def prepare(self, dialect: Dialect) -> None:
+        """Learn what the environment expects."""
+        ...
+
+    def log_requests(self, path: Path) -> None:
+        """Keep requests and answers in a file, where there are any."""
+        ...
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """As an `Agent`."""
+        ...
+
+    def act(self, observation: Any, info: dict[str, Any]) -> Any:
+        """As an `Agent`; raises `NoAnswerError` where the model will give no answer."""
+        ...
+
+    def finish(self, outcome: Outcome, prices: Mapping[str, float]) -> Outcome:
+        """The outcome of the episode with what the environment cannot know, such as the number of tokens.
+
+        Args:
+            outcome: As the environment tells it.
+            prices: Of a call, by the tool's name.
         """
         ...

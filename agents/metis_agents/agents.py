@@ -4,6 +4,8 @@ from pathlib import Path
 
 from metis_agents.agent import Agent, BatchAgent
 from metis_gym.agents import AGENTS
+from metis_gym.errors import ConfigError
+from metis_gym.specs import parse_spec
 
 __all__ = ["AGENTS", "make_agent"]
 
@@ -25,5 +27,7 @@ def make_agent(spec: str) -> Agent | BatchAgent:
     elif Path(spec).is_dir():
         agent = AGENTS.create("qwen3vl", model=spec)
     else:
+        if "api_key" in parse_spec(spec)[1]:  # shells, process lists and logs keep what stands in a command
+            raise ConfigError("a key does not stand in a spec: name its environment variable with api_key_env")
         agent = AGENTS.make(spec)
     return agent

@@ -2,41 +2,107 @@
 
 import argparse
 import os
+import re
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from metis_agents.agent import Agent, BatchAgent
 from metis_agents.agents import AGENTS, make_agent
+from metis_agents.chat.usage import read_prices
 from metis_agents.evaluate import Report, compare_table, evaluate, needs_table
+from metis_agents.settings.words import read_environment, take_environment
+from metis_gym.errors import MetisError
 from metis_gym.terminal import say
 
 __all__ = ["eval_command"]
 
 _ENV = "MetisVQA-v0"
+_INTERRUPTED = 130
 
 
 def eval_command(argv: Sequence[str]) -> int:
     """Evaluate agents and print the tables."""
-    given = _parser().parse_args(argv)
-    reports = [_report(make_agent(spec), given) for spec in given.agent]
+    words, environment = take_environment(argv)
+    given = _parser().parse_args(words)
+    if given.dialect is not None:
+        environment["dialect"] = given.dialect
+    agents = [make_agent(spec) for spec in given.agent]
+    folders = _folders(given.out, [agent.name for agent in agents])
+    try:
+        reports = [_report(agent, given, environment, folder) for agent, folder in zip(agents, folders, strict=True)]
+    except KeyboardInterrupt:
+        say(f"stopped.{_kept(given.out)}", stream=sys.stderr)
+        return _INTERRUPTED
+    except MetisError:
+        if given.out:
+            say(_kept(given.out).strip(), stream=sys.stderr)
+        raise
     several = [compare_table(reports), needs_table(reports)]
     say("\n\n".join(several) if len(reports) > 1 else str(reports[0]))
+    _say_where(given, folders, is_whole=not any(report.stopped for report in reports))
     return 0
 
 
-def _report(agent: Agent | BatchAgent, given: argparse.Namespace) -> Report:
+def _report(
+    agent: Agent | BatchAgent, given: argparse.Namespace, environment: dict[str, str], out: Path | None
+) -> Report:
+    env_id = given.env or getattr(agent, "env_id", None) or _ENV
     kwargs: dict[str, Any] = {**getattr(agent, "env_kwargs", {}), "split": given.split}
     if given.taskset:
         kwargs["taskset"] = given.taskset
-    env_id = given.env or getattr(agent, "env_id", None) or _ENV
+    kwargs |= read_environment(env_id, environment)
+    record = None if given.record is None else Path(given.record)
     return evaluate(
-        agent, env_id, given.episodes, given.seed, workers=given.workers, progress=not given.quiet, **kwargs
+        agent,
+        env_id,
+        given.episodes,
+        given.seed,
+        workers=given.workers,
+        parallel=given.parallel,
+        progress=not given.quiet,
+        out=out,
+        record=record if record is None or len(given.agent) == 1 else record / _folder_name(agent.name),
+        prices=None if given.price is None else read_prices(given.price),
+        max_cost=given.max_cost,
+        **kwargs,
     )
+
+
+def _folders(out: str | None, names: Sequence[str]) -> list[Path | None]:
+    """A folder for each agent: the one that was named, or one below it for each of several."""
+    if out is None:
+        return [None for _ in names]
+    if len(names) == 1:
+        return [Path(out)]
+    return [Path(out) / f"{number}-{_folder_name(name)}" for number, name in enumerate(names, start=1)]
+
+
+def _folder_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)[:80]
+
+
+def _kept(out: str | None) -> str:
+    return "" if out is None else f" What was played is kept in {out}: the same command goes on with the rest."
+
+
+def _say_where(given: argparse.Namespace, folders: Sequence[Path | None], *, is_whole: bool) -> None:
+    """How to look at what was found."""
+    if given.out:
+        say(f"\nresults: {given.out}; metis-gym results {' '.join(map(str, folders))}")
+        if not is_whole:
+            say("the same command goes on with the rest")
+    if given.record:
+        say(f"{'' if given.out else chr(10)}recorded: {given.record}; metis-gym replay {given.record}/000")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="metis-gym eval", description="Let agents play episodes of the test split and print what they did."
+        prog="metis-gym eval",
+        allow_abbrev=False,
+        description="Let agents play episodes of the test split and print what they did. --env.NAME VALUE sets any "
+        "argument of the environment, such as --env.max-turns 3.",
     )
     add = parser.add_argument
     add(
@@ -44,15 +110,23 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["oracle"],
         metavar="AGENT",
-        help=f"one or more of: {', '.join(AGENTS.names())}, with parameters as in 'qwen3vl:model=runs/tiny'; "
-        "'module:Class'; the folder of a finished run of `metis-gym train`; a policy.zip of metis_agents.sb3.HDPO "
-        "(default: oracle)",
+        help=f"one or more of: {', '.join(AGENTS.names())}, with parameters as in "
+        "'openai:model=NAME,base_url=URL' or 'qwen3vl:model=runs/tiny'; 'module:Class'; the folder of a finished run "
+        "of `metis-gym train`; a policy.zip of metis_agents.sb3.HDPO (default: oracle)",
     )
     add("--env", help=f"environment id (default: the one that the agent was trained in, else {_ENV})")
     add("--taskset", help='"signs", "charts:answers=choice", "signs+sums" (default: the agent\'s, else the id\'s own)')
+    add("--dialect", help="what the model writes and reads, the same as --env.dialect")
     add("--split", default="test", help="train or test (default: %(default)s)")
     add("--episodes", type=int, default=100, help="how many (default: %(default)s)")
     add("--seed", type=int, default=0, help="same seed, same tasks (default: %(default)s)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
-    add("--quiet", action="store_true", help="no progress bar")
+    add("--parallel", type=int, default=1, help="episodes at a time of an endpoint (default: %(default)s)")
+    add(
+        "--out", metavar="RUN", help="folder that keeps each episode as it ends; the same command goes on with the rest"
+    )
+    add("--record", metavar="DIR", help="folder for recordings, and for the requests to an endpoint")
+    add("--price", metavar="in=…,out=…,cached=…", help="prices of a million tokens")
+    add("--max-cost", type=float, metavar="COST", help="begin no further episode when the tokens cost so much")
+    add("--quiet", action="store_true", help="show no progress")
     return parser

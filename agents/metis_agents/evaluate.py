@@ -1,83 +1,43 @@
 """Evaluation: an agent plays episodes, the outcomes become a report."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from metis_agents.agent import Agent, BatchAgent
-from metis_agents.play import play
+from metis_agents.agent import Agent, BatchAgent, ModelAgent
+from metis_agents.chat.usage import Prices, Usage, total
+from metis_agents.episodes import EnvFactory, Played
+from metis_agents.play import played_by, requests_of
 from metis_agents.progress import progress_bar
-from metis_gym.errors import ConfigError
-from metis_gym.markdown import table
-from metis_gym.metrics import Estimate, by_family, summarise
-from metis_gym.records import Necessity, Outcome
+from metis_agents.results.report import Report, compare_table, markdown_table, needs_table
+from metis_agents.results.store import ResultStore
+from metis_gym.errors import ConfigError, InfrastructureError
+from metis_gym.metrics import by_family, summarise
+from metis_gym.registries import path_of
 
 __all__ = ["Report", "compare_table", "evaluate", "markdown_table", "needs_table"]
 
-_SHOWN = ("accuracy", "accuracy_none", "accuracy_required", "redundant_rate", "tool_recall", "tool_calls", "unscored")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What an evaluation found.
-
-    Attributes:
-        agent: The agent's name.
-        env_id: The environment.
-        outcomes: One for each episode, in order.
-        metrics: Figure → mean and confidence interval, over all scored episodes.
-        families: The same for each family.
-    """
-
-    agent: str
-    env_id: str
-    outcomes: tuple[Outcome, ...]
-    metrics: Mapping[str, Estimate]
-    families: Mapping[str, Mapping[str, Estimate]]
-
-    def __str__(self) -> str:
-        """A Markdown table: a row for each family and one for all."""
-        rows = {**self.families, "all": self.metrics}
-        head = f"{self.agent} on {self.env_id}, {len(self.outcomes)} episodes; mean [95 % interval]"
-        return head + "\n\n" + markdown_table("family", rows, _SHOWN)
-
-
-def compare_table(reports: Sequence[Report]) -> str:
-    """A Markdown table with a row for each report."""
-    return markdown_table("agent", {report.agent: report.metrics for report in reports}, _SHOWN)
-
-
-def needs_table(reports: Sequence[Report]) -> str:
-    """A Markdown table of what each family needs: a row for each, with each agent's accuracy in it.
-
-    Args:
-        reports: Of several agents on the same episodes. The tools are those that the first of them called.
-    """
-    first = reports[0]
-    cells = [["family", "tasks that need a tool", f"tools that {first.agent} called", *(r.agent for r in reports)]]
-    for family in first.families:
-        outcomes = [outcome for outcome in first.outcomes if outcome.family == family]
-        needy = sum(outcome.necessity is Necessity.REQUIRED for outcome in outcomes)
-        called = sorted({name for outcome in outcomes for name, calls in outcome.tool_calls_by.items() if calls})
-        accuracies = [f"{report.families[family]['accuracy'].mean:.2f}" for report in reports]
-        cells.append([family, f"{needy} of {len(outcomes)}", ", ".join(called) or "–", *accuracies])
-    return table(cells[0], cells[1:], aligned=True)
-
-
-def markdown_table(corner: str, rows: Mapping[str, Mapping[str, Estimate]], columns: Sequence[str]) -> str:
-    """A Markdown table of estimates with aligned columns."""
-    cells = [[corner, *columns], *([name, *(str(row[column]) for column in columns)] for name, row in rows.items())]
-    return table(cells[0], cells[1:], aligned=True)
+_MAX_UNSCORED = 20
+_MAX_REASONS = 5
 
 
 def evaluate(
-    agent: Agent | BatchAgent,
+    agent: Agent | BatchAgent | ModelAgent,
     env_id: str,
     episodes: int,
     seed: int,
     *,
     workers: int = 1,
+    parallel: int = 1,
     progress: bool = True,
+    out: str | Path | None = None,
+    record: str | Path | None = None,
+    prices: Prices | None = None,
+    max_cost: float | None = None,
     **make_kwargs: Any,
 ) -> Report:
     """Let an agent play episodes, and summarise them.
@@ -86,18 +46,165 @@ def evaluate(
         agent: The agent.
         env_id: One of this package's ids.
         episodes: How many, each on a task of its own.
-        seed: The same seed gives the same tasks and the same report, whatever the number of workers.
+        seed: The same seed gives the same tasks and the same report, whatever `workers` and `parallel` are; as far as
+            the agent itself repeats itself, which servers do not promise.
         workers: Processes. With more than one, the calling script needs the usual `if __name__ == "__main__":`.
-        progress: Show a progress bar on stderr.
+        parallel: Threads with an environment each, for agents that wait for an endpoint.
+        progress: Show on stderr how far it is.
+        out: A folder that keeps each episode as soon as it ends. A second start with the same folder and settings plays
+            what is missing or not scored.
+        record: A folder for recordings, one for each environment, and for the requests to an endpoint.
+        prices: Of the model's tokens.
+        max_cost: Begin no further episode when the tokens cost so much.
         **make_kwargs: For `gymnasium.make`; the split is "test" unless they say otherwise.
 
     Raises:
-        ConfigError: `episodes` or `workers` is not positive.
+        ConfigError: A number is not positive, prices are given for an agent that does not say what it uses, or an
+            endpoint refuses the key, the model or the request.
+        InfrastructureError: Twenty episodes in a row could not be scored.
+        StorageError: `out` cannot be written, or holds an evaluation with other settings.
     """
-    if episodes < 1 or workers < 1:
-        raise ConfigError(f"episodes and workers must be at least 1, actually: {episodes}, {workers}")
-    with progress_bar(f"{agent.name} on {env_id}", episodes, shown=progress) as advance:
-        outcomes = play(agent, env_id, tasks=episodes, seed=seed, workers=workers, advance=advance, **make_kwargs)
-    return Report(
-        agent=agent.name, env_id=env_id, outcomes=outcomes, metrics=summarise(outcomes), families=by_family(outcomes)
+    run = _Evaluation(
+        agent=agent,
+        env_id=env_id,
+        episodes=episodes,
+        seed=seed,
+        workers=workers,
+        parallel=parallel,
+        record=None if record is None else Path(record),
+        prices=prices,
+        max_cost=max_cost,
+        make_kwargs={"split": "test", **make_kwargs},
     )
+    run.check()
+    with contextlib.ExitStack() as stack:
+        store = None if out is None else stack.enter_context(ResultStore(out, run.settings))
+        if store is not None:
+            run.played, run.discarded = store.played, store.discarded
+        what = f"{agent.name} on {env_id}"
+        with progress_bar(what, episodes, shown=progress, done=len(run.played)) as advance:
+            return run.finish(store, advance)
+
+
+@dataclass(kw_only=True, eq=False)
+class _Evaluation:
+    """One evaluation; the attributes are the arguments of `evaluate`."""
+
+    agent: Agent | BatchAgent | ModelAgent
+    env_id: str
+    episodes: int
+    seed: int
+    workers: int
+    parallel: int
+    record: Path | None
+    prices: Prices | None
+    max_cost: float | None
+    make_kwargs: Mapping[str, Any]
+    played: dict[int, Played] = field(default_factory=dict)
+    discarded: Sequence[Usage] = ()
+    stopped: str = ""
+
+    def check(self) -> None:
+        """See that the arguments can be right."""
+        if min(self.episodes, self.workers, self.parallel) < 1:
+            raise ConfigError(
+                "episodes, workers and parallel must be at least 1, actually: "
+                f"{self.episodes}, {self.workers}, {self.parallel}"
+            )
+        if self.prices is not None and not isinstance(self.agent, ModelAgent):
+            raise ConfigError(f"prices are given, but {self.agent.name} does not say how many tokens it uses")
+        if self.max_cost is not None and not self.max_cost > 0:
+            raise ConfigError(f"max_cost must be positive, actually: {self.max_cost!r}")
+        if self.max_cost is not None and self.prices is None:
+            raise ConfigError("max_cost needs prices (--price in=…,out=…), or nothing would ever cost anything")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the outcomes."""
+        own = getattr(self.agent, "settings", {})
+        agent = {"name": self.agent.name, "class": path_of(type(self.agent)), **own}
+        return {
+            "agent": agent,
+            "env_id": self.env_id,
+            "env": dict(self.make_kwargs),
+            "episodes": self.episodes,
+            "seed": self.seed,
+        }
+
+    def finish(self, store: ResultStore | None, advance: Callable[[int], object]) -> Report:
+        """Play what is missing; whatever happens, what was played is kept and reported."""
+        try:
+            for played in self._playing():
+                self.played[played.number] = played
+                if store is not None:
+                    store.append(played)
+                advance(1)
+        except BaseException as error:
+            self.stopped = str(error) or type(error).__name__
+            raise
+        finally:
+            if store is not None and self.played:
+                store.write_report(self.report().to_json())
+        return self.report()
+
+    def _playing(self) -> Iterator[Played]:
+        """The episodes that are missing, as they end."""
+        notes = {"agent": self.agent.name, "seed": self.seed}
+        kwargs = dict(self.make_kwargs)
+        requests = enumerate(requests_of(EnvFactory(self.env_id, kwargs), self.episodes, 1, self.seed))
+        missing = [(number, request) for number, request in requests if number not in self.played]
+        if not missing or self._is_too_dear():
+            return
+        if self.record is not None and isinstance(self.agent, ModelAgent):
+            self.agent.log_requests(self.record / "requests.jsonl.gz")
+        make_env = EnvFactory(self.env_id, kwargs, record=self.record, notes=notes)
+        halt = threading.Event()
+        playing = played_by(self.agent, make_env, missing, workers=self.workers, parallel=self.parallel, halt=halt)
+        in_a_row = 0
+        with contextlib.closing(playing):  # type: ignore[type-var]  # they are generators
+            for played in playing:
+                yield played
+                in_a_row = 0 if played.outcome.scored else in_a_row + 1
+                if in_a_row >= _MAX_UNSCORED:
+                    raise InfrastructureError(
+                        f"the last {in_a_row} episodes could not be scored, and the evaluation ends; the last failure: "
+                        f"{played.failure}"
+                    )
+                if self._is_too_dear():
+                    halt.set()
+
+    def _is_too_dear(self) -> bool:
+        cost = self._cost()
+        if self.max_cost is None or cost is None or cost < self.max_cost:
+            return False
+        self.stopped = f"the tokens cost {cost:.4g}, and no further episode begins at {self.max_cost:.4g}"
+        return True
+
+    def _usage(self) -> Usage | None:
+        if not isinstance(self.agent, ModelAgent):
+            return None
+        return total([*(Usage(**played.usage) for played in self.played.values()), *self.discarded])
+
+    def _cost(self) -> float | None:
+        usage = self._usage()
+        return None if self.prices is None or usage is None else self.prices.cost(usage)
+
+    def report(self) -> Report:
+        """What was found so far."""
+        episodes = [self.played[number] for number in sorted(self.played)]
+        outcomes = tuple(played.outcome for played in episodes)
+        reasons = Counter(played.failure for played in episodes if not played.outcome.scored)
+        is_complete = len(episodes) == self.episodes
+        return Report(
+            agent=self.agent.name,
+            env_id=self.env_id,
+            outcomes=outcomes,
+            metrics=summarise(outcomes),
+            families=by_family(outcomes),
+            usage=self._usage(),
+            cost=self._cost(),
+            warnings=tuple(getattr(self.agent, "warnings", ())),
+            tools_ran=getattr(self.agent, "tools_ran", "ours"),
+            failures=dict(reasons.most_common(_MAX_REASONS)),
+            stopped="" if is_complete else self.stopped,
+        )

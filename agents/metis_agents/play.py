@@ -5,26 +5,20 @@ on the number of workers, nor on what is played beside it.
 """
 
 import contextlib
-import multiprocessing
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
-from metis_agents.agent import Agent, BatchAgent, RolloutRequest, visible_info
-from metis_agents.scripted import ScriptedAgent
+from metis_agents.agent import Agent, BatchAgent, ModelAgent, RolloutRequest
+from metis_agents.episodes import EnvFactory, Played, in_batches, in_processes, in_threads, one_by_one
 from metis_gym.backstage import backstage, stream_task_id
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
-from metis_gym.registration import register_all
-from metis_gym.registries import adopt, in_process_names
 
-__all__ = ["play", "play_together"]
+__all__ = ["play", "play_together", "played_by", "requests_of"]
 
-_CHUNK = 8
 _EPISODES = 1  # tells the random numbers of episodes from those that draw tasks
 
 
@@ -80,20 +74,6 @@ def play_together(
     return _play(agents, env_id, tasks, episodes_per_task, seed, workers, advance, make_kwargs)
 
 
-@dataclass(frozen=True)
-class _EnvFactory:
-    """Makes environments; travels to workers."""
-
-    env_id: str
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    names: tuple[tuple[str, str, str], ...] = field(default_factory=in_process_names)
-
-    def __call__(self) -> gym.Env[Any, Any]:
-        register_all()
-        adopt(self.names)
-        return gym.make(self.env_id, disable_env_checker=True, **self.kwargs)
-
-
 def _play(
     agents: Sequence[Agent | BatchAgent],
     env_id: str,
@@ -110,23 +90,27 @@ def _play(
             "Expect tasks, episodes_per_task and workers to be at least 1, "
             f"actually: {count}, {episodes_per_task}, {workers}"
         )
-    make_env = _EnvFactory(env_id, {"split": "test", **make_kwargs})
-    requests = _requests(_task_ids(make_env, tasks, seed), episodes_per_task, seed)
+    make_env = EnvFactory(env_id, {"split": "test", **make_kwargs})
+    requests = requests_of(make_env, tasks, episodes_per_task, seed)
     played: list[dict[int, Outcome]] = [{} for _ in agents]
     with contextlib.ExitStack() as stack:
-        running = dict(enumerate(_started(agent, make_env, requests, workers, stack) for agent in agents))
+        numbered = list(enumerate(requests))
+        running = dict(enumerate(played_by(agent, make_env, numbered, workers=workers) for agent in agents))
+        for outcomes in running.values():
+            if hasattr(outcomes, "close"):
+                stack.callback(outcomes.close)  # ends what it still plays when another agent fails
         while running:
             for number, outcomes in list(running.items()):
                 found = next(outcomes, None)
                 if found is None:
                     del running[number]
                 else:
-                    played[number].update([found])
+                    played[number][found.number] = found.outcome
                     advance(1)
     return [tuple(outcomes[number] for number in range(len(requests))) for outcomes in played]
 
 
-def _task_ids(make_env: _EnvFactory, tasks: int | Sequence[str], seed: int) -> list[str]:
+def _task_ids(make_env: EnvFactory, tasks: int | Sequence[str], seed: int) -> list[str]:
     if not isinstance(tasks, int):
         return list(tasks)
     with contextlib.closing(make_env()) as env:
@@ -146,67 +130,39 @@ def _episode_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, _EPISODES, number]).generate_state(1, np.uint64)[0])
 
 
-def _started(
+def played_by(
     agent: Agent | BatchAgent,
-    make_env: _EnvFactory,
-    requests: Sequence[RolloutRequest],
-    workers: int,
-    stack: contextlib.ExitStack,
-) -> Iterator[tuple[int, Outcome]]:
-    """An agent's episodes, each with its number, in the order in which they end."""
+    make_env: EnvFactory,
+    requests: Sequence[tuple[int, RolloutRequest]],
+    *,
+    workers: int = 1,
+    parallel: int = 1,
+    halt: threading.Event | None = None,
+) -> Iterator[Played]:
+    """An agent's episodes, in the order in which they end.
+
+    Args:
+        agent: The agent.
+        make_env: Makes environments.
+        requests: The episodes, each with its number.
+        workers: Processes, for agents that compute themselves.
+        parallel: Threads, for agents that wait for somebody else.
+        halt: When it is set, a `ModelAgent` begins no further episode.
+
+    Raises:
+        TypeError: The agent has neither `act` nor `play`.
+    """
     if isinstance(agent, BatchAgent):
-        outcomes = iter(agent.play(make_env, requests))
-    elif not hasattr(agent, "act"):
+        return in_batches(agent, make_env, requests)
+    if not hasattr(agent, "act"):
         raise TypeError(f"an agent has `reset` and `act`, or `play`; {type(agent).__name__} has neither act nor play")
-    elif workers == 1:
-        outcomes = _one_by_one(agent, make_env, requests)
-    else:
-        outcomes = _in_processes(agent, make_env, requests, workers)
-    if hasattr(outcomes, "close"):
-        stack.callback(outcomes.close)  # ends what it still plays when another agent fails
-    return outcomes
+    if isinstance(agent, ModelAgent) or parallel > 1:
+        return in_threads(agent, make_env, requests, parallel, halt)
+    return one_by_one(agent, make_env, requests) if workers == 1 else in_processes(agent, make_env, requests, workers)
 
 
-def _one_by_one(
-    agent: Agent, make_env: _EnvFactory, requests: Sequence[RolloutRequest], first: int = 0
-) -> Iterator[tuple[int, Outcome]]:
-    with contextlib.closing(make_env()) as env:
-        for number, request in enumerate(requests, start=first):
-            yield number, _play_episode(agent, env, request)
-
-
-def _in_processes(
-    agent: Agent, make_env: _EnvFactory, requests: Sequence[RolloutRequest], workers: int
-) -> Iterator[tuple[int, Outcome]]:
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = [
-            pool.submit(_play_chunk, agent, make_env, requests[start : start + _CHUNK], start)
-            for start in range(0, len(requests), _CHUNK)
-        ]
-        try:
-            for done in as_completed(running):
-                yield from done.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _play_chunk(
-    agent: Agent, make_env: _EnvFactory, requests: Sequence[RolloutRequest], first: int
-) -> list[tuple[int, Outcome]]:
-    return list(_one_by_one(agent, make_env, requests, first))
-
-
-def _play_episode(agent: Agent, env: gym.Env[Any, Any], request: RolloutRequest) -> Outcome:
-    observation, info = env.reset(options=request.pin.options)
-    agent.reset(np.random.default_rng(request.seed))
-    inside = backstage(env)
-    is_scripted = isinstance(agent, ScriptedAgent)
-    if isinstance(agent, ScriptedAgent):
-        agent.brief(inside.episode.task)
-    is_over = False
-    while not is_over:
-        action = agent.act(observation, visible_info(info))
-        action = inside.encode_action(action) if is_scripted else action
-        observation, _, terminated, truncated, info = env.step(action)
-        is_over = bool(terminated or truncated)
-    return Outcome.from_info(info)
+def requests_of(
+    make_env: EnvFactory, tasks: int | Sequence[str], episodes_per_task: int, seed: int
+) -> list[RolloutRequest]:
+    """The episodes of an evaluation: which tasks, and the seed of each; they depend on these arguments only."""
+    return _requests(_task_ids(make_env, tasks, seed), episodes_per_task, seed)

@@ -34,7 +34,7 @@ from metis_gym.keys import ApiKey
 if TYPE_CHECKING:
     from urllib3 import HTTPResponse
 
-__all__ = ["Client", "Policy"]
+__all__ = ["Answer", "Client", "Policy"]
 
 _MAX_VALUES = 500_000
 _MAX_SECONDS = 86_400.0
@@ -72,6 +72,21 @@ class Policy:
             raise ConfigError(
                 f"timeout must be positive, at most {_MAX_SECONDS:g} s, and nothing else negative; actually: {self}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """An answer, whatever its status.
+
+    Attributes:
+        status: Of HTTP.
+        body: What came, unpacked.
+        wait: Seconds that the service asks to wait (`Retry-After`); None if it does not say.
+    """
+
+    status: int
+    body: bytes
+    wait: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +160,7 @@ class Client:
             raise self.error(f"the request failed: {error}") from None
         for attempt in range(int(self.policy.retries) + 1):
             try:
-                return self._attempt(asked, deadline)
+                return self._attempt(asked, deadline).body
             except _TryAgainError as problem:
                 wait = problem.wait if problem.wait is not None else self.policy.first_wait * 2.0 ** min(attempt, 30)
                 is_too_late = deadline is not None and deadline.left() <= min(wait, self.policy.max_wait)
@@ -156,16 +171,29 @@ class Client:
                 self.sleep(min(wait, self.policy.max_wait))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    def ask(self, method: str, url: str, *, headers: Mapping[str, str] | None = None, json: object = None) -> Answer:
+        """Send a request once and read its answer, whatever its status: for services whose refusals are read.
+
+        What is in the body is the service's: it may repeat the key (`ApiKey.hide_in`).
+
+        Raises:
+            InfrastructureError: There is no answer; the message says why and holds no key.
+        """
+        try:
+            return self._attempt(Request.of(method, url, headers or {}, {}, json), None, any_status=True)
+        except (InvalidUrlError, _TryAgainError) as problem:
+            raise self.error(str(problem)) from None
+
     def error(self, reason: str) -> InfrastructureError:
         """An error with a reason, without the key."""
         text = f"{self.service}: {reason}"
         return self.raises(text if self.key is None else self.key.hide_in(text))
 
-    def _attempt(self, asked: Request, deadline: Deadline | None) -> bytes:
+    def _attempt(self, asked: Request, deadline: Deadline | None, *, any_status: bool = False) -> Answer:
         """One attempt: the one boundary at which errors of the network become ours."""
         try:
             limit = Deadline(self.policy.timeout) if deadline is None else deadline.capped(self.policy.timeout)
-            return self._follow(asked, limit)
+            return self._follow(asked, limit, any_status=any_status)
         except TimeoutError:
             raise _TryAgainError(f"no answer within {self.policy.timeout:g} s") from None
         except PrivateAddressError:
@@ -185,12 +213,13 @@ class Client:
         except (http.client.HTTPException, zlib.error, ValueError, LookupError, TypeError) as error:
             raise self.error(f"the request failed: this is no valid HTTP ({type(error).__name__})") from None
 
-    def _follow(self, asked: Request, deadline: Deadline) -> bytes:
+    def _follow(self, asked: Request, deadline: Deadline, *, any_status: bool) -> Answer:
         """Send a request and, if the policy says so, follow redirects to its answer."""
         for _ in range(int(self.policy.redirects) + 1):
             with self._connections.exchange(asked, deadline, public_only=self.public_only) as answer:
-                if answer.status == 200:
-                    return read_body(answer, int(self.policy.max_bytes))
+                if answer.status == 200 or any_status:
+                    body = read_body(answer, int(self.policy.max_bytes))
+                    return Answer(status=answer.status, body=body, wait=_asked_pause(answer))
                 place = answer.headers.get("Location", "")
                 if answer.status not in _REDIRECTS or not place or asked.body is not None or not self.policy.redirects:
                     raise self._refusal(answer)
@@ -201,7 +230,7 @@ class Client:
         phrases = {status.value: f" {status.phrase}" for status in HTTPStatus}
         reason = f"HTTP {answer.status}{phrases.get(answer.status, '')}"
         if answer.status == 429 or answer.status >= 500:
-            return _TryAgainError(reason, _seconds(answer.headers.get("Retry-After", "")))
+            return _TryAgainError(reason, _asked_pause(answer))
         return self.error(reason)
 
 
@@ -225,6 +254,10 @@ def _refuse_constant(name: str) -> None:
 def _cause(error: OSError) -> str:
     """The kind of an error, and what the system says of it."""
     return f"{type(error).__name__}: {error.strerror}" if error.strerror else type(error).__name__
+
+
+def _asked_pause(answer: "HTTPResponse") -> float | None:
+    return _seconds(answer.headers.get("Retry-After", ""))
 
 
 def _seconds(retry_after: str) -> float | None:

@@ -4,6 +4,7 @@
 run/
 ├── run.json        format, versions, the environment's spec
 ├── events.jsonl    one line for each reset and step
+├── tasks.jsonl     one line for each task: the right answer, and what else is known about it
 └── images/         each image once, by its fingerprint, as PNG
 ```
 
@@ -16,9 +17,10 @@ else. Replaying one makes an environment of *this package*, from arguments that 
 makes whatever its spec names, which may run any code.
 """
 
+from metis_gym.recording.cards import TaskCard
 from metis_gym.recording.events import Event
 from metis_gym.recording.playback import Difference, replay
 from metis_gym.recording.reader import Run
 from metis_gym.recording.writer import RunWriter
 
-__all__ = ["Difference", "Event", "Run", "RunWriter", "replay"]
+__all__ = ["Difference", "Event", "Run", "RunWriter", "TaskCard", "replay"]

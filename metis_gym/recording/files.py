@@ -21,6 +21,7 @@ __all__ = [
     "MAX_HEADER_BYTES",
     "MAX_IMAGE_PIXELS",
     "MAX_LINE_BYTES",
+    "TASKS",
     "opened",
     "read_image",
     "read_whole",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 FORMAT = 1
-HEADER, EVENTS, IMAGES = "run.json", "events.jsonl", "images"
+HEADER, EVENTS, TASKS, IMAGES = "run.json", "events.jsonl", "tasks.jsonl", "images"
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_LINE_BYTES = 8 << 20

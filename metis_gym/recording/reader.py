@@ -1,12 +1,14 @@
 """Reads a run that anybody may have written."""
 
+import functools
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from metis_gym.errors import RecordingError
+from metis_gym.recording.cards import TaskCard, as_card
 from metis_gym.recording.encoding import decoded
 from metis_gym.recording.events import Event, as_event
 from metis_gym.recording.files import (
@@ -15,6 +17,7 @@ from metis_gym.recording.files import (
     HEADER,
     MAX_HEADER_BYTES,
     MAX_LINE_BYTES,
+    TASKS,
     opened,
     read_image,
     read_whole,
@@ -40,6 +43,7 @@ class Run:
         versions: The packages that recorded it.
         spec: The environment's spec as it stands there: not checked. `replay` makes an environment of it, after
             `metis_gym.recording.choices` has looked at it.
+        notes: What the writer noted, such as the agent's name; not checked.
 
     Raises:
         RecordingError: There is no run, it was written in another format, or its header is damaged.
@@ -57,6 +61,7 @@ class Run:
             )
         self.versions: Mapping[str, str] = _mapping(header, "versions", folder)
         self.spec: Mapping[str, Any] = _mapping(header, "spec", folder)
+        self.notes: Mapping[str, Any] = _mapping(header, "notes", folder) if "notes" in header else {}
 
     def events(self) -> Iterator[Event]:
         """The events in order. A last line that was cut off when the writer was killed is left out.
@@ -64,23 +69,49 @@ class Run:
         Raises:
             RecordingError: A line or an image in the middle cannot be read; the message names it.
         """
+        for number, values in self._lines(EVENTS, self.place):
+            with saying(self.place(number)):
+                event = as_event(values())
+            yield event
+
+    def tasks(self) -> Iterator[TaskCard]:
+        """The cards of the tasks, each once; none in recordings of former versions.
+
+        Raises:
+            RecordingError: A line or an image in the middle cannot be read; the message names it.
+        """
+
+        def place(number: int) -> str:
+            return f"cannot read task {number} of {self.folder} ({TASKS}, line {number + 1})"
+
+        if (self.folder / TASKS).exists():
+            for number, values in self._lines(TASKS, place):
+                with saying(place(number)):
+                    card = as_card(values())
+                yield card
+
+    def _lines(self, name: str, place: Callable[[int], str]) -> Iterator[tuple[int, Callable[[], Any]]]:
+        """The lines of a file, each with what decodes it; one that was cut off at the end is left out."""
         images = _Images(self.folder)
-        with saying(f"cannot read {self.folder}"), opened(self.folder / EVENTS) as stream:
+        with saying(f"cannot read {self.folder}"), opened(self.folder / name) as stream:
             number = 0
             while line := stream.readline(MAX_LINE_BYTES + 1):
-                with saying(self.place(number)):
+                with saying(place(number)):
                     if len(line) > MAX_LINE_BYTES:
                         raise RecordingError(f"the line has more than {MAX_LINE_BYTES:,} bytes")
-                    if not line.endswith(b"\n"):
-                        return
-                    images.start_event()
-                    event = as_event(decoded(json.loads(line), images.get))
-                yield event
+                if not line.endswith(b"\n"):
+                    return
+                images.start_event()
+                yield number, functools.partial(_decoded_line, line, images)
                 number += 1
 
     def place(self, number: int) -> str:
         """Where an event stands, as the beginning of an error message."""
         return f"cannot read event {number} of {self.folder} ({EVENTS}, line {number + 1})"
+
+
+def _decoded_line(line: bytes, images: "_Images") -> Any:
+    return decoded(json.loads(line), images.get)
 
 
 class _Images:

@@ -20,24 +20,26 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs)
     Args:
         env: An environment of this package, made by `gymnasium.make`, with no wrapper that changes what it returns.
         folder: Where to write; made if it is not there.
+        notes: Whatever a reader should know, such as the agent's name; it stands in `run.json`.
 
     Raises:
         RecordingError: The folder cannot be written or holds a run already, or the environment has no spec.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], folder: str | Path) -> None:
-        gym.utils.RecordConstructorArgs.__init__(self, folder=str(folder))
+    def __init__(self, env: gym.Env[Any, Any], folder: str | Path, notes: Mapping[str, Any] | None = None) -> None:
+        gym.utils.RecordConstructorArgs.__init__(self, folder=str(folder), notes=dict(notes or {}))
         super().__init__(env)
         if not isinstance(env.unwrapped, ToolUseEnv):
             raise RecordingError(f"only environments of metis-gym can be recorded, actually: {type(env.unwrapped)}")
         if env.unwrapped.spec is None:
             raise RecordingError("an environment without a spec cannot be replayed; make it with gymnasium.make")
         self._inner = env.unwrapped
-        self._writer = RunWriter(Path(folder), env.unwrapped.spec)
+        self._writer = RunWriter(Path(folder), env.unwrapped.spec, notes)
 
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode and record how it was started."""
         observation, info = self.env.reset(seed=seed, options=dict(options or {}))
+        self._writer.write_task(self._inner.episode.task)
         given = {"seed": seed, "options": dict(options or {})}
         self._writer.write(Event(kind="reset", given=given, returned={"observation": observation, "info": info}))
         return observation, info

@@ -1,0 +1,152 @@
+"""The report of an evaluation: metrics, usage and cost, as a narrow table and as `report.json`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from metis_agents.chat.usage import Usage
+from metis_gym.markdown import table
+from metis_gym.metrics import Estimate
+from metis_gym.records import Necessity, Outcome
+
+__all__ = ["Report", "compare_table", "estimate_json", "markdown_table", "needs_table", "short"]
+
+COLUMNS = {
+    "accuracy": "accuracy",
+    "redundant_rate": "calls, none needed",
+    "tool_recall": "calls, needed",
+    "regret": "regret",
+    "tool_calls": "calls each",
+    "unscored": "unscored",
+}
+"""The metrics that tables show, with the heads of their columns; one that no report has is left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What an evaluation found.
+
+    Attributes:
+        agent: The agent's name.
+        env_id: The environment.
+        outcomes: One for each episode, in order.
+        metrics: Name → mean and confidence interval, over all scored episodes.
+        families: The same for each family.
+        usage: What the model used, episodes that were played again included; None for agents that do not say.
+        cost: Of the tokens, in the user's currency; None without prices. The cost of tools stands in the metrics.
+        warnings: What must be known to read this report.
+        tools_ran: "theirs" where the system ran tools itself.
+        failures: Why episodes are not scored: reason → how many.
+        stopped: Why the evaluation ended early; empty if it did not.
+    """
+
+    agent: str
+    env_id: str
+    outcomes: tuple[Outcome, ...]
+    metrics: Mapping[str, Estimate]
+    families: Mapping[str, Mapping[str, Estimate]]
+    usage: Usage | None = None
+    cost: float | None = None
+    warnings: tuple[str, ...] = ()
+    tools_ran: str = "ours"
+    failures: Mapping[str, int] = field(default_factory=dict)
+    stopped: str = ""
+
+    def __str__(self) -> str:
+        """A Markdown table, a row for each family and one for all; below it what the model used."""
+        rows = {**self.families, "all": self.metrics}
+        head = f"{self.agent} on {self.env_id}, {len(self.outcomes)} episodes; mean [95 % interval]"
+        return "\n\n".join(filter(None, [head, markdown_table("family", rows), "\n".join(self._below())]))
+
+    def to_json(self) -> dict[str, Any]:
+        """For `report.json`."""
+        metrics = {name: estimate_json(estimate) for name, estimate in self.metrics.items()}
+        if self.tools_ran != "ours":
+            metrics["tool_errors"] = None  # nobody knows
+        return {
+            "agent": self.agent,
+            "env_id": self.env_id,
+            "episodes": len(self.outcomes),
+            "metrics": metrics,
+            "families": {
+                family: {name: estimate_json(estimate) for name, estimate in found.items()}
+                for family, found in self.families.items()
+            },
+            "usage": None if self.usage is None else self.usage.to_json(),
+            "cost": self.cost,
+            "tools_ran": self.tools_ran,
+            "warnings": list(self.warnings),
+            "failures": dict(self.failures),
+            "stopped": self.stopped,
+        }
+
+    def _below(self) -> list[str]:
+        lines = [] if self.usage is None else [_usage_line(self.usage, self.cost)]
+        lines += [f"not scored, {count} times: {reason}" for reason, count in self.failures.items()]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return [*lines, f"stopped early: {self.stopped}"] if self.stopped else lines
+
+
+def compare_table(reports: Sequence[Report]) -> str:
+    """A Markdown table with a row for each report."""
+    return markdown_table("agent", {report.agent: report.metrics for report in reports})
+
+
+def needs_table(reports: Sequence[Report]) -> str:
+    """A Markdown table of what each family needs: a row for each, with each agent's accuracy in it.
+
+    Args:
+        reports: Of several agents on the same episodes. The tools are those that the first of them called.
+    """
+    first = reports[0]
+    cells = [["family", "tasks that need a tool", f"tools that {first.agent} called", *(r.agent for r in reports)]]
+    for family in first.families:
+        outcomes = [outcome for outcome in first.outcomes if outcome.family == family]
+        needy = sum(outcome.necessity is Necessity.REQUIRED for outcome in outcomes)
+        called = sorted({name for outcome in outcomes for name, calls in outcome.tool_calls_by.items() if calls})
+        accuracies = [f"{report.families[family]['accuracy'].mean:.2f}" for report in reports]
+        cells.append([family, f"{needy} of {len(outcomes)}", ", ".join(called) or "–", *accuracies])
+    return table(cells[0], cells[1:], aligned=True)
+
+
+def markdown_table(corner: str, rows: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """A Markdown table of the metrics in `COLUMNS`, narrow enough for a terminal."""
+    shown = [name for name in COLUMNS if any(name in row for row in rows.values())]
+    if all(row["unscored"].mean == 0 for row in rows.values()):
+        shown.remove("unscored")
+    cells = [[name, *(short(row[column]) if column in row else "–" for column in shown)] for name, row in rows.items()]
+    return table([corner, *(COLUMNS[name] for name in shown)], cells, aligned=True)
+
+
+def short(estimate: Estimate) -> str:
+    """An estimate in few characters.
+
+    >>> nan = float("nan")
+    >>> short(Estimate(0.8333, 0.7, 0.91, 60)), short(Estimate(nan, nan, nan, 0))
+    ('0.83 [0.70, 0.91]', '–')
+    """
+    return "–" if estimate.n == 0 else f"{estimate.mean:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def estimate_json(estimate: Estimate) -> dict[str, Any] | None:
+    """An estimate as JSON; None where no episode speaks for it."""
+    if estimate.n == 0:
+        return None
+    return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high, "n": estimate.n}
+
+
+def _usage_line(usage: Usage, cost: float | None) -> str:
+    parts = [
+        f"{usage.prompt_tokens:,} tokens read ({usage.cached_tokens:,} cached)",
+        f"{usage.completion_tokens:,} written",
+        f"{usage.requests:,} requests",
+    ]
+    parts += [f"cost {cost:.4g}"] if cost is not None else []
+    notes = {
+        "cut": "turns cut off",
+        "refused": "refused",
+        "overflow": "too long for the context",
+        "estimated": "estimated",
+    }
+    parts += [f"{getattr(usage, name)} {words}" for name, words in notes.items() if getattr(usage, name)]
+    return ", ".join(parts)
