@@ -53,6 +53,7 @@ def _problems(made: Any) -> list[str]:
 TASKSETS: "Registry[Taskset]" = Registry(
     "taskset",
     {
+        "benchmark": "metis_envs.benchmarks:benchmark_taskset",
         "charts": "metis_envs.families.charts:Charts",
         "documents": "metis_envs.families.documents:Documents",
         "counting": "metis_envs.families.counting:Counting",
@@ -77,6 +78,9 @@ TASKSETS: "Registry[Taskset]" = Registry(
 )
 """Tasksets by name; add one with `@TASKSETS.register("name")`. An entry takes `split`, `view_size` and its options."""
 
+
+BENCHMARK_TASKSET = "benchmark"
+"""The taskset whose first parameter is the name of a benchmark: `"benchmark:vstar"`."""
 
 FILE_TASKSETS = ("folder", "hub", "jsonl", "parquet")
 """Tasksets that take a path: `"parquet:train.parquet"`, `"jsonl:tasks.jsonl,on_error=skip"`."""
@@ -225,6 +229,8 @@ def _read_part(part: str) -> tuple[str, dict[str, Any]]:
     ('parquet', {'path': 'a,b=c.parquet', 'on_error': 'skip'})
     """
     name, _, rest = part.partition(":")
+    if name.strip() == BENCHMARK_TASKSET and "=" not in rest.partition(",")[0]:
+        part = f"{name}:named={rest}"
     if name.strip() not in FILE_TASKSETS:
         return parse_spec(part)
     if _is_spelled_out(rest):
