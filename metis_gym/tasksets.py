@@ -112,6 +112,14 @@ class Taskset(ABC):
             TaskIdError: The id cannot be read, or was made by other versions.
         """
 
+    def task_ids(self) -> Sequence[str] | None:
+        """The ids of all tasks, in order; None if there is no end of them."""
+        return None
+
+    def labels(self, task_id: str) -> Mapping[str, str]:  # noqa: ARG002 — most tasks have none
+        """What figures are split by, such as a category; decodes no image."""
+        return {}
+
     def knows(self, task_id: str) -> bool:
         """Is this id one of this taskset's, as far as its beginning tells?"""
         return task_id.partition("/")[0].partition(":")[0] in self.families
@@ -180,6 +188,16 @@ class WeightedTaskset(Taskset):
     def variants(self, task_id: str) -> tuple[Task, ...]:
         """The task with each of the answers that its view leaves, by the part that knows the family."""
         return next((part.variants(task_id) for part in self.parts if part.knows(task_id)), ())
+
+    def task_ids(self) -> Sequence[str] | None:
+        """The ids of all parts, one part after the other; None if one of them has no end."""
+        found = [part.task_ids() for part in self.parts]
+        known = [ids for ids in found if ids is not None]
+        return [task_id for ids in known for task_id in ids] if len(known) == len(found) else None
+
+    def labels(self, task_id: str) -> Mapping[str, str]:
+        """What figures are split by, by the part that knows the family."""
+        return next((part.labels(task_id) for part in self.parts if part.knows(task_id)), {})
 
     def doubt(self, task_id: str) -> str:
         """What the part that knows the family has to say against the necessity that a task states."""
