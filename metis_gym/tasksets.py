@@ -53,6 +53,7 @@ def _problems(made: Any) -> list[str]:
 TASKSETS: "Registry[Taskset]" = Registry(
     "taskset",
     {
+        "benchmark": "metis_envs.benchmarks:benchmark_taskset",
         "charts": "metis_envs.families.charts:Charts",
         "documents": "metis_envs.families.documents:Documents",
         "counting": "metis_envs.families.counting:Counting",
@@ -77,6 +78,9 @@ TASKSETS: "Registry[Taskset]" = Registry(
 )
 """Tasksets by name; add one with `@TASKSETS.register("name")`. An entry takes `split`, `view_size` and its options."""
 
+
+BENCHMARK_TASKSET = "benchmark"
+"""The taskset whose first parameter is the name of a benchmark: `"benchmark:vstar"`."""
 
 FILE_TASKSETS = ("folder", "hub", "jsonl", "parquet")
 """Tasksets that take a path: `"parquet:train.parquet"`, `"jsonl:tasks.jsonl,on_error=skip"`."""
@@ -109,6 +113,14 @@ class Taskset(ABC):
         Raises:
             TaskIdError: The id cannot be read, or was made by other versions.
         """
+
+    def task_ids(self) -> Sequence[str] | None:
+        """The ids of all tasks, in order; None if there is no end of them."""
+        return None
+
+    def labels(self, task_id: str) -> Mapping[str, str]:  # noqa: ARG002 — most tasks have none
+        """What figures are split by, such as a category; decodes no image."""
+        return {}
 
     def knows(self, task_id: str) -> bool:
         """Is this id one of this taskset's, as far as its beginning tells?"""
@@ -180,6 +192,16 @@ class WeightedTaskset(Taskset):
         """The task with each of the answers that its view leaves, by the part that knows the family."""
         return next((part.variants(task_id) for part in self.parts if part.knows(task_id)), ())
 
+    def task_ids(self) -> Sequence[str] | None:
+        """The ids of all parts, one part after the other; None if one of them has no end."""
+        found = [part.task_ids() for part in self.parts]
+        known = [ids for ids in found if ids is not None]
+        return [task_id for ids in known for task_id in ids] if len(known) == len(found) else None
+
+    def labels(self, task_id: str) -> Mapping[str, str]:
+        """What figures are split by, by the part that knows the family."""
+        return next((part.labels(task_id) for part in self.parts if part.knows(task_id)), {})
+
     def doubt(self, task_id: str) -> str:
         """What the part that knows the family has to say against the necessity that a task states."""
         return next((part.doubt(task_id) for part in self.parts if part.knows(task_id)), "")
@@ -228,6 +250,8 @@ def _read_part(part: str) -> tuple[str, dict[str, Any]]:
     ('parquet', {'path': 'a,b=c.parquet', 'on_error': 'skip'})
     """
     name, _, rest = part.partition(":")
+    if name.strip() == BENCHMARK_TASKSET and "=" not in rest.partition(",")[0]:
+        part = f"{name}:named={rest}"
     if name.strip() not in FILE_TASKSETS:
         return parse_spec(part)
     if _is_spelled_out(rest):

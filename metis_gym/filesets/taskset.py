@@ -71,6 +71,10 @@ class FileTaskset(Taskset):
         """How many rows can be drawn."""
         return len(self._usable)
 
+    def task_ids(self) -> list[str]:
+        """The ids of all usable rows, in order."""
+        return [self.task_id(row) for row in self._usable]
+
     def task_id(self, row: int) -> str:
         """The id of a row: the file's name, the row, and a fingerprint of the file."""
         return f"{self.name}/{row}@{self._fingerprint}"

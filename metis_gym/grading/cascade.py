@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from metis_gym.grading.choice import LETTERS, chosen_letters, letters_of
+from metis_gym.grading.labels import stated_labels
 from metis_gym.grading.latex import looks_like_latex
 from metis_gym.grading.markup import formulas
 from metis_gym.grading.normalise import MAX_LENGTH, forms
@@ -82,7 +83,10 @@ def _right_letters(task: Task) -> frozenset[str]:
 
 def _open_step(answer: str, task: Task) -> GradingStep:
     gold = task.gold
-    comparison = Comparison(gold.kind, gold.tolerance)
+    if gold.kind is AnswerKind.LETTERS:
+        is_right = stated_labels(answer) == stated_labels(gold.value)
+        return GradingStep.CHOICE if is_right else GradingStep.NO_MATCH
+    comparison = Comparison(gold.kind, gold.tolerance, gold.decimals, gold.absolute)
     right = frozenset[str]().union(*(forms(text, is_gold=True) for text in (gold.value, *gold.candidates)))
     wrong = frozenset[str]().union(*(forms(text, is_gold=True) for text in _alternatives(task))) - right
     for reading in _readings(answer, task.question):

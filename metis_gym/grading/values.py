@@ -14,6 +14,7 @@ unless the task says that its answer is a number; a text that is said to be one 
 """
 
 import functools
+import math
 import re
 from dataclasses import dataclass
 
@@ -51,10 +52,14 @@ class Comparison:
     Attributes:
         kind: What the task says about its answer.
         tolerance: Largest relative difference of numbers.
+        decimals: Round numbers to so many places before they are compared; None for no rounding.
+        absolute: Largest absolute difference of numbers.
     """
 
     kind: AnswerKind = AnswerKind.AUTO
     tolerance: float = 1e-6
+    decimals: int | None = None
+    absolute: float = 0.0
 
     def step(self, answer: str, gold: str) -> GradingStep | None:
         """What makes an answer the same as the gold answer; None if they differ.
@@ -101,7 +106,17 @@ class Comparison:
         if self.kind is AnswerKind.TEXT and not (has_units and answer.value == gold.value):
             return None
         is_code = self.kind is not AnswerKind.NUMBER
-        return GradingStep.NUMBER if same_quantity(answer, gold, self.tolerance, codes=is_code) else None
+        if same_quantity(answer, gold, self.tolerance, codes=is_code) or self._is_near(answer, gold):
+            return GradingStep.NUMBER
+        return None
+
+    def _is_near(self, answer: Quantity, gold: Quantity) -> bool:
+        """Equal after rounding, or within the absolute difference, where the task allows for that."""
+        if answer.unit and gold.unit and answer.unit != gold.unit:
+            return False
+        if self.decimals is not None and round(answer.value, self.decimals) == round(gold.value, self.decimals):
+            return True
+        return self.absolute > 0 and math.isclose(answer.value, gold.value, rel_tol=1e-12, abs_tol=self.absolute)
 
     def _same_list(self, answer: str, gold: str, depth: int) -> bool:
         said, right = read_list(answer), read_list(gold)

@@ -19,7 +19,7 @@ from metis_gym.records import INVALID_CALLS
 from metis_gym.registration import ENV_IDS, entry_point
 from metis_gym.registries import parse_spec
 from metis_gym.rewards import ESTIMATORS
-from metis_gym.tasksets import FILE_TASKSETS, SPLITS, TASKSETS
+from metis_gym.tasksets import BENCHMARK_TASKSET, FILE_TASKSETS, SPLITS, TASKSETS
 from metis_gym.tools import TOOLS
 
 __all__ = ["LEFT_OUT", "chosen", "is_harmless_design", "is_harmless_spec"]
@@ -122,7 +122,7 @@ def _is_part(part: Any) -> bool:
     name, parameters = _read(part)
     return (
         name in TASKSETS.names()
-        and name not in FILE_TASKSETS
+        and name not in (*FILE_TASKSETS, BENCHMARK_TASKSET)
         and all(
             value in _TASKSET_WORDS.get(key, ()) if isinstance(value, str) else key in _TASKSET_NUMBERS
             for key, value in parameters.items()

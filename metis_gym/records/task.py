@@ -31,6 +31,8 @@ class AnswerKind(StrEnum):
     """The gold value is a number, perhaps with a unit or a percent sign."""
     TEXT = "text"
     """The gold value is a word or phrase."""
+    LETTERS = "letters"
+    """The gold value is a set of labels that stand in the image or the question, such as `A, C`. All must be named."""
     AUTO = "auto"
     """Nothing is known about the gold value: the whole cascade is tried."""
 
@@ -44,12 +46,18 @@ class GoldAnswer:
         kind: How it is compared.
         tolerance: Largest relative difference of numbers that still counts as right.
         candidates: Further answers that are as right as `value`.
+        decimals: Numbers are compared after rounding both to so many places; None for no rounding.
+        absolute: Largest absolute difference of numbers that still counts as right.
+        rubric: What a judge is told about this answer; empty for nothing.
     """
 
     value: str
     kind: AnswerKind = AnswerKind.AUTO
     tolerance: float = 1e-6
     candidates: tuple[str, ...] = ()
+    decimals: int | None = None
+    absolute: float = 0.0
+    rubric: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,0 +1,54 @@
+"""The benchmarks by name."""
+
+from typing import Any
+
+from metis_envs.benchmarks.benchmark import Benchmark
+from metis_gym.errors import ConfigError
+from metis_gym.registries import Registry
+
+__all__ = ["BENCHMARKS", "benchmark_taskset"]
+
+_FOLDER = "metis_envs.benchmarks"
+
+
+def _problems(made: object) -> list[str]:
+    return (
+        []
+        if isinstance(made, Benchmark)
+        else [f"it must be a metis_envs.benchmarks.Benchmark, actually: {type(made).__name__}"]
+    )
+
+
+BENCHMARKS: Registry[Benchmark] = Registry(
+    "benchmark",
+    {
+        "charxiv_dq": f"{_FOLDER}.charxiv:CharXivDescriptive",
+        "charxiv_rq": f"{_FOLDER}.charxiv:CharXivReasoning",
+        "dynamath": f"{_FOLDER}.dynamath:DynaMath",
+        "hrbench_4k": f"{_FOLDER}.hrbench:HRBench4K",
+        "hrbench_8k": f"{_FOLDER}.hrbench:HRBench8K",
+        "logicvista": f"{_FOLDER}.logicvista:LogicVista",
+        "mathverse": f"{_FOLDER}.mathverse:MathVerse",
+        "mathvista": f"{_FOLDER}.mathvista:MathVista",
+        "mme_realworld": f"{_FOLDER}.mme_realworld:MMERealWorld",
+        "mme_realworld_lite": f"{_FOLDER}.mme_realworld:MMERealWorldLite",
+        "seed2plus": f"{_FOLDER}.seed2plus:Seed2Plus",
+        "treebench": f"{_FOLDER}.treebench:TreeBench",
+        "vstar": f"{_FOLDER}.vstar:VStar",
+        "wemath": f"{_FOLDER}.wemath:WeMath",
+    },
+    group="benchmarks",
+    problems=_problems,
+)
+"""Benchmarks by name; add one with `@BENCHMARKS.register("name")`."""
+
+
+def benchmark_taskset(named: str | None = None, **parameters: Any) -> Benchmark:
+    """The taskset `"benchmark:NAME,key=value"`.
+
+    Raises:
+        ConfigError: There is no such benchmark, or a parameter is not valid.
+    """
+    if not named:
+        raise ConfigError(f"expected benchmark:NAME with NAME one of: {', '.join(BENCHMARKS.names())}")
+    return BENCHMARKS.create(named, **parameters)

@@ -1,0 +1,33 @@
+"""SEED-Bench-2-Plus: charts, maps and web pages that are rich in text (arXiv 2404.16790)."""
+
+from typing import ClassVar
+
+from metis_envs.benchmarks.benchmark import Benchmark, Item, Row, letter_gold
+from metis_envs.benchmarks.tables import Table
+
+__all__ = ["Seed2Plus"]
+
+_LETTERS = ("A", "B", "C", "D")
+_GROUPS = {"chart": "Chart", "map": "Map", "web": "Web"}
+
+
+class Seed2Plus(Benchmark):
+    """2,277 questions with four options."""
+
+    name: ClassVar[str] = "seed2plus"
+    hub: ClassVar[str] = "doolayer/SEED-Bench-2-Plus"
+    needed: ClassVar[tuple[tuple[str, ...], ...]] = (
+        *(("question",), ("answer",), ("question_image_type", "question_image_subtype"), ("image",)),
+        *((f"choice_{letter}", f"choice_{letter.lower()}") for letter in _LETTERS),
+    )
+    notes: ClassVar[tuple[str, ...]] = ("a chosen option counts, not an answer's first character",)
+
+    def item(self, row: Row, table: Table) -> Item:  # noqa: ARG002 — the row says it all
+        """A question with its four options."""
+        group = row.text("question_image_type", "question_image_subtype")
+        return Item(
+            question=row.text("question"),
+            options=tuple(row.text(f"choice_{letter}", f"choice_{letter.lower()}") for letter in _LETTERS),
+            gold=letter_gold(_LETTERS, row.text("answer"), row.place),
+            labels={"type": _GROUPS.get(group.lower(), group)},
+        )
