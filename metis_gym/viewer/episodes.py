@@ -1,5 +1,6 @@
 """What the viewer shows of an episode, read from a recording or taken from one in memory."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,8 +168,21 @@ def _episode(
 
 
 def _action(event: Event) -> str:
+    """What the model wrote; a call or an answer that was given as a dict, in words."""
     action: Any = event.given.get("action", "")
-    return action if isinstance(action, str) else repr(action)
+    calls = action if isinstance(action, list | tuple) else [action]
+    return "\n\n".join(_spelled(call) for call in calls)
+
+
+def _spelled(call: Any) -> str:
+    if not isinstance(call, Mapping):
+        return str(call)
+    if "answer" in call:
+        return f"answer: {call['answer']}"
+    arguments = call.get("arguments")
+    code = arguments.get("code") if isinstance(arguments, Mapping) else None
+    told = code if isinstance(code, str) else json.dumps(arguments, ensure_ascii=False, default=str)
+    return f"{call.get('name', '')}: {told}"
 
 
 def _outcome(info: Mapping[str, Any]) -> Outcome | None:

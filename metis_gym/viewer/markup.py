@@ -72,10 +72,10 @@ def tag(name: str, *content: Part, **attributes: object) -> Html:
     if name not in ELEMENTS:
         raise ValueError(f"a page holds no {name!r}")
     written = []
-    for key, value in attributes.items():
+    for word, value in attributes.items():
         if value is None or value is False:
             continue
-        key = key.rstrip("_").replace("_", "-") if key != "viewBox" else key
+        key = word.rstrip("_").replace("_", "-")
         if key not in ATTRIBUTES and not key.startswith(("data-", "aria-")):
             raise ValueError(f"an element has no attribute {key!r}")
         if key == "href" and not str(value).startswith("#"):
