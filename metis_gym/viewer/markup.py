@@ -1,0 +1,99 @@
+"""HTML that cannot be broken out of: the one place where text becomes markup.
+
+Every text goes through `text`, every element through `tag`, which knows a fixed list of elements and attributes. There
+are no links but to places in the page, no handlers and no inline styles.
+"""
+
+import base64
+import html
+import io
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from metis_gym.records import ImageArray
+from metis_gym.terminal import printable
+
+__all__ = ["ATTRIBUTES", "ELEMENTS", "Html", "Part", "image_tag", "join", "tag", "text"]
+
+ELEMENTS = frozenset(
+    "a article aside b button code details div figcaption figure footer h1 h2 h3 header img input label main nav ol "
+    "option p pre rect section select small span summary svg table tbody td th thead tr li ul".split()
+)
+"""Elements that a page may hold, besides those of its frame."""
+ATTRIBUTES = frozenset(
+    "alt class colspan for height hidden href id loading max min name open placeholder scope src tabindex title type "
+    "value viewBox width x y rx role".split()
+)
+"""Attributes that an element may have, besides `data-…` and `aria-…`."""
+_EMPTY = frozenset({"img", "input", "rect"})
+_WEBP_QUALITY = 90
+_SMALL = 200
+_SMALLEST_SHOWN = 320
+
+
+class Html(str):
+    """Markup that is safe to put into a page as it is."""
+
+    __slots__ = ()
+
+
+Part: TypeAlias = "Html | str"
+"""Markup, or text that is still to be escaped."""
+
+
+def text(value: object) -> Html:
+    r"""Text as markup: escaped, with control and direction characters made visible.
+
+    >>> text('<b onclick="x">\x1b')
+    '&lt;b onclick=&quot;x&quot;&gt;\\x1b'
+    """
+    return Html(html.escape(printable(str(value)), quote=True))
+
+
+def join(parts: "list[Part] | tuple[Part, ...]") -> Html:
+    """Parts one after the other; those that are not markup are escaped."""
+    return Html("".join(part if isinstance(part, Html) else text(part) for part in parts))
+
+
+def tag(name: str, *content: Part, **attributes: object) -> Html:
+    """An element.
+
+    Args:
+        name: One of `ELEMENTS`.
+        *content: What is in it.
+        **attributes: Its attributes; `class_` and `for_` stand for words of Python, and `_` becomes `-`. An attribute
+            that is None or False is left out, one that is True has no value.
+
+    Raises:
+        ValueError: The element or an attribute is not in the list, or a link leads out of the page.
+    """
+    if name not in ELEMENTS:
+        raise ValueError(f"a page holds no {name!r}")
+    written = []
+    for word, value in attributes.items():
+        if value is None or value is False:
+            continue
+        key = word.rstrip("_").replace("_", "-")
+        if key not in ATTRIBUTES and not key.startswith(("data-", "aria-")):
+            raise ValueError(f"an element has no attribute {key!r}")
+        if key == "href" and not str(value).startswith("#"):
+            raise ValueError(f"links lead to places in the page only, actually: {value!r:.80}")
+        if key == "src" and not str(value).startswith("data:image/"):
+            raise ValueError("images stand in the page itself")
+        written.append(f" {key}" if value is True else f' {key}="{text(value)}"')
+    if name in _EMPTY:
+        return Html(f"<{name}{''.join(written)}>" if name != "rect" else f"<{name}{''.join(written)}/>")
+    return Html(f"<{name}{''.join(written)}>{join(content)}</{name}>")
+
+
+def image_tag(image: ImageArray, alt: str, *, class_: str = "") -> Html:
+    """An image that stands in the page, loaded when it is seen. Small ones are shown enlarged by a whole factor."""
+    height, width = image.shape[:2]
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(stream, format="WEBP", quality=_WEBP_QUALITY, method=2)
+    source = "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
+    factor = -(-_SMALLEST_SHOWN // max(width, height)) if max(width, height) < _SMALL else 1
+    classes = f"{class_} pixelated".strip() if factor > 1 else class_ or None
+    return tag("img", src=source, alt=alt, width=width * factor, height=height * factor, loading="lazy", class_=classes)
