@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from metis_gym.errors import MissingDependencyError, TaskDataError
+from metis_gym.filesets.parquet_pages import unpacked_sizes
 from metis_gym.filesets.rows import ImageFolder, RawTask, as_text, column_names, field, raw_task
 from metis_gym.filesets.source import existing, file_fingerprint
 
 __all__ = ["MAX_GROUP_BYTES", "ParquetRows"]
 
 MAX_GROUP_BYTES = 1 << 32
-"""Largest row group that is read, as its file states its size in memory: 4 GiB."""
+"""Largest row group that is read, by the memory that it may take: 4 GiB."""
 
 _VERL = ("prompt", "images", "reward_model", "ability", "extra_info")
 _PLAIN = ("question", "answer", "image", "images", "options", "candidates", "ability", "necessity")
@@ -46,6 +47,7 @@ class ParquetRows:
             metadata = self._file.metadata
             groups = [metadata.row_group(group) for group in range(self._file.num_row_groups)]
             sizes, self._bytes = [group.num_rows for group in groups], [group.total_byte_size for group in groups]
+            self._lengths = [max(0, self._file.schema.column(leaf).length) for leaf in range(metadata.num_columns)]
         except Exception as error:  # noqa: BLE001 — the boundary of pyarrow: what damaged files make it raise is no closed set
             raise TaskDataError(f"{path} is no parquet file: {type(error).__name__}: {error!s:.300}") from None
         self._is_verl = {"prompt", "reward_model"} <= set(columns)
@@ -81,11 +83,20 @@ class ParquetRows:
         return {name: _value(table, name, index, place) for name in table.column_names}
 
     def _group(self, group: int) -> Any:
-        """A row group, or what is wrong with it."""
+        """A row group, or what is wrong with it. Nothing is decoded before it is known what that may take."""
         if not 0 <= self._bytes[group] <= MAX_GROUP_BYTES:
             return f"it has {self._bytes[group]:,} bytes; at most {MAX_GROUP_BYTES:,} are read"
+        metadata = self._file.metadata
         try:
-            return self._file.read_row_group(group, columns=self._columns)
+            with self.path.open("rb") as file:
+                sizes = unpacked_sizes(file.fileno(), metadata.row_group(group), self._lengths, self._columns)
+            if sum(size.plain for size in sizes) <= MAX_GROUP_BYTES:
+                return self._file.read_row_group(group, columns=self._columns)
+            if (least := sum(size.with_dictionary for size in sizes)) > MAX_GROUP_BYTES:
+                return f"it may unpack to {least:,} bytes; at most {MAX_GROUP_BYTES:,} are read"
+            repeated = [size.path for size in sizes if size.with_dictionary < size.plain]
+            with type(self._file)(self.path, metadata=metadata, read_dictionary=repeated) as indexed:
+                return indexed.read_row_group(group, columns=self._columns)
         except Exception as error:  # noqa: BLE001 — the boundary of pyarrow
             return f"{type(error).__name__}: {error!s:.300}"
 

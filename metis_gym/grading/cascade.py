@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from metis_gym.grading.choice import LETTERS, chosen_letters, letters_of
+from metis_gym.grading.colours import colours_said
 from metis_gym.grading.labels import stated_labels
 from metis_gym.grading.latex import looks_like_latex
 from metis_gym.grading.markup import formulas
@@ -63,7 +64,7 @@ def _limit(task: Task) -> int:
 
 
 def _choice_step(answer: str, task: Task) -> GradingStep:
-    chosen = chosen_letters(answer, task.options)
+    chosen = chosen_letters(answer, task.options, task.question)
     return GradingStep.CHOICE if chosen and chosen <= _right_letters(task) else GradingStep.NO_MATCH
 
 
@@ -97,6 +98,8 @@ def _open_step(answer: str, task: Task) -> GradingStep:
             return step
         if any(comparison.step(reading, other) is not None for other in gold.candidates):
             return GradingStep.CANDIDATE
+    if any(forms(colour) & right for colour in colours_said(answer, task.question, _alternatives(task))):
+        return GradingStep.EXACT
     return _step_without_shared_words(answer, task) if wrong else GradingStep.NO_MATCH
 
 

@@ -8,6 +8,7 @@ both would give free hits.
 import re
 from collections.abc import Sequence
 
+from metis_gym.grading.colours import colours_said
 from metis_gym.grading.normalise import forms, plain
 from metis_gym.grading.phrases import readings, shared_words, without_words
 from metis_gym.grading.values import Comparison
@@ -39,8 +40,14 @@ def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
     return next(iter(chosen)) if len(chosen) == 1 else None
 
 
-def chosen_letters(answer: str, options: Sequence[str]) -> frozenset[str]:
-    """The letters of the chosen option and of those that read the same; none if no option is chosen."""
+def chosen_letters(answer: str, options: Sequence[str], question: str = "") -> frozenset[str]:
+    """The letters of the chosen option and of those that read the same; none if no option is chosen.
+
+    Args:
+        answer: What was answered.
+        options: The options' texts.
+        question: What was asked: where the options are colours, its nouns may stand behind one ("the red flag").
+    """
     text = plain(answer)
     valid = LETTERS[: len(options)]
     alone = _ALONE.match(text)
@@ -62,7 +69,7 @@ def chosen_letters(answer: str, options: Sequence[str]) -> frozenset[str]:
             return frozenset(found) if len(found) == 1 and found <= set(valid) else frozenset()
     if headed and headed.group(1) in valid:
         return frozenset(headed.group(1))
-    for reading in readings(text)[1:]:
+    for reading in (*readings(text)[1:], *colours_said(text, question, options)):
         by_text = letters_of(reading, options)
         if by_text:
             return by_text

@@ -34,6 +34,10 @@ _MULTIPLE = re.compile(r"^(?:(?P<sign>bn|mn|[kKMB])(?![^\W\d_])|\s?(?P<word>thou
 _MULTIPLE_WORDS = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 _ARITHMETIC = re.compile(r"[\d\s.,()+\-×·*/÷^x%°$€£]*")
 _NAME = re.compile(r"[^\W\d][\w\s'∠△°()]{0,60}")
+_ASPECTS = {word: word for word in "high long wide deep thick old heavy far apart".split()}
+_ASPECTS |= {"tall": "high", "broad": "wide", "across": "wide", "away": "far", "height": "high", "length": "long"}
+_ASPECTS |= {"width": "wide", "depth": "deep", "thickness": "thick", "age": "old", "weight": "heavy"}
+_ASPECT = re.compile(rf"\s(?:in\s|of\s)?({'|'.join(_ASPECTS)})$", re.IGNORECASE)
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
@@ -53,12 +57,14 @@ class Quantity:
         value: The number, in the unit that was written.
         unit: "%", a currency, a unit as `metis_gym.grading.units` spells it, one to three words, or nothing.
         is_code: It begins with a zero that a number would not have: 007 is another locker than 7.
+        aspect: What is measured, where it is said behind the unit: "high" in 7 m high.
         is_glued: The unit is one capital right behind the number, as in seat 12A: it cannot be left out.
         whole: The number again where it was written as a whole one: these are compared exactly.
     """
 
     value: float
     unit: str = ""
+    aspect: str = field(default="", repr=False, compare=False)
     is_code: bool = field(default=False, repr=False, compare=False)
     is_glued: bool = field(default=False, repr=False, compare=False)
     whole: int | None = field(default=None, repr=False, compare=False)
@@ -92,6 +98,7 @@ def parse_quantity(text: str) -> Quantity | None:
     if multiple and (multiple["sign"] != "K" or found["currency"]):  # 300K may be kelvins
         value *= _MULTIPLES[multiple["sign"]] if multiple["sign"] else _MULTIPLE_WORDS[multiple["word"]]
         rest = rest[multiple.end() :]
+    rest, aspect = _without_aspect(rest)
     unit = _unit(found["currency"] or "", rest)
     if unit is None or not math.isfinite(value):
         return None
@@ -100,6 +107,7 @@ def parse_quantity(text: str) -> Quantity | None:
     return Quantity(
         value,
         unit,
+        aspect,
         is_code=any(re.match(r"0\d", part or "") for part in (digits, found["over"], found["under"])),
         is_glued=re.fullmatch(r"[A-Z]", rest) is not None,
         whole=int(math.copysign(1, value)) * int(digits) if is_whole else None,
@@ -109,7 +117,8 @@ def parse_quantity(text: str) -> Quantity | None:
 def same_quantity(answer: Quantity, gold: Quantity, tolerance: float, codes: bool = False) -> bool:
     """Are these the same quantity?
 
-    A unit may be left out on either side, but two different quantities never agree. 12 % is also 0.12.
+    A unit may be left out on either side, and so may what is measured ("high"), but two different quantities never
+    agree. 12 % is also 0.12.
 
     Args:
         answer: What was answered.
@@ -118,6 +127,8 @@ def same_quantity(answer: Quantity, gold: Quantity, tolerance: float, codes: boo
         codes: Whether a leading zero counts: 007 is then not 7.
     """
     if codes and answer.is_code != gold.is_code:
+        return False
+    if answer.aspect and gold.aspect and answer.aspect != gold.aspect:
         return False
     if answer.unit != gold.unit and answer.unit and gold.unit:
         return _same_scaled(answer, gold, tolerance)
@@ -180,9 +191,21 @@ def _unit(currency: str, rest: str) -> str | None:
     return before if behind in ("", before) else None
 
 
+def _without_aspect(rest: str) -> tuple[str, str]:
+    """What stands behind a number, and what is measured, which only says something behind a unit of measure.
+
+    >>> _without_aspect(" m high"), _without_aspect(" ft in length"), _without_aspect(" stars high")
+    ((' m', 'high'), (' ft', 'long'), (' stars high', ''))
+    """
+    found = _ASPECT.search(rest)
+    unit = read_unit(rest[: found.start()]) if found else None
+    return (rest[: found.start()], _ASPECTS[found[1].lower()]) if found and unit and scale_of(unit) else (rest, "")
+
+
 def _from_word(text: str) -> Quantity | None:
     found = _NUMBER_WORD.fullmatch(text)
-    unit = read_unit(found[2]) if found else None
-    if found is None or unit is None or found[2].startswith("-"):
+    if found is None or found[2].startswith("-"):
         return None
-    return Quantity(float(_WORDS[found[1].lower()]), unit, whole=_WORDS[found[1].lower()])
+    rest, aspect = _without_aspect(found[2])
+    unit, value = read_unit(rest), _WORDS[found[1].lower()]
+    return None if unit is None else Quantity(float(value), unit, aspect, whole=value)

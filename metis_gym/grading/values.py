@@ -3,8 +3,10 @@ r"""Do two texts have the same value? What kinds of values there are, and when t
 | kind | equal | different |
 |---|---|---|
 | text | `The red one.` `red one`; `H₂O` `H2O` | `a__b` `ab`; `R²` `r²`; `①` `1`; `é` `e`; Cyrillic А, Latin A |
-| number | `.5` `1/2` `50 %`; `10²` `100`; `1,000` `1 000`; `12 cm` `12` | `12 mW` `12 MW`; `007` `7` |
+| name | `Ash St.` `Ash Street`; `St. Ann` `Saint Ann` | `Ash St.` `Ash Road` |
+| number | `.5` `1/2` `50 %`; `10²` `100`; `1,000` `1 000`; `7 m high` `7 m` `7` | `12 mW` `12 MW`; `007` `7` |
 | time of day | `10:45` `10:45 am` `10.45 a.m.`; `16:45` `4:45 pm` | `10:45` `10:45 pm`; `1:64` (a text) |
+| range | `20–30` `20 - 30` `from 20 to 30`; `9 am – 5 pm` `9:00-17:00` | `20-30` `20-40`; `30-20` `20 to 30` |
 | list | `(2, 4)` `(2.0,4)` `2, 4`; `A, C` `A and C` | `(2, 4)` `[2, 4]`; `(2, 4)` `(4, 2)` |
 | equation | `x = 4` `4`; `5 = s` `s = 5` | `x = 4` `y = 4` |
 | LaTeX | `$\frac{1}{2}$` `1/2`; `$\sqrt{8}$` `$2\sqrt{2}$` | `$AB$` `$BA$`; `$6\pi$ cm²` `$6\pi$ m²` |
@@ -16,11 +18,13 @@ unless the task says that its answer is a number; a text that is said to be one 
 import functools
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from metis_gym.grading.abbreviations import written_out
 from metis_gym.grading.latex import looks_like_latex, same_latex
-from metis_gym.grading.normalise import forms, plain
+from metis_gym.grading.normalise import forms, normalise, plain
 from metis_gym.grading.number import Quantity, parse_quantity, same_quantity
+from metis_gym.grading.ranges import read_range
 from metis_gym.grading.steps import GradingStep
 from metis_gym.grading.units import read_unit, scale_of
 from metis_gym.records import AnswerKind
@@ -95,6 +99,8 @@ class Comparison:
         clocks = read_clock(answer), read_clock(gold)
         if clocks[0] is not None and clocks[0] == clocks[1]:
             return GradingStep.VALUE
+        if self._same_range(answer, gold):
+            return GradingStep.VALUE
         if depth < _MAX_DEPTH and (self._same_list(answer, gold, depth) or self._same_side(answer, gold, depth)):
             return GradingStep.VALUE
         return None
@@ -117,6 +123,22 @@ class Comparison:
         if self.decimals is not None and round(answer.value, self.decimals) == round(gold.value, self.decimals):
             return True
         return self.absolute > 0 and math.isclose(answer.value, gold.value, rel_tol=1e-12, abs_tol=self.absolute)
+
+    def _same_range(self, answer: str, gold: str) -> bool:
+        said, right = read_range(answer), read_range(gold)
+        if said is None or right is None:
+            return False
+        if said == right:
+            return _is_measured(right)
+        if self.kind is AnswerKind.TEXT:
+            return False
+        codes = self.kind is not AnswerKind.NUMBER
+        (low, high), (gold_low, gold_high) = _rising(*said), _rising(*right)
+        if low and high and gold_low and gold_high:
+            pairs = ((low, gold_low), (high, gold_high))
+            return all(same_quantity(one, other, self.tolerance, codes=codes) for one, other in pairs)
+        ends = _named_ends(said)
+        return ends is not None and ends == _named_ends(right)
 
     def _same_list(self, answer: str, gold: str, depth: int) -> bool:
         said, right = read_list(answer), read_list(gold)
@@ -153,7 +175,30 @@ class Comparison:
 
 def _forms(text: str, is_gold: bool) -> frozenset[str]:
     written = forms(text, is_gold)
-    return frozenset(_SHORT.get(form, form) for form in written if form)
+    return frozenset(_SHORT.get(form, written_out(form)) for form in written if form)
+
+
+def _rising(first: str, last: str) -> tuple[Quantity, Quantity] | tuple[None, None]:
+    """The ends of a range from a smaller to a larger number, each with the unit that only one may have."""
+    low, high = parse_quantity(first), parse_quantity(last)
+    if low is None or high is None or low.is_glued or high.is_glued:
+        return None, None
+    unit = low.unit or high.unit
+    low, high = replace(low, unit=low.unit or unit), replace(high, unit=high.unit or unit)
+    return (low, high) if low.unit == high.unit and low.value < high.value else (None, None)
+
+
+def _named_ends(ends: tuple[str, str]) -> tuple[object, object] | None:
+    """Two times of day, days or months; None if they are not of one kind."""
+    clocks = read_clock(ends[0]), read_clock(ends[1])
+    if None not in clocks:
+        return clocks
+    names = tuple(_SHORT.get(normalise(end), normalise(end)) for end in ends)
+    return (names[0], names[1]) if set(_MONTHS_AND_DAYS).issuperset(names) else None
+
+
+def _is_measured(ends: tuple[str, str]) -> bool:
+    return all(_rising(*ends)) or _named_ends(ends) is not None
 
 
 def read_clock(text: str) -> int | None:

@@ -9,6 +9,7 @@ import http.client
 import re
 import socket
 import time
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,7 +40,11 @@ class CarriedError(Exception):
         self.error = error
 
     def take(self) -> OSError | http.client.HTTPException:
-        """The error, no longer held: once raised it refers to this one."""
+        """The error, no longer held: once raised it refers to this one.
+
+        Nor do the frames hold it that this one came through, so that no cycle is left for the garbage collector.
+        """
+        traceback.clear_frames(self.__traceback__)
         error, self.__traceback__ = self.error, None
         del self.error
         return error.with_traceback(None)

@@ -17,9 +17,12 @@ What comes out is what a person would expect to see, as RGB with 8 bits a channe
   −inf are black, inf is white.
 
 Every failure is an `ImageError`. No setting of Pillow is changed, no warning is issued or silenced, so that threads may
-decode at the same time.
+decode at the same time. Only libtiff, which writes what it thinks of a file to the standard error, no longer does so in
+this process once a TIFF was decoded.
 """
 
+import ctypes
+import functools
 import importlib
 import io
 import os
@@ -173,6 +176,8 @@ def _opened(container: Container, data: bytes) -> ImageFile.ImageFile:
     Raises:
         ImageError: The reader sees another size than the header's.
     """
+    if container.format == "TIFF":
+        _silence_libtiff()
     module, _, name = _PLUGINS[container.format].partition(":")
     factory: Callable[[io.BytesIO], ImageFile.ImageFile] = getattr(importlib.import_module(f"PIL.{module}"), name)
     image = factory(io.BytesIO(data))
@@ -181,6 +186,23 @@ def _opened(container: Container, data: bytes) -> ImageFile.ImageFile:
     if container.format == "TIFF":
         image.im = Image.new(image.mode, image.size).im  # which this reader else makes with a warning
     return image
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Take out the handlers that print libtiff's messages. They stay out: other threads may be decoding.
+
+    The library is found by way of Pillow's own, which is linked to it. Where it is part of that, as on Windows, its
+    messages are printed as ever.
+    """
+    from PIL import _imaging
+
+    library = ctypes.CDLL(_imaging.__file__)
+    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        setter = getattr(library, name, None)
+        if setter is not None:
+            setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
+            setter(None)
 
 
 def _pixels(container: Container) -> ImageArray:

@@ -146,8 +146,8 @@ class ZygoteBackend:
             for read, write in ends:
                 on_failure.callback(os.close, read)
                 theirs.callback(os.close, write)
-            blocks = [images.block()] if images else []
-            handle = zygote.open(session, [their_channel.fileno(), *(write for _, write in ends), payload, *blocks])
+            given = [their_channel.fileno(), *(write for _, write in ends), payload, *images.blocks()]
+            handle = zygote.open(session, given)
             theirs.close()
             on_failure.callback(handle.close)
             on_failure.callback(handle.has_ended, END_SECONDS)

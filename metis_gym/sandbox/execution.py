@@ -31,6 +31,10 @@ class Guard(Protocol):
     interval: float
     """Seconds between two checks."""
 
+    def begin(self) -> None:
+        """The session is ready, and no code has run."""
+        ...
+
     def descriptors(self) -> tuple[int, ...]:
         """Descriptors on which the session asks for something."""
         ...
@@ -172,6 +176,8 @@ class Execution:
             if exceeded:
                 return Ending(None, Stop.GUARD, exceeded)
             if reply is not None:
+                if self._guard and opens:
+                    self._guard.begin()
                 return Ending(reply, stop)
             is_late = time.monotonic() >= deadline
             if stop is not None and is_late:

@@ -11,19 +11,32 @@ import secrets
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from metis_gym.errors import SandboxError
 from metis_gym.sandbox.inside.trees import FOLDER, empty_tree, open_folder, remove_tree
 
-__all__ = ["DEEPEST", "Folders", "MountedFolders", "SessionFolders", "Usage", "measure", "remove_tree"]
+__all__ = [
+    "DEEPEST",
+    "Folders",
+    "MountedFolders",
+    "SessionFolders",
+    "Usage",
+    "clock_tick_ns",
+    "last_change_ns",
+    "measure",
+    "remove_tree",
+]
 
 _PREFIX = "metis-sandbox-"
 _LOCK = "lock"
 _TOKEN_BYTES = 16
 _PAGE = 4096
+_TICK_NS = 12_000_000
+"""More than the kernel's clock for files lags behind where it is a coarse one: a tick, which is 10 ms at the most."""
+_TRIED_CHANGES = 8
 DEEPEST = 64
 """Folders nested deeper than this count as over the limit."""
 
@@ -38,6 +51,7 @@ class SessionFolders:
         for stale in _leftovers():
             remove_tree(str(stale))
         self.path = self.own = os.path.realpath(tempfile.mkdtemp(prefix=_PREFIX))
+        self.tick_ns = clock_tick_ns(self.path)
         os.chmod(self.path, 0o711)
         self._lock = os.open(f"{self.path}/{_LOCK}", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -72,6 +86,7 @@ class MountedFolders:
         self.path = path
         places = sorted(entry.path for entry in os.scandir(path))
         self.own = places[0]
+        self.tick_ns = clock_tick_ns(self.own)
         self._free = places[1:]
         self._taken: set[str] = set()
         self._lock = threading.Lock()
@@ -122,12 +137,14 @@ class Usage:
     Attributes:
         bytes: On the disk.
         entries: Files and folders.
+        files: Of the entries, those that are no folders.
         depth: Of the deepest folder, 1 without any.
         changed_ns: When a name was last added to or removed from any of the folders, in nanoseconds since 1970.
     """
 
     bytes: int = 0
     entries: int = 0
+    files: int = 0
     depth: int = 0
     changed_ns: int = 0
 
@@ -158,6 +175,7 @@ def _measure(fd: int, depth: int, usage: Usage) -> None:
             if stat.S_ISDIR(state.st_mode):
                 _measure_folder(name, fd, depth + 1, usage)
             else:
+                usage.files += 1
                 usage.bytes += 512 * state.st_blocks
 
 
@@ -168,6 +186,32 @@ def _measure_folder(name: str, parent: int, depth: int, usage: Usage) -> None:
             _measure(fd, depth, usage)
         finally:
             os.close(fd)
+
+
+def last_change_ns(folders: Sequence[str]) -> int:
+    """When a name was last added to or removed from one of these folders; -1 if one is not there or is no folder."""
+    try:
+        states = [os.stat(folder, follow_symlinks=False) for folder in folders]
+    except OSError:
+        return -1
+    are_folders = all(stat.S_ISDIR(state.st_mode) for state in states)
+    return max(state.st_ctime_ns for state in states) if are_folders else -1
+
+
+def clock_tick_ns(folder: str) -> int:
+    """How long two changes of a folder may follow one another and have the same time.
+
+    Since Linux 6.13 many file systems give a change a time of its own when somebody has looked since the last one:
+    that is tried out.
+    """
+    name, times = f"{folder}/{secrets.token_hex(_TOKEN_BYTES)}", set()
+    for number in range(_TRIED_CHANGES):
+        if number % 2:
+            os.rmdir(name)
+        else:
+            os.mkdir(name, 0o700)
+        times.add(os.stat(folder).st_ctime_ns)
+    return 0 if len(times) == _TRIED_CHANGES else _TICK_NS
 
 
 def _leftovers() -> Iterator[Path]:

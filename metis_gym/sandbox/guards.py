@@ -11,7 +11,7 @@ import struct
 import time
 
 from metis_gym.sandbox.contract import SandboxLimits
-from metis_gym.sandbox.folders import DEEPEST, Folders, Usage, measure
+from metis_gym.sandbox.folders import DEEPEST, Folders, Usage, last_change_ns, measure
 from metis_gym.sandbox.hidden import hidden_bytes, main_thread_ended, stand_still
 from metis_gym.sandbox.inside.tracebacks import readable_size
 from metis_gym.sandbox.process import Handle
@@ -25,8 +25,8 @@ _PATIENCE = 10
 _LONG_CHECK = 0.005
 """Seconds. During a check that takes longer the session stands still."""
 _STAND_STILL_SECONDS = 5.0
-_CLOCK_TICK_NS = 12_000_000
-"""More than the kernel's clock for files lags behind: a tick, which is 10 ms at the most."""
+_OWN_FOLDERS = ("", "/work", "/tmp")
+"""What a session makes for itself, below its folder."""
 _NOTIFY_RECEIVE, _NOTIFY_SEND = 0xC0502100, 0xC0182101
 _NOTIFICATION_BYTES = 80
 _CONTINUE = 1
@@ -86,8 +86,15 @@ class FolderGuard:
         self._took = 0.0
         self._free = 0
         self._used = 0
-        self._changed_ns = 0
+        self._own = tuple(folder + name for name in _OWN_FOLDERS)
+        self._usage = Usage(entries=-1)
+        self._is_settled = False
         self._hidden: dict[int, int] = {}
+
+    def begin(self) -> None:
+        """Note when the folders last changed, before any code ran: nothing that was removed by then is held."""
+        looked_ns = time.time_ns()
+        self._settle(Usage(entries=-1, changed_ns=last_change_ns(self._own)), looked_ns)
 
     def descriptors(self) -> tuple[int, ...]:
         """Where the session asks for threads."""
@@ -123,11 +130,15 @@ class FolderGuard:
 
     def _look(self) -> str:
         start = time.monotonic()
-        usage = measure(self._folder)
-        if self._may_hide(usage):
-            self._hidden = hidden_bytes(self._handle.pid, self._folder, self._limits.disk_bytes)
-            if main_thread_ended(self._handle.pid) and not self._handle.has_ended():
-                return "The main thread ended, and others went on."
+        if not self._is_untouched():
+            looked_ns = time.time_ns()
+            usage = measure(self._folder)
+            if self._hidden or not self._is_settled or usage.changed_ns != self._usage.changed_ns:
+                self._hidden = hidden_bytes(self._handle.pid, self._folder, self._limits.disk_bytes)
+                if main_thread_ended(self._handle.pid) and not self._handle.has_ended():
+                    return "The main thread ended, and others went on."
+            self._settle(usage, looked_ns)
+        usage = self._usage
         self._used = usage.bytes + sum(self._hidden.values())
         self._free = self._free_bytes()
         now = time.monotonic()
@@ -141,11 +152,15 @@ class FolderGuard:
             return f"Limit of {DEEPEST} nested folders reached."
         return ""
 
-    def _may_hide(self, usage: Usage) -> bool:
-        """Whether removed files may still be held: some were at the last look, or a name was removed since."""
-        changed = usage.changed_ns != self._changed_ns or usage.changed_ns > time.time_ns() - _CLOCK_TICK_NS
-        self._changed_ns = usage.changed_ns
-        return changed or bool(self._hidden)
+    def _is_untouched(self) -> bool:
+        """Whether there are no files, held or named, nor were any made since the last look."""
+        had_none = self._is_settled and not self._hidden and self._usage.entries == 2 and not self._usage.files
+        return had_none and last_change_ns(self._own) == self._usage.changed_ns
+
+    def _settle(self, usage: Usage, looked_ns: int) -> None:
+        """Remember what a look that began then has found, and whether a change since shows by its time."""
+        self._usage = usage
+        self._is_settled = usage.changed_ns < looked_ns - self._folders.tick_ns
 
     def _fills_up(self) -> bool:
         """Whether the disk, by whomever, was filled so much since the last look that the limit may be reached."""

@@ -12,8 +12,10 @@ __all__ = ["hidden_bytes", "main_thread_ended", "stand_still"]
 
 _MOVING = "RD"
 """States of a thread that may be writing: running, and waiting for the disk."""
-_PAUSES = (0.0, 0.0, 0.0, 50e-6, 100e-6, 200e-6, 500e-6, 0.001, 0.002, 0.005, 0.01)
-"""Seconds between two looks; 0 lets the session have the processor."""
+_EAGER_LOOKS = 20
+"""Looks with no more between them than letting the session have the processor: it mostly stops at once."""
+_PAUSES = (100e-6, 200e-6, 500e-6, 0.001, 0.002, 0.005, 0.01)
+"""Seconds between two looks after that."""
 _THREADS = 17
 """Which field counts them, beginning after the name."""
 _STAT_BYTES = 4096
@@ -47,7 +49,7 @@ def stand_still(pid: int, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     pauses = itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
     quiet = False
-    while True:
+    for look in itertools.count():
         states = _states(pid)
         was_quiet, quiet = quiet, not any(state in _MOVING for state in states)
         # A thread seen asleep may have run on before another took the signal: so many are looked at twice.
@@ -55,8 +57,11 @@ def stand_still(pid: int, seconds: float) -> bool:
             return True
         if time.monotonic() > deadline:
             return False
-        if not quiet:
+        if not quiet and look < _EAGER_LOOKS:
+            os.sched_yield()
+        elif not quiet:
             time.sleep(next(pauses))
+    raise AssertionError("unreachable: one looks until it returns")
 
 
 def main_thread_ended(pid: int) -> bool:

@@ -6,12 +6,13 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import overload
 
 import numpy as np
 
 from metis_gym.records import ImageArray
-from metis_gym.sandbox.inside.images import BYTES_PER_PIXEL, image_over, places
+from metis_gym.sandbox.inside.images import BYTES_PER_PIXEL, image_over, part_bytes, pieces, places
 from metis_gym.sandbox.payload import check_images, new_memory, seal, write_all
 
 __all__ = ["SharedImages", "SharedImagesCache"]
@@ -39,7 +40,8 @@ class SharedImages(Sequence[ImageArray]):
         """Width and height of each."""
         self._lock = threading.Lock()
         self._files: dict[str, bytes] = {}
-        self._block: int | None = None
+        self._parts = part_bytes(self.sizes)
+        self._blocks: tuple[int, ...] | None = None
         self._is_filled = False
 
     @classmethod
@@ -89,25 +91,38 @@ class SharedImages(Sequence[ImageArray]):
                     self._files = dict(zip(names, made, strict=True))
         return {**self._files, **files}
 
-    def block(self) -> int:
-        """The descriptor of the memory that holds them once `fill` was called. It stays this object's."""
+    def blocks(self) -> tuple[int, ...]:
+        """The descriptors of the memory that holds them once `fill` was called, see `part_bytes`. They stay its own."""
         with self._lock:
-            if self._block is None:
-                self._block = new_memory("images")
-                weakref.finalize(self, os.close, self._block)
-            return self._block
+            if self._blocks is None:
+                self._blocks = tuple(self._new_memory() for _ in self._parts)
+            return self._blocks
 
     def fill(self) -> None:
         """Put the images into their memory, and seal it. Only the first call does something."""
-        block = self.block()
+        blocks = self.blocks()
         with self._lock:
             if self._is_filled:
                 return
-            for image, (start, _) in zip(self._images, places(self.sizes), strict=True):
-                os.lseek(block, start, os.SEEK_SET)
-                _write_as_pillow_keeps_it(block, image)
-            seal(block)
+            if len(blocks) == 1:
+                self._fill_part(0, blocks[0])
+            else:
+                with ThreadPoolExecutor(len(blocks)) as pool:
+                    list(pool.map(self._fill_part, range(len(blocks)), blocks))
             self._is_filled = True
+
+    def _new_memory(self) -> int:
+        block = new_memory("images")
+        weakref.finalize(self, os.close, block)
+        return block
+
+    def _fill_part(self, part: int, block: int) -> None:
+        for image, place in zip(self._images, places(self.sizes), strict=True):
+            for piece in pieces(*place, self._parts):
+                if piece.part == part:
+                    os.lseek(block, piece.offset, os.SEEK_SET)
+                    _write_as_pillow_keeps_it(block, image, piece.start, piece.start + piece.length)
+        seal(block)
 
 
 class SharedImagesCache:
@@ -115,7 +130,7 @@ class SharedImagesCache:
 
     Args:
         capacity_bytes: How many bytes are kept though no session uses them.
-        capacity: How many `SharedImages` are; each has a descriptor open.
+        capacity: How many `SharedImages` are; each has one or two descriptors open.
     """
 
     def __init__(self, capacity_bytes: int, capacity: int) -> None:
@@ -162,14 +177,15 @@ def _encoded(images: Iterable[ImageArray], form: str, **options: int) -> list[by
     return made
 
 
-def _write_as_pillow_keeps_it(fd: int, image: ImageArray) -> None:
-    """Write an image with four bytes a pixel."""
+def _write_as_pillow_keeps_it(fd: int, image: ImageArray, first: int, end: int) -> None:
+    """Write the bytes of an image with four bytes a pixel, from the first up to the end."""
     height, width, _ = image.shape
     row_bytes = BYTES_PER_PIXEL * width
     rows = min(height, max(1, _BAND_BYTES // row_bytes))
     memory = memoryview(bytearray(rows * row_bytes))
-    for top in range(0, height, rows):
+    for top in range(first // row_bytes, -(-end // row_bytes), rows):
         band = np.ascontiguousarray(image[top : top + rows])
+        start = top * row_bytes
         left = memory[: len(band) * row_bytes]
         image_over(left, (width, len(band))).frombytes(band.data.cast("B"))
-        write_all(fd, left)
+        write_all(fd, left[max(0, first - start) : end - start])

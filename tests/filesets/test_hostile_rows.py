@@ -4,7 +4,9 @@ import json
 import os
 import re
 import socket
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -18,6 +20,7 @@ from metis_gym.errors import ConfigError, TaskDataError
 from metis_gym.filesets import jsonl, parquet, rows
 from metis_gym.filesets.files import folder_taskset, jsonl_taskset, parquet_taskset
 from metis_gym.filesets.hub import hub_taskset
+from metis_gym.filesets.parquet_pages import unpacked_sizes
 from metis_gym.images.transforms import to_png
 from metis_gym.records import GoldAnswer, Task, TaskImage
 from metis_gym.tasksets import TASKSETS, Taskset, make_taskset
@@ -308,6 +311,85 @@ def test_a_row_group_above_the_limit_is_not_read(folder, monkeypatch):
     monkeypatch.setattr(parquet, "MAX_GROUP_BYTES", 10)
     with pytest.raises(TaskDataError, match=r"row 1 of t.parquet cannot be read: row group 0.*at most 10 are read"):
         parquet_taskset(path).build("t.parquet/1")
+
+
+LONG = "x" * (1 << 20)
+
+
+def repeated(column, kind=None, count=200):
+    """A table of few bytes on the disk, and many in memory, if each value is unpacked for itself."""
+    columns = {"question": ["?"] * count, "answer": ["1"] * count, "image": [PNG] * count}
+    columns[column] = pyarrow.array([LONG if kind is None else LONG.encode()] * count, kind)
+    return pyarrow.table(columns)
+
+
+@pytest.mark.parametrize("column", ["question", "options"])
+def test_a_value_that_is_repeated_is_held_once(folder, monkeypatch, column):
+    table = repeated("question")
+    if column == "options":
+        table = repeated("answer").set_column(0, "question", pyarrow.array(["?"] * 200))
+        table = table.append_column("options", pyarrow.array([[LONG, "b"]] * 200)).drop_columns("answer")
+        table = table.append_column("answer", pyarrow.array(["b"] * 200))
+    path = write_parquet(folder / "t.parquet", table)
+    assert Path(path).stat().st_size < 1 << 20
+    monkeypatch.setattr(parquet, "MAX_GROUP_BYTES", 64 << 20)
+    before = pyarrow.total_allocated_bytes()
+    read = parquet.ParquetRows(Path(path))
+    with pytest.raises(TaskDataError, match=f"'{column}'.*characters"):
+        read.read(150)
+    assert pyarrow.total_allocated_bytes() - before < 16 << 20  # 200 MB for each value for itself
+
+
+@pytest.mark.parametrize(
+    ("table", "options"),
+    [
+        (repeated("question"), {"use_dictionary": False, "column_encoding": {"question": "DELTA_BYTE_ARRAY"}}),
+        (repeated("image", pyarrow.binary(1 << 20)), {}),
+        (repeated("question"), {"use_dictionary": False, "compression": "zstd"}),
+    ],
+    ids=["prefixes", "one length", "compressed"],
+)
+def test_what_may_unpack_to_more_than_the_limit_is_not_read(folder, monkeypatch, table, options):
+    if "column_encoding" in options:
+        options["column_encoding"] |= {"answer": "PLAIN", "image": "PLAIN"}
+    path = write_parquet(folder / "t.parquet", table, **options)
+    assert Path(path).stat().st_size < 4 << 20
+    monkeypatch.setattr(parquet, "MAX_GROUP_BYTES", 64 << 20)
+    before = pyarrow.total_allocated_bytes()
+    with pytest.raises(TaskDataError, match=r"row group 0: it (may unpack to|has) [\d,]+ bytes; at most 67,108,864"):
+        parquet.ParquetRows(Path(path)).read(0)
+    assert pyarrow.total_allocated_bytes() == before
+
+
+def test_sizes_are_taken_from_the_pages_whatever_the_footer_says(folder):
+    from pyarrow import parquet as reader
+
+    path = write_parquet(folder / "t.parquet", repeated("question"))
+    true = reader.ParquetFile(path).metadata.row_group(0).column(0)
+    names = ("path_in_schema", "physical_type", "has_dictionary_page", "dictionary_page_offset", "data_page_offset")
+    told = SimpleNamespace(**{name: getattr(true, name) for name in names})
+    told.num_values, told.total_compressed_size, told.total_uncompressed_size = 1, true.total_compressed_size, 1
+    group = SimpleNamespace(num_columns=1, column=lambda leaf: told)
+    with open(path, "rb") as file:
+        (size,) = unpacked_sizes(file.fileno(), group, [0], ["question"])
+    assert size.plain > 200 << 20
+    assert 1 << 20 < size.with_dictionary < 2 << 20
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_in_a_page_s_place_are_pages_or_no_pages(data):
+    leaf = SimpleNamespace(
+        path_in_schema="a", physical_type="BYTE_ARRAY", has_dictionary_page=False, data_page_offset=0, num_values=9
+    )
+    leaf.total_compressed_size = len(data)
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        try:
+            sizes = unpacked_sizes(file.fileno(), SimpleNamespace(num_columns=1, column=lambda _: leaf), [0], ["a"])
+            assert all(0 <= size.with_dictionary <= size.plain for size in sizes)
+        except ValueError:
+            pass
 
 
 def test_a_column_that_is_there_twice_is_refused(folder):

@@ -107,6 +107,38 @@ SAME = [
     ("There are 7 stars on the card.", "7"),
     ("The total cost is $20.", "20"),
     ("Sept", "September"),
+    # names
+    ("Orly St.", "Orly Street"),
+    ("orly street", "Orly St"),
+    ("Fenn Ave.", "Fenn Avenue"),
+    ("14 Fenn Rd., Wexley", "14 Fenn Road, Wexley"),
+    ("5th Ave", "5th Avenue"),
+    ("St. Osric", "Saint Osric"),
+    ("Mt. Orly", "Mount Orly"),
+    ("It is on Orly St.", "Orly Street"),
+    # ranges
+    ("40–55", "40-55"),
+    ("40 – 55", "40-55"),
+    ("40-55", "40 — 55"),
+    ("40 to 55", "40–55"),
+    ("from 40 to 55", "40-55"),
+    ("between 40 and 55", "40–55"),
+    ("40 km – 55 km", "40-55 km"),
+    ("40% to 55%", "40–55%"),
+    ("$40–$55", "$40-55"),
+    ("1.5–2 km", "1500-2000 m"),
+    ("-5 to 3", "-5 – 3"),
+    ("1,000–2,000", "1000-2000"),
+    ("Mon – Fri", "Monday to Friday"),
+    ("9 am – 5 pm", "9:00-17:00"),
+    # what is measured
+    ("7 m high", "7"),
+    ("7 metres tall", "7 m"),
+    ("7 m in height", "7 m high"),
+    ("12 ft wide", "12 feet"),
+    ("It is 12 cm long.", "12 cm"),
+    ("seven metres deep", "7 m"),
+    ("9 years old", "9 years"),
     ("Tue", "Tuesday"),
 ]
 
@@ -220,6 +252,37 @@ DIFFERENT = [
     ("S is lower than T", "S"),
     ("log₂8", "log28"),
     ("increases then decreases", "decreases"),
+    # names
+    ("Orly St.", "Orly Road"),
+    ("Orly St.", "St. Orly"),
+    ("Orly Street", "Orly"),
+    ("Mt. Orly", "Orly Mt."),
+    ("7 Ct", "7 Court"),
+    ("A St", "A Street"),  # a letter and something
+    # ranges
+    ("40-55", "40-56"),
+    ("40-55", "41-55"),
+    ("40-55", "40"),
+    ("40-55", "55"),
+    ("40-55", "-15"),
+    ("55-40", "40 to 55"),
+    ("3-1", "3 to 1"),
+    ("40-55", "40, 55"),
+    ("40-55", "40 and 55"),
+    ("40-55 km", "40-55 m"),
+    ("40 cm - 55 m", "40-55 m"),
+    ("04-05", "4-5"),
+    ("1-2-3", "1 to 2-3"),
+    ("4A-5A", "4-5"),
+    ("Mon – Fri", "Monday to Thursday"),
+    ("9 am – 5 pm", "9 am - 5 am"),
+    ("left-right", "left to right"),
+    # what is measured
+    ("7 m high", "7 m wide"),
+    ("7 m high", "8 m high"),
+    ("7 m high", "7 cm high"),
+    ("7 m high up", "7"),
+    ("7 stars high", "7 stars wide"),
 ]
 
 
@@ -278,6 +341,57 @@ def test_words_in_all_possible_answers_may_be_left_out():
         assert grade("stripes", "falling diagonal stripes", **known).score == 0.0
     assert grade("falling diagonal", "D", AnswerKind.CHOICE, options=stripes).score == 1.0
     assert grade("falling diagonal", "falling diagonal stripes").score == 0.0
+
+
+COLOURS = ("red", "dark red", "blue", "green")
+FLAG = "What colour is the flag on the tower?"
+
+
+@pytest.mark.parametrize(
+    "answer", ["the red flag", "red flag", "It is the red flag.", "**red** flag", "a red flag", "red flag on the tower"]
+)
+def test_a_colour_may_have_the_noun_that_the_question_asks_about(answer):
+    assert grade(answer, "red", question=FLAG, alternatives=COLOURS).score == 1.0
+    assert grade(answer, "red", question=f"{FLAG[:-1]}: red, dark red, blue or green?").score == 1.0
+    assert grade(answer, "A", AnswerKind.CHOICE, question=FLAG, options=COLOURS).score == 1.0
+    for other in COLOURS[1:]:
+        assert grade(answer, other, question=FLAG, alternatives=COLOURS).score == 0.0
+        assert grade(answer, other, question=FLAG, options=COLOURS).score == 0.0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            "not the red flag",
+            "red or blue flag",
+            "red and blue flag",
+            "the red or the blue flag",
+            "the flag",
+            "red roof",
+        ),
+        *("reddish flag", "red flag or blue flag", "the flag is not red", "red-blue flag", "neither red flag"),
+    ],
+)
+def test_what_is_no_colour_with_its_noun_is_none(answer):
+    assert grade(answer, "red", question=FLAG, alternatives=COLOURS).score == 0.0
+    assert grade(answer, "red", question=FLAG, options=COLOURS).score == 0.0
+
+
+def test_nouns_stay_where_answers_are_no_colours_or_are_not_known():
+    assert grade("red flag", "red", question=FLAG).score == 0.0
+    assert grade("Fenn tower", "Fenn", question="What stands by the tower?", alternatives=("Fenn", "Orly")).score == 0.0
+
+
+def test_options_that_read_alike_in_full_are_told_apart_by_how_they_are_written():
+    streets = ("Orly St", "Orly Street", "Orly Road")
+    assert [grade(street, "Orly Street", options=streets).score for street in streets] == [0.0, 1.0, 0.0]
+
+
+def test_ranges_are_options():
+    decades = ("10–20", "20–30", "30–40")
+    for answer in ("20-30", "20 to 30", "between 20 and 30", "20 - 30"):
+        assert [grade(answer, gold, options=decades).score for gold in decades] == [0.0, 1.0, 0.0]
 
 
 def test_another_possible_answer_is_wrong_however_it_could_be_read():

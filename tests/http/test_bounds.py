@@ -175,7 +175,6 @@ def test_any_retry_after_is_bounded(value):
 
 @pytest.mark.parametrize("body", [b"[NaN]", b"[Infinity]", b"[" * 200_000, b"1" * 5000, b"[1," * 90_000, b"\xff", b""])
 def test_what_is_no_json_is_our_error(body):
-    gc.collect()  # what other tests left, freed deep in the recursion, could not run its code and would warn
     with RawServer(saying(reply(body))) as server, pytest.raises(InfrastructureError, match="answer"):
         client(max_bytes=1_000_000, timeout=20.0).json("GET", server.url)
 
@@ -203,3 +202,47 @@ def test_keys_are_one_line(value):
 def test_policies_are_numbers(values):
     with pytest.raises(ConfigError, match="timeout must be positive"):
         Policy(**values)
+
+
+FAILURES = {
+    "cut off": OK + b"Content-Length: 20\r\n\r\n[]",
+    "cut off in a chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n9\r\n[]",
+    "no chunk": OK + b"Transfer-Encoding: chunked\r\n\r\nx\r\n[]",
+    "closed": b"",
+    "refusal": b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+    "busy": b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+    "no HTTP": b"hello\r\n\r\n",
+    "long headers": OK + b"X: " + b"y" * 200_000,
+    "long body": OK + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000,
+    "other encoding": reply(b"[]", b"Content-Encoding: br"),
+    "damaged": reply(b"nogzip", b"Content-Encoding: gzip"),
+    "late": None,
+}
+
+
+@pytest.mark.parametrize("said", FAILURES.values(), ids=FAILURES)
+def test_a_failed_request_leaves_nothing_to_the_garbage_collector(said):
+    """A socket that waits for it stays open, or is closed in the middle of something else."""
+
+    def behave(server, connection, request):
+        connection.sendall(OK if said is None else said)
+        if said is None:
+            server.is_over.wait()
+        return "close"
+
+    with RawServer(behave) as server:
+        asking = client(timeout=0.2 if said is None else 5.0, retries=1)
+        with pytest.raises(InfrastructureError):
+            asking.fetch("GET", server.url)  # imports what it needs
+        gc.collect()
+        gc.disable()
+        try:
+            message = ""
+            try:
+                asking.fetch("GET", server.url)
+            except InfrastructureError as error:
+                message = str(error)
+            assert message
+            assert gc.collect() == 0
+        finally:
+            gc.enable()

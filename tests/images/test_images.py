@@ -1,5 +1,6 @@
 """The decoder: what each kind of file shows, and that nothing in a file gets past `ImageError`."""
 
+import contextlib
 import io
 import os
 import struct
@@ -8,6 +9,7 @@ import sys
 import threading
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -499,3 +501,30 @@ def test_nothing_else_in_the_project_decodes_images():
         if any(word in path.read_text() for word in ("Image.open(", "imread(", "ImageFile.Parser"))
     }
     assert users <= allowed
+
+
+COMPRESSIONS = "tiff_lzw jpeg tiff_deflate tiff_adobe_deflate packbits group3 group4 tiff_ccitt zstd".split()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="libtiff cannot be reached there")
+def test_damaged_tiffs_print_nothing(capfd):
+    """Neither in one thread nor in several."""
+    rng = np.random.default_rng(5)
+    files = []
+    for compression in COMPRESSIONS:
+        mode = "1" if compression in ("group3", "group4", "tiff_ccitt") else "RGB"
+        whole = encoded(np.asarray(Image.fromarray(noise()).convert(mode)), "TIFF", compression=compression)
+        for _ in range(20):
+            damaged = bytearray(whole)
+            for place in rng.integers(8, len(whole), 4):
+                damaged[place] = rng.integers(256)
+            files.append(bytes(damaged))
+
+    def attempt(data):
+        with contextlib.suppress(ImageError):
+            decode(data)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(attempt, files))
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import pytest
 from metis_gym import sandbox
 from metis_gym.errors import ConfigError, SandboxError, SandboxUnavailableError, UnknownNameError
 from metis_gym.sandbox.backends import UnsafeSandboxWarning, ZygoteBackend
+from tests.sandbox.events import is_in, wait_until
 
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -120,9 +120,9 @@ def test_closing_from_another_thread_ends_a_run(backend):
 
     thread = threading.Thread(target=run)
     thread.start()
-    time.sleep(0.2)
+    wait_until(lambda: is_in(thread, "_wait") or is_in(thread, "ask"))
     session.close()
-    thread.join(5)
+    thread.join(25)
     assert not thread.is_alive()
     assert results[0].status is sandbox.RunStatus.KILLED
 
@@ -222,7 +222,7 @@ def test_a_spawned_child_has_a_zygote_of_its_own():
 
 
 HOST = """
-import sys, time
+import sys
 from metis_gym.sandbox.backends import ZygoteBackend
 backend = ZygoteBackend(sys.argv[1])
 sessions = [backend.open() for _ in range(3)]
@@ -230,16 +230,15 @@ sessions[1].run("import os\\nfor _ in range(50):\\n    os.mkdir('d'); os.chdir('
 import threading
 threading.Thread(target=sessions[0].run, args=("while True: pass",), daemon=True).start()
 print("ready", flush=True)
-time.sleep(60)
+sys.stdin.read()
 """
 
 
 @pytest.mark.parametrize("name", ["namespace", "landlock", "unsafe"])
 def test_when_the_host_is_killed_nothing_stays(name, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY), "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
-        [sys.executable, "-c", HOST, name], stdout=subprocess.PIPE, text=True, env=environment
-    ) as host:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOST, name], **pipes, text=True, env=environment) as host:
         if host.stdout.readline() != "ready\n":
             pytest.skip(f"{name} does not start here")
         family = _all_children(host.pid)
@@ -247,12 +246,7 @@ def test_when_the_host_is_killed_nothing_stays(name, tmp_path):
         assert bool(os.listdir(tmp_path)) == (name != "namespace")
         host.kill()
         host.wait()
-    deadline = time.monotonic() + 5
-    while (family or os.listdir(tmp_path)) and time.monotonic() < deadline:
-        family = {pid for pid in family if _runs(pid)}
-        time.sleep(0.02)
-    assert family == set()
-    assert os.listdir(tmp_path) == []
+    wait_until(lambda: not any(map(_runs, family)) and os.listdir(tmp_path) == [])
 
 
 def _all_children(pid):

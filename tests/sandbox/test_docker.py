@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from metis_gym.sandbox.containers import engine
 from metis_gym.sandbox.containers.backend import DockerBackend
 from metis_gym.sandbox.containers.build import find_context
 from metis_gym.sandbox.containers.profile import seccomp_profile
+from tests.sandbox.events import wait_until
 
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -196,26 +196,23 @@ def test_more_disk_than_a_container_gives_is_refused(docker_backend):
 
 
 HOST = """
-import sys, time
+import sys
 from metis_gym.sandbox.containers.backend import DockerBackend
 backend = DockerBackend(containers=1)
 backend.open().run("x = 1")
 print(backend._containers[0]._id, flush=True)
-time.sleep(60)
+sys.stdin.read()
 """
 
 
 def test_when_the_host_is_killed_its_container_ends(client, docker_backend):
     environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY)}
-    with subprocess.Popen([sys.executable, "-c", HOST], stdout=subprocess.PIPE, text=True, env=environment) as host:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOST], **pipes, text=True, env=environment) as host:
         identity = host.stdout.readline().strip()
         assert identity in {container["Id"] for container in our_containers(client)}
         host.kill()
-    for _ in range(100):
-        if identity not in {container["Id"] for container in our_containers(client)}:
-            break
-        time.sleep(0.05)
-    assert identity not in {container["Id"] for container in our_containers(client)}
+    wait_until(lambda: identity not in {container["Id"] for container in our_containers(client)})
 
 
 def test_leftovers_are_found_by_their_label(client, docker_backend, monkeypatch):

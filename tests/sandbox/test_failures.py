@@ -14,6 +14,7 @@ import pytest
 
 from metis_gym.errors import InfrastructureError, SandboxError
 from metis_gym.sandbox import payload as parcel
+from tests.sandbox.events import is_in, wait_until
 
 
 def spares(backend):
@@ -51,8 +52,10 @@ def test_one_that_stands_still_while_it_is_prepared_and_is_killed_then_is_replac
     for pid in waiting:
         os.kill(pid, signal.SIGSTOP)
 
+    opener = threading.current_thread()
+
     def kill():
-        time.sleep(0.2)
+        wait_until(lambda: is_in(opener, "_guard") or is_in(opener, "await_opening"))
         for pid in waiting:
             os.kill(pid, signal.SIGKILL)
 
@@ -69,10 +72,7 @@ def test_killed_processes_are_not_left_as_zombies(daemonless):
     for pid in (killed := spares(daemonless)):
         os.kill(pid, signal.SIGKILL)
     daemonless.open().close()
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{pid}").exists() for pid in killed) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not any(Path(f"/proc/{pid}").exists() for pid in killed)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in killed))
 
 
 @pytest.fixture
@@ -93,7 +93,13 @@ def held_block(monkeypatch):
 
 
 def test_a_block_that_is_busy_for_a_moment_is_sealed_then(held_block):
-    threading.Timer(0.1, lambda: held_block.pop().close()).start()  # not held before the call below
+    sealer = threading.current_thread()
+
+    def let_go():
+        wait_until(lambda: is_in(sealer, "seal"))
+        held_block.pop().close()
+
+    threading.Thread(target=let_go).start()
     fd = parcel.make_payload({"a": b"xyz"})
     assert fcntl.fcntl(fd, 1034) == 0xF  # F_GET_SEALS
     os.close(fd)

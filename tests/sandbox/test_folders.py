@@ -1,13 +1,22 @@
 """Folders that hostile code has filled."""
 
+import itertools
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from metis_gym.errors import SandboxError
 from metis_gym.sandbox import folders
-from metis_gym.sandbox.folders import MountedFolders, SessionFolders, measure, remove_tree
+from metis_gym.sandbox.folders import (
+    MountedFolders,
+    SessionFolders,
+    clock_tick_ns,
+    last_change_ns,
+    measure,
+    remove_tree,
+)
 
 
 def test_remove_tree_goes_as_deep_as_folders_go(tmp_path):
@@ -49,7 +58,7 @@ def test_measure_counts_bytes_on_disk_and_entries(tmp_path):
     with open(tmp_path / "sparse", "wb") as file:
         file.truncate(1 << 30)
     usage = measure(str(tmp_path))
-    assert (usage.entries, usage.depth) == (5, 2)
+    assert (usage.entries, usage.files, usage.depth) == (5, 4, 2)
     assert 15_000 <= usage.bytes < 40_000
 
 
@@ -114,6 +123,31 @@ def test_measure_knows_when_a_name_was_last_added_or_removed(tmp_path):
     before = measure(str(tmp_path)).changed_ns
     (tmp_path / "d" / "f").write_text("longer")
     assert measure(str(tmp_path)).changed_ns == before
-    time.sleep(0.02)  # the clock of files is a coarse one
+    until = time.time_ns() + clock_tick_ns(str(tmp_path))
+    while time.time_ns() <= until:
+        pass
     (tmp_path / "d" / "f").unlink()
     assert measure(str(tmp_path)).changed_ns > before
+
+
+def test_a_coarse_clock_of_files_is_noticed(tmp_path, monkeypatch):
+    looked = os.stat
+
+    def with_coarse_clock(path, **options):
+        state = looked(path, **options)
+        return SimpleNamespace(st_ctime_ns=state.st_ctime_ns // 10**10 * 10**10)
+
+    monkeypatch.setattr(os, "stat", with_coarse_clock)
+    assert clock_tick_ns(str(tmp_path)) > 10_000_000
+    ticks = itertools.count()
+    monkeypatch.setattr(os, "stat", lambda path: SimpleNamespace(st_ctime_ns=next(ticks)))
+    assert clock_tick_ns(str(tmp_path)) == 0
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_is_gone_or_is_a_link_or_a_file_has_no_last_change(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "f").touch()
+    (tmp_path / "l").symlink_to(tmp_path / "d")
+    assert last_change_ns([str(tmp_path / "d")]) == (tmp_path / "d").stat().st_ctime_ns
+    assert [last_change_ns([str(tmp_path / "d"), str(tmp_path / name)]) for name in "flx"] == [-1, -1, -1]

@@ -2,19 +2,25 @@
 
 import gc
 import hashlib
+import itertools
+import mmap
 import os
 import subprocess
 import sys
 import textwrap
 import weakref
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metis_gym.errors import ConfigError, SandboxError
 from metis_gym.sandbox import RunStatus, SandboxLimits, SharedImages
 from metis_gym.sandbox.images import SharedImagesCache
+from metis_gym.sandbox.inside.images import MAX_PARTS, part_bytes, pieces, places
 
 SIDES = (37, 53)
 """Height and width: not those of whole pages."""
@@ -118,6 +124,48 @@ def test_several_images_of_all_shapes_arrive_in_order(backend):
     session.close()
 
 
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [(1000, 1001)],  # cut within a row
+        [(5, 7), (999, 777), (3, 3)],  # cut within the second
+        [(512, 1024), (512, 1024)],  # cut between two
+        [(1, 1 << 20)],  # one row, in both parts
+        [(1 << 20, 1)],
+        [(3, 2)] * 99,  # less than a part
+    ],
+    ids=str,
+)
+def test_images_arrive_wherever_their_block_is_divided(daemonless, shapes):
+    rng = np.random.default_rng(1)
+    images = [rng.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes]
+    session = daemonless.open(images=images)
+    names = f"(globals()[f'image_{{n + 1}}'] for n in range({len(images)}))"
+    told = session.run(f"import zlib\n[zlib.crc32(image.tobytes()) for image in {names}]").result_text
+    assert told == repr([zlib.crc32(image.tobytes()) for image in images])
+    session.close()
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 600), st.integers(1, 600)), max_size=9),
+)
+def test_the_pieces_of_images_are_all_of_them_and_share_no_byte(sizes):
+    parts = part_bytes(sizes)
+    assert len(parts) <= MAX_PARTS
+    assert all(size % mmap.PAGESIZE == 0 for size in parts[:-1])
+    taken = np.zeros(sum(parts) // 4, bool)
+    for start, length in places(sizes):
+        found = list(pieces(start, length, parts))
+        assert sum(piece.length for piece in found) == length
+        assert [piece.start for piece in found] == [0, *itertools.accumulate(p.length for p in found)][:-1]
+        for piece in found:
+            assert piece.offset + piece.length <= parts[piece.part]
+            assert piece.start % mmap.PAGESIZE == piece.offset % mmap.PAGESIZE == 0
+            where = (sum(parts[: piece.part]) + piece.offset) // 4
+            assert not taken[where : where + piece.length // 4].any()
+            taken[where : where + piece.length // 4] = True
+
+
 def test_an_image_counts_once_against_the_memory_limit_and_is_given_back(daemonless):
     image = np.zeros((4000, 4000, 3), np.uint8)  # 64 MB as Pillow keeps it
     session = daemonless.open(images=[image], limits=SandboxLimits(memory_bytes=96 << 20))
@@ -136,23 +184,26 @@ def test_images_larger_than_the_memory_limit_are_an_error_and_the_next_session_w
     session.close()
 
 
-def test_no_descriptor_of_the_images_is_left_to_the_code(daemonless):
-    session = daemonless.open(images=[PIXELS])
+@pytest.mark.parametrize("sides", [(37, 53), (800, 900)], ids=["one part", "two parts"])
+def test_no_descriptor_of_the_images_is_left_to_the_code(daemonless, sides):
+    session = daemonless.open(images=[np.zeros((*sides, 3), np.uint8)])
     code = "import os\nfound = []\nfor fd in range(256):\n    try: found.append(fd) if os.fstat(fd) else 0\n"
     assert session.run(code + "    except OSError: pass\nfound").result_text == "[0, 1, 2, 3]"
     session.close()
 
 
-def test_shared_images_are_prepared_once_and_cannot_be_changed_any_more(daemonless):
-    shared = SharedImages([PIXELS])
+@pytest.mark.parametrize("image", [PIXELS, np.ones((800, 900, 3), np.uint8)], ids=["one part", "two parts"])
+def test_shared_images_are_prepared_once_and_cannot_be_changed_any_more(daemonless, image):
+    shared = SharedImages([image])
     sessions = [daemonless.open(images=shared) for _ in range(3)]
-    size = os.fstat(shared.block()).st_size
-    for change in (lambda fd: os.ftruncate(fd, size - 1), lambda fd: os.ftruncate(fd, size + 1)):
+    for block in shared.blocks():
+        size = os.fstat(block).st_size
+        for change in (lambda fd, size: os.ftruncate(fd, size - 1), lambda fd, size: os.ftruncate(fd, size + 1)):
+            with pytest.raises(PermissionError):
+                change(block, size)
         with pytest.raises(PermissionError):
-            change(shared.block())
-    with pytest.raises(PermissionError):
-        os.pwrite(shared.block(), b"x", 0)
-    assert all(np.array_equal(session.run("image_1").images[0], PIXELS) for session in sessions)
+            os.pwrite(block, b"x", 0)
+    assert all(np.array_equal(session.run("image_1").images[0], image) for session in sessions)
     for session in sessions:
         session.close()
 

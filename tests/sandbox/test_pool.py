@@ -1,18 +1,20 @@
 """The pool: order, bounds, counts; with a scripted backend where time matters, and with a real one."""
 
 import threading
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from metis_gym.errors import ConfigError, SandboxError
 from metis_gym.sandbox import RunResult, RunStatus, SandboxLimits
+from metis_gym.sandbox import pool as pools
 from metis_gym.sandbox.pool import Quantiles, SessionPool
+from tests.sandbox.events import PATIENCE, is_in, wait_until
 
 
 class ScriptedSession:
-    """Runs `"name seconds"`: sleeps, and notes the name."""
+    """Runs `"name seconds"`: notes the name, lets that much time pass on the pool's clock, and waits for the gate."""
 
     def __init__(self, backend):
         self._backend = backend
@@ -23,8 +25,8 @@ class ScriptedSession:
         if name == "broken":
             raise SandboxError("it broke")
         self._backend.enter(name)
-        time.sleep(float(seconds))
-        self._backend.leave()
+        self._backend.gate(name)
+        self._backend.leave(float(seconds))
         return RunResult(status=RunStatus.OK, stdout=name, seconds=float(seconds))
 
     def close(self):
@@ -34,8 +36,9 @@ class ScriptedSession:
 class ScriptedBackend:
     name = "scripted"
 
-    def __init__(self):
-        self.order, self.at_once, self.most_at_once = [], 0, 0
+    def __init__(self, gate=lambda name: None):
+        self.order, self.at_once, self.most_at_once, self.now = [], 0, 0, 0.0
+        self.gate = gate
         self._lock = threading.Lock()
 
     def open(self, **_):
@@ -50,9 +53,22 @@ class ScriptedBackend:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
 
-    def leave(self):
+    def leave(self, seconds):
         with self._lock:
+            self.now += seconds
             self.at_once -= 1
+
+
+@pytest.fixture
+def clocked(monkeypatch):
+    """A scripted backend, whose runs are what makes time pass."""
+
+    def make(gate=lambda name: None):
+        backend = ScriptedBackend(gate)
+        monkeypatch.setattr(pools, "time", SimpleNamespace(monotonic=lambda: backend.now))
+        return backend
+
+    return make
 
 
 def in_threads(*functions):
@@ -62,25 +78,24 @@ def in_threads(*functions):
     return threads
 
 
-def wait_until(condition):
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_no_more_run_at_once_than_allowed():
-    backend = ScriptedBackend()
+    is_open = threading.Event()
+    backend = ScriptedBackend(gate=lambda name: is_open.wait(PATIENCE))
     pool = SessionPool(backend, running=3)
     sessions = [pool.open() for _ in range(12)]
-    for thread in in_threads(*(lambda s=s: s.run("a 0.02") for s in sessions)):
+    threads = in_threads(*(lambda s=s: s.run("a 0") for s in sessions))
+    wait_until(lambda: backend.at_once + pool.statistics().waiting == 12)
+    assert (backend.at_once, pool.statistics().running) == (3, 3)
+    is_open.set()
+    for thread in threads:
         thread.join()
     assert backend.most_at_once == 3
     assert len(backend.order) == 12
 
 
-def test_who_has_had_least_goes_first():
-    backend = ScriptedBackend()
+def test_who_has_had_least_goes_first(clocked):
+    is_over = threading.Event()
+    backend = clocked(gate=lambda name: name == "blocker" and is_over.wait(PATIENCE))
     pool = SessionPool(backend, running=1)
     greedy, modest, blocker = pool.open(), pool.open(), pool.open()
     greedy.run("greedy 0.2")
@@ -90,15 +105,17 @@ def test_who_has_had_least_goes_first():
     threads += in_threads(lambda: greedy.run("greedy 0"))
     wait_until(lambda: pool.statistics().waiting == 1)
     threads += in_threads(lambda: modest.run("modest 0"))
+    wait_until(lambda: pool.statistics().waiting == 2)
+    is_over.set()
     for thread in threads:
         thread.join()
     assert backend.order == ["greedy", "blocker", "modest", "greedy"]
 
 
-def test_a_flood_of_runs_of_one_session_does_not_starve_another():
-    backend = ScriptedBackend()
+def test_a_flood_of_runs_of_one_session_does_not_starve_another(clocked):
+    steps, stop = threading.Semaphore(0), threading.Event()
+    backend = clocked(gate=lambda name: name == "flood" and steps.acquire(timeout=PATIENCE))
     pool = SessionPool(backend, running=1)
-    stop = threading.Event()
 
     def flood():
         session = pool.open()
@@ -106,27 +123,33 @@ def test_a_flood_of_runs_of_one_session_does_not_starve_another():
             session.run("flood 0.01")
 
     threads = in_threads(flood, flood, flood)
-    wait_until(lambda: len(backend.order) > 5)
+    steps.release(6)
+    wait_until(lambda: len(backend.order) == 7 and pool.statistics().waiting == 2)
     modest = pool.open()
-    waits = []
     for _ in range(5):
-        start = time.monotonic()
-        modest.run("modest 0")
-        waits.append(time.monotonic() - start)
+        before = len(backend.order)
+        asking = in_threads(lambda: modest.run("modest 0"))[0]
+        wait_until(lambda: pool.statistics().waiting == 3)
+        while asking.is_alive() and len(backend.order) - before < 9:
+            count = len(backend.order)
+            steps.release()
+            wait_until(lambda count=count: len(backend.order) > count + ("modest" in backend.order[count:]))
+        asking.join(PATIENCE)
+        assert backend.order[before:].index("modest") <= 3  # a run of each of the others at most
+        wait_until(lambda: pool.statistics().waiting == 2)
     stop.set()
+    steps.release(9)
     for thread in threads:
         thread.join()
-    assert max(waits) < 1  # a few runs of the others at most, not all of them
 
 
-def test_a_session_that_was_idle_has_no_right_to_catch_up():
-    backend = ScriptedBackend()
-    pool = SessionPool(backend, running=1)
+def test_a_session_that_was_idle_has_no_right_to_catch_up(clocked):
+    pool = SessionPool(clocked(), running=1)
     idle, busy = pool.open(), pool.open()
     for _ in range(20):
         busy.run("busy 0.005")
     idle.run("idle 0.001")
-    assert idle.used > 0.05  # it was put beside the busy one, not at zero
+    assert idle.used == pytest.approx(0.095 + 0.001)  # it was put beside the busy one's last run, not at zero
 
 
 def test_open_waits_for_a_place():
@@ -134,10 +157,10 @@ def test_open_waits_for_a_place():
     first, _second = pool.open(), pool.open()
     opened = []
     thread = in_threads(lambda: opened.append(pool.open()))[0]
-    time.sleep(0.05)
+    wait_until(lambda: opened or is_in(thread, "wait"))
     assert opened == []
     first.close()
-    thread.join(5)
+    thread.join(PATIENCE)
     assert len(opened) == 1
     first.close()  # twice gives no second place
     assert pool.statistics().sessions == 2

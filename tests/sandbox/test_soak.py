@@ -16,6 +16,7 @@ from tests.attacks.attack import PREAMBLE
 from tests.attacks.catalogue import ATTACKS
 from tests.attacks.ground import Ground
 from tests.sandbox.available import start
+from tests.sandbox.events import wait_until
 
 SESSIONS = 20_000
 WARM_UP = 500
@@ -154,7 +155,8 @@ def test_twenty_thousand_sessions_leave_everything_as_it_was(name):
     assert isinstance(backend, ZygoteBackend)
     ground = Ground()
     assert spread(backend, ground, 1, WARM_UP) == []
-    time.sleep(1)
+    # This process, the zygote with its launcher where it has one, and the child that waits to become a session.
+    wait_until(lambda: len(family(os.getpid())) == (4 if name == "namespace" else 3))
     before, memory_before = state(backend)
     assert spread(backend, ground, WARM_UP, SESSIONS + 1) == []
     grown, memory_after = growth(backend, before)

@@ -16,7 +16,7 @@ class Reply:
     body: object = b""
     status: int = 200
     headers: dict = field(default_factory=dict)
-    seconds_before: float = 0.0
+    is_silent: bool = False
     drips: int = 0
     chunked: bool = False
     cut_after: int | None = None
@@ -84,7 +84,8 @@ def _handler(owner):
             query = {key: values[0] for key, values in parse_qs(parts.query).items()}
             owner.requests.append(Request(self.command, parts.path, query, dict(self.headers), body))
             reply = owner.next_reply()
-            time.sleep(reply.seconds_before)
+            if reply.is_silent:
+                self._wait_for_the_end()
             data = reply.data()
             self.close_connection = True
             self.send_response(reply.status)
@@ -97,6 +98,12 @@ def _handler(owner):
             self.end_headers()
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client has had enough
                 self._send(reply, data)
+
+        def _wait_for_the_end(self):
+            """Say nothing until the client has gone, or a minute has."""
+            self.connection.settimeout(60)
+            with contextlib.suppress(OSError):
+                self.connection.recv(1)
 
         def _send(self, reply, data):
             if reply.chunked:

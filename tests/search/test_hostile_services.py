@@ -270,7 +270,7 @@ def test_all_thumbnails_share_one_deadline(server, monkeypatch):
     monkeypatch.setattr(sockets, "is_public", lambda address: True)
     monkeypatch.setattr(sockets, "_is_own", lambda connection: False)
     matches = [{"title": "t", "link": "l", "thumbnail": f"{server.url}/{n}"} for n in range(5)]
-    server.script(Reply({"visual_matches": matches}), Reply(b"x", seconds_before=30.0))
+    server.script(Reply({"visual_matches": matches}), Reply(b"x", is_silent=True))
     spec = f"serpapi_lens:api_key_env=KEY,image_url=http://p.example/{{task_id}},url={server.url},cache=false"
     start = time.monotonic()
     with pytest.raises(SearchError, match="no answer within"):

@@ -12,26 +12,40 @@ import pytest
 from metis_gym.errors import ConfigError, SearchIndexError
 from metis_gym.search.index.files import build_once, cache_folder
 
+PROCESSES = 4
+
+
+def write(path):
+    """Leave a mark for each build, then write a file."""
+    mark(path.parent / "builds")
+    path.write_text("whole file")
+
 
 def write_slowly(path):
-    """Leave a mark for each build, then write a file in two halves with a pause between them."""
-    marks = path.parent / "builds"
-    marks.mkdir(exist_ok=True)
-    (marks / str(os.getpid())).touch()
+    """Leave a mark for each build, then write a file in two halves: the second when all processes have come for it."""
+    mark(path.parent / "builds")
     with path.open("w") as stream:
         stream.write("whole")
         stream.flush()
-        time.sleep(0.5)
+        deadline = time.monotonic() + 60
+        while len(list((path.parent / "arrivals").iterdir())) < PROCESSES and time.monotonic() < deadline:
+            time.sleep(0.001)
         stream.write(" file")
 
 
-def build_and_read(path):
+def mark(folder):
+    folder.mkdir(exist_ok=True)
+    (folder / str(os.getpid())).touch()
+
+
+def arrive_build_and_read(path):
+    mark(path.parent / "arrivals")
     return build_once(path, write_slowly).read_text()
 
 
 def test_of_many_processes_one_builds_and_all_find_a_whole_file(tmp_path):
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        found = pool.map(build_and_read, [tmp_path / "index"] * 8)
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+        found = pool.map(arrive_build_and_read, [tmp_path / "index"] * 8, chunksize=1)
     assert found == ["whole file"] * 8
     assert len(list((tmp_path / "builds").iterdir())) == 1
 
@@ -47,7 +61,7 @@ def test_a_builder_that_is_killed_leaves_nothing_that_is_taken_for_an_index(tmp_
     killed = subprocess.run([sys.executable, "-c", code, str(target)], env=environment, check=False)
     assert killed.returncode == -9 and not target.exists()
     assert list(tmp_path.glob("index.*.part")) != []
-    assert build_and_read(target) == "whole file"
+    assert build_once(target, write).read_text() == "whole file"
     assert list(tmp_path.glob("index.*.part")) == []
 
 
@@ -64,7 +78,7 @@ def test_a_failed_build_is_told_and_leaves_nothing(tmp_path):
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SearchIndexError, match="cannot build"):
-        build_once(tmp_path / "file" / "index", write_slowly)
+        build_once(tmp_path / "file" / "index", write)
 
 
 def test_the_cache_folder_is_the_users(monkeypatch, tmp_path):

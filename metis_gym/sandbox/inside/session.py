@@ -7,7 +7,7 @@ import socket
 import traceback
 
 from . import frames
-from .images import map_images
+from .images import MAX_PARTS, map_images, part_bytes
 from .spec import SessionSpec
 from .syscalls import call
 from .tiers import Tier
@@ -19,7 +19,7 @@ __all__ = ["wait_and_run"]
 _CHANNEL, _PAYLOAD, _IMAGES = 3, 4, 5
 _OUT_OF_THE_WAY = 64
 _REQUEST_BYTES = 1 << 16
-_DESCRIPTORS = 5
+_DESCRIPTORS = _IMAGES - _CHANNEL + 2 + MAX_PARTS
 
 _worker = Worker()
 
@@ -30,7 +30,7 @@ def wait_and_run(tier: Tier, link: socket.socket) -> None:
     Args:
         tier: How to isolate it.
         link: Brings a `SessionSpec`, and with it channel, standard output, standard error, payload and, where there are
-            images, their block.
+            images, the parts of their block.
     """
     tier.begin()
     data, fds, _, _ = socket.recv_fds(link, _REQUEST_BYTES, _DESCRIPTORS)
@@ -45,9 +45,10 @@ def _run_session(tier: Tier, session: SessionSpec, fds: list[int]) -> None:
     channel = socket.socket(fileno=_CHANNEL)
     try:
         tier.confine(session, channel)
-        call("close_range", _IMAGES + bool(session.images), 0xFFFFFFFF, 0)
+        blocks = range(_IMAGES, _IMAGES + len(part_bytes(session.images)))
+        call("close_range", blocks.stop, 0xFFFFFFFF, 0)
         _unpack(session)
-        preloaded = _preload(session, channel)
+        preloaded = _preload(session, channel, blocks)
         seed_generators(session.seed)
     except BaseException:  # noqa: BLE001 — the boundary: the host is told what broke, whatever it was
         reason = traceback.format_exc().encode()
@@ -77,10 +78,10 @@ def _unpack(session: SessionSpec) -> None:
     os.close(_PAYLOAD)
 
 
-def _preload(session: SessionSpec, channel: socket.socket) -> dict[str, object]:
+def _preload(session: SessionSpec, channel: socket.socket, blocks: range) -> dict[str, object]:
     """Map the images, which the host has been completing all the while.
 
-    The descriptor of their memory, which other sessions have as well, is not left to the code.
+    The descriptors of their memory, which other sessions have as well, are not left to the code.
 
     Returns:
         The variables `image_1`, `image_2`, ….
@@ -88,6 +89,7 @@ def _preload(session: SessionSpec, channel: socket.socket) -> dict[str, object]:
     if not session.images:
         return {}
     receive_exactly(channel, len(frames.SUPPLIED))
-    images = map_images(_IMAGES, session.images)
-    os.close(_IMAGES)
+    images = map_images(blocks, session.images)
+    for block in blocks:
+        os.close(block)
     return {f"image_{number}": image for number, image in enumerate(images, start=1)}

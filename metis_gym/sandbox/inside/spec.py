@@ -86,7 +86,7 @@ class SessionSpec:
         folder: Where it is to make its folder; empty for the namespace tier.
         seed: For `random` and numpy.
         limits: What it may use.
-        images: Width and height of each image of the block; without any, no block is sent.
+        images: Width and height of each image of the block, whose parts are sent; without any, none is.
         files: Name and length of each file.
         image_files: Whether images whose paths are printed are returned.
     """

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from . import tiers
+from .images import MAX_PARTS
 from .namespaces import PRIVATE, TEMPORARY, WORK
 from .privileges import die_with_parent
 from .spec import STOP, ZygoteSpec
@@ -23,7 +24,7 @@ from .warmup import warm_up
 
 __all__ = ["main"]
 
-_MAX_DESCRIPTORS = 5
+_MAX_DESCRIPTORS = 4 + MAX_PARTS
 _REQUEST_BYTES = 1 << 16
 _REMEMBERED_ENDS = 1024
 _LOW_DESCRIPTORS = 8
