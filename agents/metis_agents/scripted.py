@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from metis_gym.grading.choice import LETTERS
 from metis_gym.records import Necessity, Task, ToolCall
 from metis_gym.tools.crop_code import crop_call
 
@@ -117,7 +118,8 @@ class RandomAgent(ScriptedAgent):
         return tuple(_random_crop(task, rng) for _ in range(2) if rng.random() < self.call_probability)
 
     def _choose(self, task: Task, rng: np.random.Generator) -> str:
-        return _guess(task, rng)
+        possible = tuple(LETTERS[: len(task.options)]) or task.alternatives or ("?",)
+        return possible[int(rng.integers(len(possible)))]
 
 
 SCRIPTED = {agent.name: agent for agent in (OracleAgent, AlwaysToolAgent, NeverToolAgent, RandomAgent)}
