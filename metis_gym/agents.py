@@ -13,7 +13,9 @@ AGENTS: Registry[Any] = Registry(
     "agent",
     {
         "always-tool": "metis_agents.scripted:AlwaysToolAgent",
+        "last-result": "metis_agents.ideal:LastResultAgent",
         "never-tool": "metis_agents.scripted:NeverToolAgent",
+        "optimal": "metis_agents.ideal:OptimalAgent",
         "oracle": "metis_agents.scripted:OracleAgent",
         "qwen3vl": "metis_agents.qwen3vl.agent:Qwen3VLAgent",
         "random": "metis_agents.scripted:RandomAgent",

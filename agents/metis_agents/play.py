@@ -15,12 +15,14 @@ import gymnasium as gym
 import numpy as np
 
 from metis_agents.agent import Agent, BatchAgent, RolloutRequest, visible_info
-from metis_agents.scripted import ScriptedAgent
+from metis_agents.ideal import InformedAgent
+from metis_agents.scripted import OracleAgent, ScriptedAgent
 from metis_gym.backstage import backstage, stream_task_id
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
 from metis_gym.registration import register_all
 from metis_gym.registries import adopt, in_process_names
+from metis_gym.rules import Rules
 
 __all__ = ["play", "play_together"]
 
@@ -200,9 +202,11 @@ def _play_episode(agent: Agent, env: gym.Env[Any, Any], request: RolloutRequest)
     observation, info = env.reset(options=request.pin.options)
     agent.reset(np.random.default_rng(request.seed))
     inside = backstage(env)
-    is_scripted = isinstance(agent, ScriptedAgent)
+    is_scripted = isinstance(agent, ScriptedAgent | InformedAgent)
     if isinstance(agent, ScriptedAgent):
         agent.brief(inside.episode.task)
+    if isinstance(agent, OracleAgent | InformedAgent):
+        agent.study(Rules(env))
     is_over = False
     while not is_over:
         action = agent.act(observation, visible_info(info))

@@ -8,16 +8,20 @@ import pytest
 
 import metis_gym  # noqa: F401 — registers the ids
 from metis_agents.qwen3vl.rollouts.tool_sharing import ResultCache, SharingToolbox
+from metis_envs.world.collection import DefaultCollection
+from metis_envs.world.corpus import generated_passages
 from metis_gym.backstage import backstage
 from metis_gym.errors import ConfigError
 from metis_gym.grading import Visit
 from metis_gym.recording import Run, replay
 from metis_gym.records import GoldAnswer, Task
+from metis_gym.search.index.images import write_image_index
+from metis_gym.search.index.text import write_text_index
 from metis_gym.tasksets import Taskset, make_taskset
 from metis_gym.tools.noise import ToolNoise
 from metis_gym.variants import Variants
 from metis_gym.vector import make_vec
-from metis_gym.wrappers import RunRecorder
+from metis_gym.wrappers import Recorder
 
 NUMERIC = "MetisVQA-Discrete-v0"
 
@@ -46,6 +50,18 @@ def shown(noise, visits, tools=("python",), taskset=None):
     taskset = taskset or Lettered()
     found = [noise.stand_ins(taskset, made("C"), visit, tools) for visit in visits]
     return [tuple(one[tool].make().gold.value if tool in one else "C" for tool in tools) for one in found]
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory):
+    """Small ones."""
+    folder = tmp_path_factory.mktemp("indexes")
+    write_text_index(generated_passages(200), folder / "text.sqlite")
+    write_image_index(DefaultCollection(landmarks=20, pieces=1).images(), folder / "images.sqlite")
+    return {
+        "text_engine": f"fts5:path={folder / 'text.sqlite'}",
+        "image_engine": f"dhash:path={folder / 'images.sqlite'}",
+    }
 
 
 VISITS = [Visit(member, episode) for member in range(50) for episode in range(40)]
@@ -136,9 +152,11 @@ class Fixed(Taskset):
 @pytest.mark.parametrize(
     ("name", "tool"), [("facts", "text_search"), ("landmarks", "image_search"), ("charts", "python")]
 )
-def test_every_tool_works_on_another_answer(name, tool, sandbox_kwargs):
+def test_every_tool_works_on_another_answer(name, tool, sandbox_kwargs, engines):
     kwargs = {"taskset": f"{name}:answers=choice,required_share=1.0,max_source=1792", "disable_env_checker": True}
-    wrong, right = (gym.make("MetisVQA-v0", **kwargs, **sandbox_kwargs, tool_noise=share) for share in (1.0, 0.0))
+    wrong, right = (
+        gym.make("MetisVQA-v0", **kwargs, **engines, **sandbox_kwargs, tool_noise=share) for share in (1.0, 0.0)
+    )
     taskset = backstage(wrong).taskset
     rng = np.random.default_rng(0)
     while True:
@@ -183,11 +201,13 @@ class Same(Taskset):
     load = build
 
 
-def test_groups_share_results_only_where_their_tools_show_the_same(tmp_path):
+def test_groups_share_results_only_where_their_tools_show_the_same(engines):
     cache = ResultCache()
     told = []
     for share in (False, True):
-        env = gym.make("MetisVQA-v0", taskset="facts:required_share=1.0", tool_noise=0.5, disable_env_checker=True)
+        env = gym.make(
+            "MetisVQA-v0", taskset="facts:required_share=1.0", tool_noise=0.5, disable_env_checker=True, **engines
+        )
         if share:
             backstage(env).use_toolbox(SharingToolbox(backstage(env).toolbox, cache))
         task_id = backstage(env).taskset.draw(np.random.default_rng(1))
@@ -217,7 +237,7 @@ def test_vector_environments_and_copies_are_wrong_alike():
 
 
 def test_a_recorded_run_replays_with_its_noise(tmp_path):
-    env = RunRecorder(gym.make(NUMERIC, tool_noise=0.5, noise_key=2, required_share=1.0), tmp_path / "run")
+    env = Recorder(gym.make(NUMERIC, tool_noise=0.5, noise_key=2, required_share=1.0), tmp_path / "run")
     for member in range(6):
         crops(env, member=member)
     env.close()
