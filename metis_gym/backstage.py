@@ -64,6 +64,10 @@ class Backstage(Protocol):
         """Give grader noise and tool noise another key."""
         ...
 
+    def use_tool_noise(self, share: float) -> None:
+        """Let tools be wrong with another probability from the next episode on; demonstrations are of right tools."""
+        ...
+
     def encode_action(self, action: Mapping[str, Any]) -> Any:
         """A scripted agent's call or answer as an action of this environment's action space."""
         ...

@@ -297,6 +297,10 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self.noise = dataclasses.replace(self.noise, key=key)
         self.tool_noise = dataclasses.replace(self.tool_noise, key=key)
 
+    def use_tool_noise(self, share: float) -> None:
+        """Let tools be wrong with another probability from the next episode on."""
+        self.tool_noise = dataclasses.replace(self.tool_noise, share=share)
+
     def encode_action(self, action: Mapping[str, Any]) -> Any:
         """A scripted agent's call or answer as an action: here such actions are taken as they are."""
         return action
@@ -309,9 +313,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
 
     def _open_tools(self, task: Task, seed: int) -> None:
         toolbox, noise = self.toolbox, self.tool_noise
-        share = noise.share if self.taskset.can_vary(task.task_id) else 0.0
-        max_turns = self.turn_taker.limits.max_turns
-        self._plans = offered_plans(noisy_plans(task, share), toolbox.prices, toolbox.tools, max_turns)
+        plans = noisy_plans(task, noise.share_on(self.taskset, task))
+        self._plans = offered_plans(plans, toolbox.prices, toolbox.tools, self.turn_taker.limits.max_turns)
         toolbox.open(task, seed=seed, stand_ins=noise.stand_ins(self.taskset, task, self._visit, toolbox.tools))
 
     def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], settings: ToolSettings) -> Toolbox:

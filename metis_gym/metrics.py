@@ -1,6 +1,6 @@
-"""Outcomes → the figures that every report shows, each a mean with its confidence interval.
+"""Outcomes → the metrics that every report shows, each a mean with its confidence interval.
 
-Unscored episodes are in no figure but their own count. Correctness is by the true verdict, before grader noise. Figures
+Unscored episodes are in no figure but their own count. Correctness is by the true verdict, before grader noise. Metrics
 that no episode can speak for (recall of tools where no task needs one) are NaN with no episodes. Partial tasks, whose
 view tells a part, count in regret, and neither in the redundant rate nor in recall or precision; tasks whose plans are
 not known have no regret.
@@ -137,7 +137,7 @@ METRICS: Mapping[str, Metric] = {
     "turns": Metric(_every, lambda o: (float(o.turns), 1.0), "model turns per episode"),
     "tokens": Metric(_every, lambda o: (float(o.tokens), 1.0), "length of what the model wrote per episode"),
 }
-"""The figures, in the order in which reports show them, those of worth at λ = `DEFAULT_LAM`."""
+"""The metrics, in the order in which reports show them, those of worth at λ = `DEFAULT_LAM`."""
 
 
 def metrics_at(lam: float) -> Mapping[str, Metric]:
@@ -152,7 +152,7 @@ def metrics_at(lam: float) -> Mapping[str, Metric]:
 def summarise(
     outcomes: Iterable[Outcome], *, confidence: float = 0.95, lam: float = DEFAULT_LAM
 ) -> dict[str, Estimate]:
-    """Every figure of `METRICS` over some episodes, and `unscored`, the share of episodes that were left out.
+    """Every metric of `METRICS` over some episodes, and `unscored`, the share of episodes that were left out.
 
     Shares have Wilson's interval, which stays honest at 0 and 1; the rest percentile bootstraps over episodes, drawn
     with a fixed seed, so that a report is reproducible.
@@ -175,9 +175,9 @@ def summarise(
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be between 0 and 1, actually: {confidence!r}")
     scored = [outcome for outcome in every if outcome.scored]
-    figures = {name: _estimate(metric, scored, confidence) for name, metric in metrics_at(lam).items()}
+    metrics = {name: _estimate(metric, scored, confidence) for name, metric in metrics_at(lam).items()}
     lost = [(float(not outcome.scored), 1.0) for outcome in every]
-    return {**figures, "unscored": _ratio(lost, confidence)}
+    return {**metrics, "unscored": _ratio(lost, confidence)}
 
 
 def regret_curve(
@@ -195,7 +195,7 @@ def regret_curve(
 def means(
     outcomes: Iterable[Outcome], names: Iterable[str] = tuple(METRICS), *, lam: float = DEFAULT_LAM
 ) -> dict[str, float]:
-    """Some figures without their intervals, fast enough for every batch of a training. NaN where no episode speaks.
+    """Some metrics without their intervals, fast enough for every batch of a training. NaN where no episode speaks.
 
     >>> outcome = Outcome(task_id="t", answer_score=1.0, format_score=1.0, tool_calls=1, necessity=Necessity.NONE)
     >>> means([outcome], ["redundant_rate"])

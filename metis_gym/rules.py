@@ -48,7 +48,7 @@ class Rules:
             raise ConfigError(f"the rules of {inner} are not known: it is no ToolUseEnv")
         self._env, self._task_id = inner, inside.episode.task.task_id
         self._can_vary = inside.taskset.can_vary(self._task_id)
-        self.noise = inner.tool_noise.share if self._can_vary else 0.0
+        self.noise = inner.tool_noise.share_on(inner.taskset, inner.episode.task)
 
     @functools.cached_property
     def possible(self) -> Variants:

@@ -67,8 +67,8 @@ class InformedAgent:
         self._left = tuple(place for place in places if same_observation(self._rules.rehearse(place), observation))
         if not self._left:
             raise ConfigError(
-                "the taskset is not finished: variants(task_id, every=True) must hold the task as it is shown, and holds "
-                f"{len(places)} others"
+                "the taskset is not finished: variants(task_id, every=True) must hold the task as it is shown, but the "
+                f"view or the text of each of these {len(places)} differs"
             )
 
     def _showing(self, observation: Any, places: Sequence[int]) -> tuple[int, ...]:

@@ -82,7 +82,7 @@ def _made(run: Run) -> gym.Env[Any, Any]:
 
 
 def _trusted(run: Run) -> gym.Env[Any, Any]:
-    """Whatever the run names."""
+    """Make the environment that a run names, without checking it: for runs that the user vouches for."""
     register_all()
     try:
         env: gym.Env[Any, Any] = gym.make(EnvSpec.from_json(json.dumps(run.spec)), disable_env_checker=True)
@@ -119,7 +119,7 @@ class _RecordedToolbox(Toolbox):
         self._failure = ""
 
     def open(self, task: Task, *, seed: int, stand_ins: Mapping[str, StandIn] | None = None) -> None:
-        """Nothing is opened."""
+        """Open no tool: results come from the recording."""
 
     def expect(self, event: Event) -> None:
         """Take up the results of the next step."""

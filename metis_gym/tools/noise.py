@@ -52,6 +52,10 @@ class ToolNoise:
         if isinstance(self.share, bool) or not isinstance(self.share, int | float) or not 0 <= self.share <= 1:
             raise ConfigError(f"tool_noise must be a share from 0 to 1, actually: {self.share!r}")
 
+    def share_on(self, taskset: Taskset, task: Task) -> float:
+        """The probability that a tool is wrong on a task: 0 where its other answers are not known."""
+        return self.share if self.share and taskset.can_vary(task.task_id) else 0.0
+
     def stand_ins(self, taskset: Taskset, task: Task, visit: Visit, tools: Iterable[str]) -> dict[str, StandIn]:
         """Tool → what it works on in this episode, for the tools that are wrong. Nothing is drawn yet.
 
@@ -61,7 +65,7 @@ class ToolNoise:
             visit: Who plays it, and for the how many-th time.
             tools: The names of the tools that there are.
         """
-        if self.share == 0 or not taskset.can_vary(task.task_id):
+        if self.share_on(taskset, task) == 0:
             return {}
         draws = {tool: self._draws(task.task_id, visit, tool) for tool in tools}
         return {

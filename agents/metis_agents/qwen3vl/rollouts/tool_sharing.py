@@ -41,7 +41,7 @@ class ResultCache:
             return self._results.get(key)
 
     def put(self, key: tuple[str, ...], result: ToolResult) -> None:
-        """Keep a result."""
+        """Keep the result of a call and let those who wait for it go on."""
         with self._lock:
             self._results[key] = result
             self._busy.pop(key, None)  # whoever comes now finds the result
@@ -54,7 +54,7 @@ class ResultCache:
             return self._busy.setdefault(key, threading.Lock())
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget all results, such as at the end of a batch."""
         with self._lock:
             self._results.clear()
             self._busy.clear()
@@ -77,7 +77,7 @@ class SharingToolbox(Toolbox):
         self._marks: dict[str, str] = {}
 
     def open(self, task: Task, *, seed: int, stand_ins: Mapping[str, StandIn] = _NOBODY) -> None:
-        """Start an episode."""
+        """Start an episode: its calls are looked up under its task, seed and wrong tools."""
         super().open(task, seed=seed, stand_ins=stand_ins)
         self._history, self._owed = (task.task_id, str(seed)), []
         self._marks = {name: stand_in.name for name, stand_in in stand_ins.items()}
