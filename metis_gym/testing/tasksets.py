@@ -73,6 +73,7 @@ def _check_one(contract: Contract, first: Taskset, again: Taskset, seed: int, vi
     contract.rule(task.task_id == task_id, "a task has the id that it was drawn by", f"{task.task_id} of {task_id}", "")
     contract.rule(_look(task) == _look(other), "the same id is the same task, to the byte", task_id, _STATELESS)
     _check_task(contract, task, first, view_size)
+    _check_plans(contract, task)
     if first.can_vary(task_id):
         _check_variants(contract, task, first)
     doubt = first.doubt(task_id)
@@ -80,6 +81,16 @@ def _check_one(contract: Contract, first: Taskset, again: Taskset, seed: int, vi
         not doubt, "the necessity that a task states is proven", doubt, "Let only draw_detail depend on the answer."
     )
     return task
+
+
+def _check_plans(contract: Contract, task: Task) -> None:
+    at_once = [plan.accuracy for plan in task.plans if plan.length == 0]
+    contract.rule(
+        not task.plans or (at_once == [task.blind_accuracy] and all(plan.accuracy <= 1 for plan in task.plans)),
+        f"the plans of task {task.task_id} hold one without calls, with the blind accuracy",
+        f"{task.plans}, blind accuracy {task.blind_accuracy}",
+        "Give Plan(calls={}, accuracy=blind_accuracy), or no plans where nothing is known.",
+    )
 
 
 def _check_variants(contract: Contract, task: Task, taskset: Taskset) -> None:
