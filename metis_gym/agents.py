@@ -14,9 +14,11 @@ AGENTS: Registry[Any] = Registry(
     {
         "always-tool": "metis_agents.scripted:AlwaysToolAgent",
         "hf": "metis_agents.chat.hf:HubAgent",
+        "last-result": "metis_agents.ideal:LastResultAgent",
         "never-tool": "metis_agents.scripted:NeverToolAgent",
         "opaque": "metis_agents.chat.opaque:OpaqueAgent",
         "openai": "metis_agents.chat.endpoint:EndpointAgent",
+        "optimal": "metis_agents.ideal:OptimalAgent",
         "oracle": "metis_agents.scripted:OracleAgent",
         "qwen3vl": "metis_agents.qwen3vl.agent:Qwen3VLAgent",
         "random": "metis_agents.scripted:RandomAgent",

@@ -49,7 +49,7 @@ class Backstage(Protocol):
 
     @property
     def outcome(self) -> Outcome:
-        """What a reward design would see of the episode so far."""
+        """The episode so far; what a reward design would see of it is `outcome.for_designs`."""
         ...
 
     def use_taskset(self, taskset: Taskset) -> None:
@@ -61,7 +61,11 @@ class Backstage(Protocol):
         ...
 
     def use_noise_key(self, key: int) -> None:
-        """Give grader noise another key."""
+        """Give grader noise and tool noise another key."""
+        ...
+
+    def use_tool_noise(self, share: float) -> None:
+        """Let tools be wrong with another probability from the next episode on; demonstrations are of right tools."""
         ...
 
     def encode_action(self, action: Mapping[str, Any]) -> Any:
@@ -76,7 +80,7 @@ class Pin:
     Attributes:
         task_id: The task.
         member: Which episode of the task's group.
-        episode: Tells apart the times that a task comes up; grader noise is keyed by it.
+        episode: Tells apart the times that a task comes up; noise is keyed by it.
     """
 
     task_id: str

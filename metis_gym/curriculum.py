@@ -10,6 +10,7 @@ import numpy as np
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome, Task
 from metis_gym.tasksets import Taskset
+from metis_gym.variants import Variants
 
 __all__ = ["PassRateCurriculum"]
 
@@ -70,9 +71,13 @@ class PassRateCurriculum(Taskset):
         """Let the taskset make the task."""
         return self.taskset.build(task_id)
 
-    def variants(self, task_id: str) -> tuple[Task, ...]:
+    def variants(self, task_id: str, *, every: bool = False) -> Variants:
         """Let the taskset make the task with each of the answers that its view leaves."""
-        return self.taskset.variants(task_id)
+        return self.taskset.variants(task_id, every=every)
+
+    def can_vary(self, task_id: str) -> bool:
+        """Does the taskset know the variants?"""
+        return self.taskset.can_vary(task_id)
 
     def load(self, task_id: str) -> Task:
         """Let the taskset load the task."""

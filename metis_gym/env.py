@@ -24,7 +24,9 @@ from metis_gym.records import (
     Episode,
     Message,
     Outcome,
+    PricedPlan,
     Role,
+    Task,
     ToolResult,
     ToolStatus,
     Turn,
@@ -35,9 +37,11 @@ from metis_gym.spaces import Image, Images, Unicode
 from metis_gym.tasksets import Taskset, TasksetSpec, draw_task, make_taskset
 from metis_gym.tools import TOOLS, ToolSettings
 from metis_gym.tools.contract import wanted_settings
+from metis_gym.tools.noise import ToolNoise
 from metis_gym.tools.offered import check_callable, default_tools, tool_settings
 from metis_gym.tools.toolbox import Toolbox
 from metis_gym.turns import MAX_ACTION_CHARS, TurnTaker, encodable, estimated_tokens
+from metis_gym.worth import noisy_plans, offered_plans, worth_fields
 
 __all__ = ["ToolUseEnv"]
 
@@ -123,7 +127,8 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
       are not named.
     * `show_prices`: Tell the model the prices.
     * `grader_noise`: Share of verdicts that are flipped, never in the test split.
-    * `noise_key`: Key of those flips, such as the run's seed.
+    * `tool_noise`: Probability that a tool works on another possible answer's image and pages in an episode.
+    * `noise_key`: Key of both kinds of noise, such as the run's seed.
 
     ### Display
     * `render_mode`: "ansi" or "rgb_array", the conversation so far.
@@ -161,6 +166,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         show_prices: bool = False,
         grader: str = "cascade",
         grader_noise: float = 0.0,
+        tool_noise: float = 0.0,
         noise_key: int = 0,
         render_mode: str | None = None,
         **unknown: Any,
@@ -176,6 +182,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self.design = rewards.make(reward)
         self.grader = GRADERS.make(grader)
         self.noise, self._visit = GraderNoise(grader_noise, noise_key, split), Visit()
+        self.tool_noise = ToolNoise(tool_noise, noise_key)
         shares = {"required_share": required_share, "partial_share": partial_share}
         options = {"answers": answers, "choices": choices, "max_source": max_source, **shares}
         given = {key: value for key, value in options.items() if value is not None}
@@ -191,6 +198,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self.turn_taker = TurnTaker(self.dialect, self.toolbox, limits)
         self._no_components = dict.fromkeys(rewards.checked_components(self.design, _BLANK_OUTCOME), 0.0)
         self._episode: Episode | None = None
+        self._plans: tuple[PricedPlan, ...] = ()
         self._end = _RUNNING
         self.failure: InfrastructureError | None = None
 
@@ -207,7 +215,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
 
     @property
     def outcome(self) -> Outcome:
-        """What a reward design would see of the episode so far."""
+        """The episode so far; what a reward design would see of it is `outcome.for_designs`."""
         episode, end = self.episode, self._end
         results = [result for turn in episode.turns for result in turn.results]
         counts = self.toolbox.count(results)
@@ -227,6 +235,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
             scored=end.scored,
             tool_calls_by=counts,
             tool_benefit=episode.task.tool_benefit,
+            **worth_fields(episode.task, self._plans),
         )
 
     def reset(
@@ -237,7 +246,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         Args:
             seed: Seeds `self.np_random`, and so pins the task.
             options: `{"task_id": id}` pins the task whatever the seed; `"member"` of a group and number of the
-                `"episode"` (0 by default) pin what grader noise makes of its verdict.
+                `"episode"` (0 by default) pin what noise makes of its verdict and of its tools.
 
         Raises:
             ConfigError: An option that does not exist or cannot be right, or the taskset cannot build what it drew.
@@ -247,7 +256,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self._visit = Visit.of(options)
         task_id = (options or {}).get("task_id")
         task = self.taskset.load(task_id) if task_id else draw_task(self.taskset, self.np_random)
-        self.toolbox.open(task, seed=zlib.crc32((task_id or task.task_id).encode()))
+        self._open_tools(task, seed=zlib.crc32((task_id or task.task_id).encode()))
         text = encodable(returned(self.dialect.prompt(task), str, self.dialect, "prompt"))
         prompt = Message(role=Role.USER, text=text, images=tuple(image.view for image in task.images))
         self._episode = Episode(task=task, system=self._system, prompt=prompt)
@@ -292,8 +301,13 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self.taskset = taskset
 
     def use_noise_key(self, key: int) -> None:
-        """Give grader noise another key."""
+        """Give grader noise and tool noise another key."""
         self.noise = dataclasses.replace(self.noise, key=key)
+        self.tool_noise = dataclasses.replace(self.tool_noise, key=key)
+
+    def use_tool_noise(self, share: float) -> None:
+        """Let tools be wrong with another probability from the next episode on."""
+        self.tool_noise = dataclasses.replace(self.tool_noise, share=share)
 
     def encode_action(self, action: Mapping[str, Any]) -> Any:
         """A scripted agent's call or answer as an action: here such actions are taken as they are."""
@@ -304,6 +318,12 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         self.toolbox.close()
         self.toolbox = toolbox
         self.turn_taker = dataclasses.replace(self.turn_taker, toolbox=toolbox)
+
+    def _open_tools(self, task: Task, seed: int) -> None:
+        toolbox, noise = self.toolbox, self.tool_noise
+        plans = noisy_plans(task, noise.share_on(self.taskset, task))
+        self._plans = offered_plans(plans, toolbox.prices, toolbox.tools, self.turn_taker.limits.max_turns)
+        toolbox.open(task, seed=seed, stand_ins=noise.stand_ins(self.taskset, task, self._visit, toolbox.tools))
 
     def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], settings: ToolSettings) -> Toolbox:
         if isinstance(tools, str):

@@ -1,7 +1,9 @@
 """Outcomes → the metrics that every report shows, each a mean with its confidence interval.
 
 Unscored episodes are in no figure but their own count. Correctness is by the true verdict, before grader noise. Metrics
-that no episode can speak for (recall of tools where no task needs one) are NaN with no episodes.
+that no episode can speak for (recall of tools where no task needs one) are NaN with no episodes. Partial tasks, whose
+view tells a part, count in regret, and neither in the redundant rate nor in recall or precision; tasks whose plans are
+not known have no regret.
 """
 
 import math
@@ -14,8 +16,12 @@ from numpy.typing import NDArray
 
 from metis_gym.errors import ConfigError
 from metis_gym.records import Necessity, Outcome
+from metis_gym.worth import DEFAULT_LAM, best_plan, checked_lam, regret
 
-__all__ = ["METRICS", "Estimate", "by_family", "means", "summarise"]
+__all__ = ["CURVE_LAMS", "METRICS", "Estimate", "by_family", "means", "metrics_at", "regret_curve", "summarise"]
+
+CURVE_LAMS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+"""Where a curve over λ is taken, unless something else is asked for."""
 
 _RESAMPLES = 1_000
 _SEED = 20_260_408
@@ -65,14 +71,44 @@ def _needs_tool(outcome: Outcome) -> bool:
     return outcome.necessity is Necessity.REQUIRED
 
 
+def _is_partial(outcome: Outcome) -> bool:
+    return outcome.necessity is Necessity.PARTIAL
+
+
+def _has_plans(outcome: Outcome) -> bool:
+    return bool(outcome.plans)
+
+
 def _uses_tool(outcome: Outcome) -> float:
     return float(outcome.tool_calls > 0)
+
+
+def _worth_metrics(lam: float) -> dict[str, Metric]:
+    def surplus(outcome: Outcome) -> float:
+        return float(outcome.tool_calls - best_plan(outcome.plans, lam).calls)
+
+    return {
+        "regret": Metric(
+            _has_plans, lambda o: (regret(o, lam), 1.0), f"utility that is lost to the best policy, at λ = {lam:g}"
+        ),
+        "excess_calls": Metric(
+            _has_plans, lambda o: (max(0.0, surplus(o)), 1.0), "calls per episode beyond those of the best policy"
+        ),
+        "missing_calls": Metric(
+            _has_plans,
+            lambda o: (max(0.0, -surplus(o)), 1.0),
+            "calls of the best policy that were not made, per episode",
+        ),
+    }
 
 
 METRICS: Mapping[str, Metric] = {
     "accuracy": Metric(_every, lambda o: (float(o.truly_correct), 1.0), "share of right answers"),
     "accuracy_none": Metric(
         _needs_none, lambda o: (float(o.truly_correct), 1.0), "share of right answers where no tool is needed"
+    ),
+    "accuracy_partial": Metric(
+        _is_partial, lambda o: (float(o.truly_correct), 1.0), "share of right answers where the view tells a part"
     ),
     "accuracy_required": Metric(
         _needs_tool, lambda o: (float(o.truly_correct), 1.0), "share of right answers where a tool is needed"
@@ -85,7 +121,7 @@ METRICS: Mapping[str, Metric] = {
         _needs_tool, lambda o: (_uses_tool(o), 1.0), "share of episodes with a call where a tool is needed"
     ),
     "tool_precision": Metric(
-        lambda o: o.tool_calls > 0 and o.necessity is not Necessity.UNKNOWN,
+        lambda o: o.tool_calls > 0 and (_needs_none(o) or _needs_tool(o)),
         lambda o: (float(_needs_tool(o)), 1.0),
         "of the episodes with a call, the share where a tool is needed",
     ),
@@ -95,16 +131,28 @@ METRICS: Mapping[str, Metric] = {
     "tool_productivity": Metric(
         _every, lambda o: (float(o.truly_correct), 1.0 + o.tool_calls), "right answers per 1 + calls"
     ),
+    **_worth_metrics(DEFAULT_LAM),
     "format_score": Metric(_every, lambda o: (o.format_score, 1.0), "share of episodes that keep the format"),
     "truncated": Metric(_every, lambda o: (float(o.truncated), 1.0), "share of episodes that end without an answer"),
     "turns": Metric(_every, lambda o: (float(o.turns), 1.0), "model turns per episode"),
     "tokens": Metric(_every, lambda o: (float(o.tokens), 1.0), "length of what the model wrote per episode"),
 }
-"""The metrics, in the order in which reports show them."""
+"""The metrics, in the order in which reports show them, those of worth at λ = `DEFAULT_LAM`."""
 
 
-def summarise(outcomes: Iterable[Outcome], *, confidence: float = 0.95) -> dict[str, Estimate]:
-    """Every figure of `METRICS` over some episodes, and `unscored`, the share of episodes that were left out.
+def metrics_at(lam: float) -> Mapping[str, Metric]:
+    """`METRICS`, with regret, excess and missing calls at another λ.
+
+    Raises:
+        ConfigError: λ is not a number of 0 or more.
+    """
+    return {**METRICS, **_worth_metrics(checked_lam(lam))}
+
+
+def summarise(
+    outcomes: Iterable[Outcome], *, confidence: float = 0.95, lam: float = DEFAULT_LAM
+) -> dict[str, Estimate]:
+    """Every metric of `METRICS` over some episodes, and `unscored`, the share of episodes that were left out.
 
     Shares have Wilson's interval, which stays honest at 0 and 1; the rest percentile bootstraps over episodes, drawn
     with a fixed seed, so that a report is reproducible.
@@ -112,9 +160,10 @@ def summarise(outcomes: Iterable[Outcome], *, confidence: float = 0.95) -> dict[
     Args:
         outcomes: Finished episodes.
         confidence: Of the intervals.
+        lam: λ, the accuracy that one unit of price is worth; regret, excess and missing calls are at this λ.
 
     Raises:
-        ConfigError: There are no episodes, or the confidence is not between 0 and 1.
+        ConfigError: There are no episodes, the confidence is not between 0 and 1, or λ is not a number of 0 or more.
 
     >>> outcome = Outcome(task_id="t", answer_score=1.0, format_score=1.0, tool_calls=1, necessity=Necessity.NONE)
     >>> summarise([outcome])["redundant_rate"].mean
@@ -126,12 +175,26 @@ def summarise(outcomes: Iterable[Outcome], *, confidence: float = 0.95) -> dict[
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be between 0 and 1, actually: {confidence!r}")
     scored = [outcome for outcome in every if outcome.scored]
-    metrics = {name: _estimate(metric, scored, confidence) for name, metric in METRICS.items()}
+    metrics = {name: _estimate(metric, scored, confidence) for name, metric in metrics_at(lam).items()}
     lost = [(float(not outcome.scored), 1.0) for outcome in every]
     return {**metrics, "unscored": _ratio(lost, confidence)}
 
 
-def means(outcomes: Iterable[Outcome], names: Iterable[str] = tuple(METRICS)) -> dict[str, float]:
+def regret_curve(
+    outcomes: Iterable[Outcome], lams: Iterable[float] = CURVE_LAMS, *, confidence: float = 0.95
+) -> dict[float, Estimate]:
+    """Regret at each of some λ, over the scored episodes whose plans are known.
+
+    Raises:
+        ConfigError: A λ is not a number of 0 or more.
+    """
+    scored = [outcome for outcome in outcomes if outcome.scored]
+    return {lam: _estimate(metrics_at(lam)["regret"], scored, confidence) for lam in lams}
+
+
+def means(
+    outcomes: Iterable[Outcome], names: Iterable[str] = tuple(METRICS), *, lam: float = DEFAULT_LAM
+) -> dict[str, float]:
     """Some metrics without their intervals, fast enough for every batch of a training. NaN where no episode speaks.
 
     >>> outcome = Outcome(task_id="t", answer_score=1.0, format_score=1.0, tool_calls=1, necessity=Necessity.NONE)
@@ -139,19 +202,22 @@ def means(outcomes: Iterable[Outcome], names: Iterable[str] = tuple(METRICS)) ->
     {'redundant_rate': 1.0}
     """
     scored = [outcome for outcome in outcomes if outcome.scored]
-    pairs = {name: [METRICS[name].pair(o) for o in scored if METRICS[name].applies(o)] for name in names}
+    metrics = METRICS if lam == DEFAULT_LAM else metrics_at(lam)
+    pairs = {name: [metrics[name].pair(o) for o in scored if metrics[name].applies(o)] for name in names}
     return {
         name: sum(one for one, _ in values) / sum(weight for _, weight in values) if values else math.nan
         for name, values in pairs.items()
     }
 
 
-def by_family(outcomes: Iterable[Outcome], *, confidence: float = 0.95) -> dict[str, dict[str, Estimate]]:
+def by_family(
+    outcomes: Iterable[Outcome], *, confidence: float = 0.95, lam: float = DEFAULT_LAM
+) -> dict[str, dict[str, Estimate]]:
     """`summarise` for each family, in alphabetical order."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault(outcome.family, []).append(outcome)
-    return {family: summarise(groups[family], confidence=confidence) for family in sorted(groups)}
+    return {family: summarise(groups[family], confidence=confidence, lam=lam) for family in sorted(groups)}
 
 
 def _estimate(metric: Metric, outcomes: Sequence[Outcome], confidence: float) -> Estimate:

@@ -10,7 +10,7 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +19,7 @@ from metis_gym.errors import ConfigError, TaskIdError
 from metis_gym.records import Outcome, Task
 from metis_gym.registries import Registry, path_of
 from metis_gym.specs import parse_spec, split_outside_quotes
+from metis_gym.variants import NO_VARIANTS, Variants
 
 __all__ = [
     "SPLITS",
@@ -28,6 +29,7 @@ __all__ = [
     "TasksetSpec",
     "WeightedTaskset",
     "draw_task",
+    "kept_variant",
     "load_task",
     "make_taskset",
 ]
@@ -130,9 +132,21 @@ class Taskset(ABC):
         """What speaks against the necessity that a task states, where that can be proven; empty if nothing does."""
         return ""
 
-    def variants(self, task_id: str) -> tuple[Task, ...]:  # noqa: ARG002 — most tasksets know no other answers
-        """The task with each of the answers that its view leaves, itself included; empty where they are not known."""
-        return ()
+    def variants(self, task_id: str, *, every: bool = False) -> Variants:  # noqa: ARG002 — most know no other answers
+        """The task with each of the answers that its view leaves, itself included, each drawn when it is asked for.
+
+        Args:
+            task_id: The task.
+            every: With each of its possible answers instead.
+
+        Returns:
+            In the order of the answers; empty where they are not known.
+        """
+        return NO_VARIANTS
+
+    def can_vary(self, task_id: str) -> bool:  # noqa: ARG002
+        """Are the variants of this task known?"""
+        return type(self).variants is not Taskset.variants
 
     def load(self, task_id: str) -> Task:
         """Make the task that an id names, or take it from the cache."""
@@ -188,9 +202,14 @@ class WeightedTaskset(Taskset):
         part = next((part for part in self.parts if part.knows(task_id)), None)
         return self.build(task_id) if part is None else part.load(task_id)
 
-    def variants(self, task_id: str) -> tuple[Task, ...]:
+    def variants(self, task_id: str, *, every: bool = False) -> Variants:
         """The task with each of the answers that its view leaves, by the part that knows the family."""
-        return next((part.variants(task_id) for part in self.parts if part.knows(task_id)), ())
+        known = (part.variants(task_id, every=every) for part in self.parts if part.knows(task_id))
+        return next(known, NO_VARIANTS)
+
+    def can_vary(self, task_id: str) -> bool:
+        """Does the part that knows the family know the variants?"""
+        return next((part.can_vary(task_id) for part in self.parts if part.knows(task_id)), False)
 
     def task_ids(self) -> Sequence[str] | None:
         """The ids of all parts, one part after the other; None if one of them has no end."""
@@ -350,6 +369,18 @@ class TaskCache:
             self._keep(key, task)
         return task
 
+    def get_variant(self, taskset: Taskset, task_id: str, answer: int, make: Callable[[], Task]) -> Task:
+        """The task of this id with another answer, by its number, made now if it is not kept."""
+        key = (type(taskset), getattr(taskset, "view_size", 0), f"{task_id}\n{answer}")
+        with self._lock:
+            if key in self._tasks:
+                self._tasks.move_to_end(key)
+                return self._tasks[key]
+        task = make()
+        with self._lock:
+            self._keep(key, task)
+        return task
+
     def clear(self) -> None:
         """Forget all tasks and free their images."""
         with self._lock:
@@ -372,3 +403,8 @@ def _image_bytes(task: Task) -> int:
 
 
 _cache = TaskCache(capacity_bytes=256 << 20)
+
+
+def kept_variant(taskset: Taskset, task_id: str, answer: int, make: Callable[[], Task]) -> Task:
+    """A task with another answer, by its number, from the cache of tasks or made now."""
+    return _cache.get_variant(taskset, task_id, answer, make)

@@ -15,6 +15,7 @@ from metis_agents.evaluate import Report, compare_table, evaluate, needs_table
 from metis_agents.settings.words import read_environment, take_environment
 from metis_gym.errors import MetisError
 from metis_gym.terminal import say
+from metis_gym.worth import DEFAULT_LAM
 
 __all__ = ["eval_command"]
 
@@ -53,6 +54,8 @@ def _report(
     if given.taskset:
         kwargs["taskset"] = given.taskset
     kwargs |= read_environment(env_id, environment)
+    if given.tool_noise is not None:
+        kwargs["tool_noise"] = given.tool_noise
     record = None if given.record is None else Path(given.record)
     return evaluate(
         agent,
@@ -66,6 +69,7 @@ def _report(
         record=record if record is None or len(given.agent) == 1 else record / _folder_name(agent.name),
         prices=None if given.price is None else read_prices(given.price),
         max_cost=given.max_cost,
+        lam=given.lam,
         **kwargs,
     )
 
@@ -128,5 +132,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--record", metavar="DIR", help="folder for recordings, and for the requests to an endpoint")
     add("--price", metavar="in=…,out=…,cached=…", help="prices of a million tokens")
     add("--max-cost", type=float, metavar="COST", help="begin no further episode when the tokens cost so much")
+    add(
+        "--lam",
+        type=float,
+        default=DEFAULT_LAM,
+        help="λ of regret: the accuracy that one unit of price is worth (default: %(default)s)",
+    )
+    add("--tool-noise", type=float, help="probability that a tool is wrong in an episode (default: the environment's)")
     add("--quiet", action="store_true", help="show no progress")
     return parser

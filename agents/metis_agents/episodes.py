@@ -19,12 +19,14 @@ import gymnasium as gym
 import numpy as np
 
 from metis_agents.agent import Agent, BatchAgent, ModelAgent, NoAnswerError, RolloutRequest, visible_info
-from metis_agents.scripted import ScriptedAgent
+from metis_agents.ideal import InformedAgent
+from metis_agents.scripted import OracleAgent, ScriptedAgent
 from metis_gym.backstage import backstage
 from metis_gym.errors import InfrastructureError, RecordingError
 from metis_gym.records import Outcome
 from metis_gym.registration import register_all
 from metis_gym.registries import adopt, in_process_names
+from metis_gym.rules import Rules
 from metis_gym.wrappers import Recorder
 
 __all__ = ["EnvFactory", "Played", "in_batches", "in_processes", "in_threads", "one_by_one"]
@@ -213,11 +215,13 @@ def _turns(agent: Agent, env: gym.Env[Any, Any], request: RolloutRequest) -> Ite
     inside = backstage(env)
     if isinstance(agent, ScriptedAgent):
         agent.brief(inside.episode.task)
+    if isinstance(agent, OracleAgent | InformedAgent):
+        agent.study(Rules(env))
     is_over = False
     while not is_over:
         yield info, False
         action = agent.act(observation, visible_info(info))
-        action = inside.encode_action(action) if isinstance(agent, ScriptedAgent) else action
+        action = inside.encode_action(action) if isinstance(agent, ScriptedAgent | InformedAgent) else action
         observation, _, terminated, truncated, info = env.step(action)
         is_over = bool(terminated or truncated)
     yield info, True

@@ -16,8 +16,10 @@ from metis_agents.progress import progress_bar
 from metis_agents.results.report import Report, compare_table, markdown_table, needs_table
 from metis_agents.results.store import ResultStore
 from metis_gym.errors import ConfigError, InfrastructureError
-from metis_gym.metrics import by_family, summarise
+from metis_gym.frontier import agent_point, optimal_frontier
+from metis_gym.metrics import by_family, regret_curve, summarise
 from metis_gym.registries import path_of
+from metis_gym.worth import DEFAULT_LAM, checked_lam
 
 __all__ = ["Report", "compare_table", "evaluate", "markdown_table", "needs_table"]
 
@@ -38,6 +40,7 @@ def evaluate(
     record: str | Path | None = None,
     prices: Prices | None = None,
     max_cost: float | None = None,
+    lam: float = DEFAULT_LAM,
     **make_kwargs: Any,
 ) -> Report:
     """Let an agent play episodes, and summarise them.
@@ -56,6 +59,7 @@ def evaluate(
         record: A folder for recordings, one for each environment, and for the requests to an endpoint.
         prices: Of the model's tokens.
         max_cost: Begin no further episode when the tokens cost so much.
+        lam: λ, the accuracy that one unit of price is worth, for regret, excess and missing calls.
         **make_kwargs: For `gymnasium.make`; the split is "test" unless they say otherwise.
 
     Raises:
@@ -74,6 +78,7 @@ def evaluate(
         record=None if record is None else Path(record),
         prices=prices,
         max_cost=max_cost,
+        lam=checked_lam(lam),
         make_kwargs={"split": "test", **make_kwargs},
     )
     run.check()
@@ -99,6 +104,7 @@ class _Evaluation:
     record: Path | None
     prices: Prices | None
     max_cost: float | None
+    lam: float
     make_kwargs: Mapping[str, Any]
     played: dict[int, Played] = field(default_factory=dict)
     discarded: Sequence[Usage] = ()
@@ -199,8 +205,12 @@ class _Evaluation:
             agent=self.agent.name,
             env_id=self.env_id,
             outcomes=outcomes,
-            metrics=summarise(outcomes),
-            families=by_family(outcomes),
+            metrics=summarise(outcomes, lam=self.lam),
+            families=by_family(outcomes, lam=self.lam),
+            lam=self.lam,
+            regret_curve=regret_curve(outcomes),
+            frontier=optimal_frontier(outcomes),
+            reached=agent_point(outcomes),
             usage=self._usage(),
             cost=self._cost(),
             warnings=tuple(getattr(self.agent, "warnings", ())),

@@ -6,6 +6,8 @@
 | `AlwaysToolAgent` | calls a tool once, then answers right | the same |
 | `NeverToolAgent` | answers right at once | guesses |
 | `RandomAgent` | calls or guesses at random | the same |
+
+Where tools may be wrong (`tool_noise`), the oracle answers what they show, as the best agent would.
 """
 
 from collections.abc import Mapping
@@ -13,7 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from metis_agents.ideal import OptimalAgent
+from metis_gym.grading.choice import LETTERS
 from metis_gym.records import Necessity, Task, ToolCall
+from metis_gym.rules import Rules
 from metis_gym.tools.crop_code import crop_call
 
 __all__ = [
@@ -75,9 +80,25 @@ class ScriptedAgent:
 
 
 class OracleAgent(ScriptedAgent):
-    """The task's own shortest solution."""
+    """The task's own shortest solution; where tools may be wrong, the answer that they show."""
 
     name = "oracle"
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Start an episode."""
+        super().reset(rng)
+        self._reader: OptimalAgent | None = None
+
+    def study(self, rules: Rules) -> None:
+        """Learn the rules of the episode, after `brief`."""
+        if rules.noise > 0:
+            self._reader = OptimalAgent(lam=0.0)
+            self._reader.reset(self._rng)
+            self._reader.study(rules)
+
+    def act(self, observation: Any, info: dict[str, Any]) -> Action:
+        """The next call, or the answer."""
+        return super().act(observation, info) if self._reader is None else self._reader.act(observation, info)
 
     def _plan(self, task: Task, rng: np.random.Generator) -> tuple[ToolCall, ...]:  # noqa: ARG002
         return task.solution
@@ -117,7 +138,8 @@ class RandomAgent(ScriptedAgent):
         return tuple(_random_crop(task, rng) for _ in range(2) if rng.random() < self.call_probability)
 
     def _choose(self, task: Task, rng: np.random.Generator) -> str:
-        return _guess(task, rng)
+        possible = tuple(LETTERS[: len(task.options)]) or task.alternatives or ("?",)
+        return possible[int(rng.integers(len(possible)))]
 
 
 SCRIPTED = {agent.name: agent for agent in (OracleAgent, AlwaysToolAgent, NeverToolAgent, RandomAgent)}

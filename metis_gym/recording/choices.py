@@ -193,6 +193,7 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "reward": (is_harmless_design, "a registered reward design with numbers as parameters"),
     "show_prices": _one_of(True, False),
     "split": _one_of(*SPLITS),
+    "tool_noise": _share(1.0),
     "taskset": (_is_taskset, "tasksets of this package that read no file, such as 'signs+charts:answers=choice'"),
     "tools": (_are_tools, "names of registered tools"),
     "view_size": _whole(1, 1 << 13),

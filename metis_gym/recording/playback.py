@@ -19,6 +19,7 @@ from metis_gym.recording.files import HEADER
 from metis_gym.recording.reader import Run
 from metis_gym.records import Task, ToolCall, ToolResult, ToolStatus
 from metis_gym.registration import register_all
+from metis_gym.tools.noise import StandIn
 from metis_gym.tools.toolbox import Toolbox
 
 __all__ = ["Difference", "replay"]
@@ -117,7 +118,7 @@ class _RecordedToolbox(Toolbox):
         self._results: list[ToolResult] = []
         self._failure = ""
 
-    def open(self, task: Task, *, seed: int) -> None:
+    def open(self, task: Task, *, seed: int, stand_ins: Mapping[str, StandIn] | None = None) -> None:
         """Open no tool: results come from the recording."""
 
     def expect(self, event: Event) -> None:

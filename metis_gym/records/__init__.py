@@ -7,7 +7,7 @@ pixels of the *source* image, right and bottom exclusive, as Pillow's `crop` tak
 from metis_gym.deprecation import former_names
 from metis_gym.records.conversation import Episode, Message, Role, Turn
 from metis_gym.records.outcome import Outcome
-from metis_gym.records.task import AnswerKind, GoldAnswer, Necessity, Plan, Task, TaskImage
+from metis_gym.records.task import AnswerKind, GoldAnswer, Necessity, Plan, PricedPlan, Task, TaskImage
 from metis_gym.records.values import (
     INVALID_CALLS,
     Box,
@@ -31,6 +31,7 @@ __all__ = [
     "Outcome",
     "Passage",
     "Plan",
+    "PricedPlan",
     "Role",
     "Task",
     "TaskImage",

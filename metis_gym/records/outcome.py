@@ -1,17 +1,21 @@
-"""What a finished episode came to: all that a reward design may look at."""
+"""What a finished episode came to: what reports look at and, but for its last fields, what reward designs see."""
 
+import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from metis_gym.records.task import Necessity
+from metis_gym.records.task import Necessity, PricedPlan
 
 __all__ = ["Outcome"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One finished episode: all that a reward design may look at. Correctness and tool cost are always apart.
+    """One finished episode. Correctness and tool cost are always apart.
+
+    The attributes from `true_answer_score` on are for metrics: reward designs see `for_designs`, which leaves them out.
 
     Attributes:
         task_id: The task.
@@ -29,7 +33,11 @@ class Outcome:
         necessity: Does the task need a tool?
         tool_calls_by: Calls by tool name; malformed ones under `"invalid"`.
         tool_benefit: Measured gain of tools on this task, None when it was not measured.
-        true_answer_score: The graded answer before grader noise. Metrics use it, designs never do.
+        true_answer_score: The graded answer before grader noise; None if unknown.
+        blind_accuracy: The best accuracy that is possible without a tool, given what is shown; None if unknown.
+        min_calls: Calls of the most accurate plan, and of several such of the shortest; None if unknown.
+        tool_accuracy: Accuracy of that plan; None if unknown.
+        plans: The ways to play this task that the environment offers, at its prices; empty if unknown.
     """
 
     task_id: str
@@ -47,6 +55,15 @@ class Outcome:
     tool_calls_by: Mapping[str, int] = field(default_factory=dict)
     tool_benefit: float | None = None
     true_answer_score: float | None = None
+    blind_accuracy: float | None = None
+    min_calls: float | None = None
+    tool_accuracy: float | None = None
+    plans: tuple[PricedPlan, ...] = ()
+
+    @property
+    def for_designs(self) -> "Outcome":
+        """What reward designs see: the outcome without the true verdict and the worth of tools."""
+        return dataclasses.replace(self, **_UNKNOWN)
 
     @property
     def correct(self) -> bool:
@@ -70,8 +87,6 @@ class Outcome:
             "correct": self.correct,
             "is_success": self.correct,
             "answer_score": float(self.answer_score),
-            "true_answer_score": float(self.true_answer_score or 0.0),
-            "true_answer_score_known": self.true_answer_score is not None,
             "format_score": float(self.format_score),
             "tool_calls": float(self.tool_calls),
             "tool_cost": float(self.tool_cost),
@@ -81,8 +96,8 @@ class Outcome:
             "tokens": float(self.tokens),
             "truncated": self.truncated,
             "scored": self.scored,
-            "tool_benefit": float(self.tool_benefit or 0.0),
-            "tool_benefit_known": self.tool_benefit is not None,
+            "plans": _plans_text(self.plans),
+            **_flagged({name: getattr(self, name) for name in _OPTIONAL}),
             **calls_by,
         }
 
@@ -100,7 +115,6 @@ class Outcome:
             family=str(info["family"]),
             necessity=Necessity(str(info["necessity"])),
             answer_score=float(info["answer_score"]),
-            true_answer_score=float(info["true_answer_score"]) if info["true_answer_score_known"] else None,
             format_score=float(info["format_score"]),
             tool_calls=int(info["tool_calls"]),
             tool_cost=float(info["tool_cost"]),
@@ -109,6 +123,27 @@ class Outcome:
             tokens=int(info["tokens"]),
             truncated=bool(info["truncated"]),
             scored=bool(info["scored"]),
-            tool_benefit=float(info["tool_benefit"]) if info["tool_benefit_known"] else None,
             tool_calls_by=calls_by,
+            plans=_read_plans(str(info["plans"])),
+            **{name: float(info[name]) if info[f"{name}_known"] else None for name in _OPTIONAL},
         )
+
+
+_OPTIONAL = ("tool_benefit", "true_answer_score", "blind_accuracy", "min_calls", "tool_accuracy")
+"""Fields that may be unknown: in an info each is a number, with a flag beside it."""
+_UNKNOWN: Mapping[str, Any] = {**dict.fromkeys(_OPTIONAL[1:]), "plans": ()}
+
+
+def _flagged(values: Mapping[str, float | None]) -> dict[str, Any]:
+    numbers = {name: float(value or 0.0) for name, value in values.items()}
+    return numbers | {f"{name}_known": value is not None for name, value in values.items()}
+
+
+def _plans_text(plans: tuple[PricedPlan, ...]) -> str:
+    """Plans as JSON, a list [calls, cost, accuracy] for each; empty text for none."""
+    return json.dumps([dataclasses.astuple(plan) for plan in plans]) if plans else ""
+
+
+def _read_plans(text: str) -> tuple[PricedPlan, ...]:
+    rows = json.loads(text) if text else []
+    return tuple(PricedPlan(calls=int(calls), cost=float(cost), accuracy=float(share)) for calls, cost, share in rows)

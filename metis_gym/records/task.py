@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from metis_gym.records.values import Box, ImageArray, Passage, TitledImage, ToolCall
 
-__all__ = ["AnswerKind", "GoldAnswer", "Necessity", "Plan", "Task", "TaskImage"]
+__all__ = ["AnswerKind", "GoldAnswer", "Necessity", "Plan", "PricedPlan", "Task", "TaskImage"]
 
 
 class Necessity(StrEnum):
@@ -89,6 +89,21 @@ class Plan:
     def length(self) -> int:
         """How many calls it has."""
         return sum(self.calls.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class PricedPlan:
+    """A plan as an environment offers it: at its prices, with what its tools are worth there.
+
+    Attributes:
+        calls: How many calls it has.
+        cost: The sum of their prices.
+        accuracy: Probability that the best reply after it is right.
+    """
+
+    calls: int
+    cost: float
+    accuracy: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

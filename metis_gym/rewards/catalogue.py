@@ -138,7 +138,7 @@ def checked_components(design: RewardDesign, outcome: Outcome) -> dict[str, floa
     Raises:
         ConfigError: They are not a mapping from at least one name to finite numbers.
     """
-    found: Any = design.components(outcome)
+    found: Any = design.components(outcome.for_designs)
     if isinstance(found, Mapping) and found and all(isinstance(name, str) for name in found):
         components = {name: float(value) for name, value in found.items() if _is_finite(value)}
         if len(components) == len(found):
@@ -155,7 +155,7 @@ def checked_reward(design: RewardDesign, outcome: Outcome) -> float:
     Raises:
         ConfigError: It is not a finite number.
     """
-    reward: Any = design.reward(outcome)
+    reward: Any = design.reward(outcome.for_designs)
     if not _is_finite(reward):
         raise ConfigError(
             f"the reward design {design.name!r} is not finished: reward() must return a finite number, "

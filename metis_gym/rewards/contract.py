@@ -41,7 +41,8 @@ class Channel:
 class RewardDesign(Protocol):
     """A reward design. Which ones there are: `metis_gym.rewards.available()`.
 
-    A design sees outcomes only: no environment, no model, no tokens, and never the true verdict behind grader noise.
+    A design sees outcomes only: no environment, no model, no tokens, and never the true verdict behind grader noise or
+    what tools are worth on a task (`Outcome.for_designs`).
     """
 
     name: str

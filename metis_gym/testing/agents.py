@@ -14,6 +14,7 @@ from metis_gym.backstage import Pin, backstage, visible_info
 from metis_gym.errors import InvalidActionError
 from metis_gym.records import Outcome
 from metis_gym.registration import register_all
+from metis_gym.rules import Rules
 from metis_gym.testing.contract import Contract
 
 __all__ = ["check_agent"]
@@ -93,11 +94,13 @@ def _played(contract: Contract, agent: Any, env: gym.Env[Any, Any], request: _Re
         agent.reset(np.random.default_rng(request.seed))
     if hasattr(agent, "brief"):  # a scripted agent is told the task
         agent.brief(inside.episode.task)
+    if hasattr(agent, "study"):  # an ideal agent is told the rules
+        agent.study(Rules(env))
     while len(done) < _MAX_STEPS:
         mend = "info holds counts and costs only: no score, and not whether a tool is needed."
         with contract.must_work("act(observation, info) never raises", mend, *_RAISED):
             action = agent.act(observation, visible_info(info))
-        if hasattr(agent, "brief"):
+        if hasattr(agent, "brief") or hasattr(agent, "study"):
             action = inside.encode_action(action)
         done.append(repr(action))
         mend = 'Return text, {"name": …, "arguments": {…}} or {"answer": …}; of the numeric view, a number.'

@@ -73,11 +73,41 @@ def _check_one(contract: Contract, first: Taskset, again: Taskset, seed: int, vi
     contract.rule(task.task_id == task_id, "a task has the id that it was drawn by", f"{task.task_id} of {task_id}", "")
     contract.rule(_look(task) == _look(other), "the same id is the same task, to the byte", task_id, _STATELESS)
     _check_task(contract, task, first, view_size)
+    _check_plans(contract, task)
+    if first.can_vary(task_id):
+        _check_variants(contract, task, first)
     doubt = first.doubt(task_id)
     contract.rule(
         not doubt, "the necessity that a task states is proven", doubt, "Let only draw_detail depend on the answer."
     )
     return task
+
+
+def _check_plans(contract: Contract, task: Task) -> None:
+    at_once = [plan.accuracy for plan in task.plans if plan.length == 0]
+    contract.rule(
+        not task.plans or (at_once == [task.blind_accuracy] and all(plan.accuracy <= 1 for plan in task.plans)),
+        f"the plans of task {task.task_id} hold one without calls, with the blind accuracy",
+        f"{task.plans}, blind accuracy {task.blind_accuracy}",
+        "Give Plan(calls={}, accuracy=blind_accuracy), or no plans where nothing is known.",
+    )
+
+
+def _check_variants(contract: Contract, task: Task, taskset: Taskset) -> None:
+    left, every = (taskset.variants(task.task_id, every=every) for every in (False, True))
+    contract.rule(
+        left.answers == task.alternatives and set(left.answers) <= set(every.answers),
+        f"the variants of task {task.task_id} have its alternatives as answers",
+        f"{left.answers} of {every.answers}; alternatives {task.alternatives}",
+        "variants(task_id) holds the task with each of Task.alternatives, in their order.",
+    )
+    own = left.answers.index(task.gold.value) if task.gold.value in left.answers else 0
+    contract.rule(
+        _look(left[own]) == _look(task),
+        f"the variant of task {task.task_id} with its own answer is the task",
+        f"variants(task_id)[{own}] differs",
+        _STATELESS,
+    )
 
 
 def _check_task(contract: Contract, task: Task, taskset: Taskset, view_size: int) -> None:

@@ -8,10 +8,12 @@ from metis_gym.errors import ConfigError
 from metis_gym.records import INVALID_CALLS, Task, ToolCall, ToolResult, ToolStatus
 from metis_gym.registries import nearest, path_of
 from metis_gym.tools.contract import Tool, ToolSession, check_arguments, result_problem
+from metis_gym.tools.noise import StandIn, StandInSession
 
 __all__ = ["Toolbox"]
 
 _MAX_NAME = 80
+_NOBODY: Mapping[str, StandIn] = {}
 
 
 class Toolbox:
@@ -52,10 +54,19 @@ class Toolbox:
             for tool in self.tools.values()
         )
 
-    def open(self, task: Task, *, seed: int) -> None:
-        """Start an episode: a fresh session for each tool."""
+    def open(self, task: Task, *, seed: int, stand_ins: Mapping[str, StandIn] = _NOBODY) -> None:
+        """Start an episode: a fresh session for each tool.
+
+        Args:
+            task: The task.
+            seed: Of all that is random in the sessions.
+            stand_ins: Tool → what it works on in place of the task.
+        """
         self.close()
-        self._sessions = {name: _session(tool, task, seed) for name, tool in self.tools.items()}
+        self._sessions = {
+            name: _stand_in_session(tool, stand_ins[name], seed) if name in stand_ins else _session(tool, task, seed)
+            for name, tool in self.tools.items()
+        }
 
     def close(self) -> None:
         """End all sessions. May be called twice."""
@@ -111,6 +122,10 @@ def _price(name: str, price: float) -> float:
     if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
         raise ConfigError(f"the price of a {name!r} call must be a number of 0 or more, actually: {price!r}")
     return float(price)
+
+
+def _stand_in_session(tool: Tool, stand_in: StandIn, seed: int) -> ToolSession:
+    return StandInSession(lambda: _session(tool, stand_in.make(), seed))
 
 
 def _session(tool: Tool, task: Task, seed: int) -> ToolSession:

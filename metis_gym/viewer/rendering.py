@@ -1,4 +1,4 @@
-"""One episode as markup: the image as the model saw it, its turns, the verdict. Serves the viewer, play and notebooks."""
+"""One episode as markup: the image as the model saw it, its turns, the verdict. For viewer, play and notebooks."""
 
 import re
 from collections.abc import Sequence

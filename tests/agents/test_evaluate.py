@@ -84,8 +84,8 @@ def test_tables_have_a_row_for_each_family_and_agent():
     reports = [play(agent(), 8) for agent in SCRIPTED.values()]
     lines = str(reports[0]).splitlines()
     assert lines[0].startswith("oracle on MetisVQA-Discrete-v0, 8 episodes")
-    assert [line.split("|")[1].strip() for line in lines[2:]] == ["family", "-" * 9, "patches", "all"]
-    assert len({len(line) for line in lines[2:]}) == 1, "columns are aligned"
+    assert [line.split("|")[1].strip() for line in lines[2:6]] == ["family", "-" * 9, "patches", "all"]
+    assert len({len(line) for line in lines[2:6]}) == 1, "columns are aligned"
     names = [line.split("|")[1].strip() for line in compare_table(reports).splitlines()[2:]]
     assert names == list(SCRIPTED)
 

@@ -9,12 +9,13 @@ from metis_gym.dialects.metis import MetisDialect
 from metis_gym.dialects.plain import PlainDialect
 from metis_gym.errors import TaskIdError
 from metis_gym.grading import CascadeGrader, Grade, GradingStep
-from metis_gym.records import GoldAnswer, Necessity, TaskImage, ToolCall, ToolResult, ToolStatus
+from metis_gym.records import GoldAnswer, Necessity, Plan, TaskImage, ToolCall, ToolResult, ToolStatus
 from metis_gym.rewards import SingleReward
 from metis_gym.rewards.contract import Channel
 from metis_gym.search.contract import TextHit
 from metis_gym.testing.examples import ExampleTasks, example_task
 from metis_gym.tools import SimpleTool
+from metis_gym.variants import Variants
 
 _counter = itertools.count()
 
@@ -130,6 +131,32 @@ class GoldElsewhere(ExampleTasks):
         return whole(super().build(task_id), alternatives=("no",))
 
 
+class NoPlanAtOnce(ExampleTasks):
+    """the plans .* hold one without calls"""
+
+    def build(self, task_id):
+        return whole(super().build(task_id), blind_accuracy=0.25, plans=(Plan(calls={"python": 1}, accuracy=1.0),))
+
+
+class VariantsOfOthers(ExampleTasks):
+    """the variants .* have its alternatives as answers"""
+
+    def build(self, task_id):
+        task = super().build(task_id)
+        return whole(task, alternatives=(task.gold.value, "other"))
+
+    def variants(self, task_id, *, every=False):
+        return Variants(("other",), lambda _: self.build(task_id))
+
+
+class VariantsThatDiffer(VariantsOfOthers):
+    """the variant .* with its own answer is the task"""
+
+    def variants(self, task_id, *, every=False):
+        task = self.build(task_id)
+        return Variants(task.alternatives, lambda _: whole(task, question="Another?"))
+
+
 class NeedsNothingAndCalls(ExampleTasks):
     """a task that needs no tool has a solution without calls"""
 
@@ -205,6 +232,9 @@ TASKSETS = {
             GoldElsewhere,
             NeedsNothingAndCalls,
             NeedsAndSaysNothing,
+            NoPlanAtOnce,
+            VariantsOfOthers,
+            VariantsThatDiffer,
             OtherTools,
             Doubtful,
         ),

@@ -22,7 +22,7 @@ from metis_gym.registries import format_spec, parse_spec
 
 __all__ = ["Plan", "Run", "Settings", "Start", "batches_of", "canonical", "without_weight"]
 
-_NOT_OF_THE_START = ("grader_noise", "noise_key", "reward", "prices", "show_prices", "split")
+_NOT_OF_THE_START = ("grader_noise", "tool_noise", "noise_key", "reward", "prices", "show_prices", "split")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,15 @@
 """The report of an evaluation: metrics, usage and cost, as a narrow table and as `report.json`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from metis_agents.chat.usage import Usage
+from metis_gym.frontier import FrontierPoint, accuracy_at
 from metis_gym.markdown import table
 from metis_gym.metrics import Estimate
 from metis_gym.records import Necessity, Outcome
+from metis_gym.worth import DEFAULT_LAM
 
 __all__ = ["Report", "compare_table", "estimate_json", "markdown_table", "needs_table", "short"]
 
@@ -38,6 +40,10 @@ class Report:
         tools_ran: "theirs" where the system ran tools itself.
         failures: Why episodes are not scored: reason → how many.
         stopped: Why the evaluation ended early; empty if it did not.
+        lam: λ, the accuracy that one unit of price is worth, of regret, excess and missing calls.
+        regret_curve: λ → regret.
+        frontier: The best accuracy on these tasks for each price of calls; empty where no plan is known.
+        reached: What the agent reached on the same tasks.
     """
 
     agent: str
@@ -51,6 +57,10 @@ class Report:
     tools_ran: str = "ours"
     failures: Mapping[str, int] = field(default_factory=dict)
     stopped: str = ""
+    lam: float = DEFAULT_LAM
+    regret_curve: Mapping[float, Estimate] = field(default_factory=dict)
+    frontier: tuple[FrontierPoint, ...] = ()
+    reached: FrontierPoint | None = None
 
     def __str__(self) -> str:
         """A Markdown table, a row for each family and one for all; below it what the model used."""
@@ -78,13 +88,31 @@ class Report:
             "warnings": list(self.warnings),
             "failures": dict(self.failures),
             "stopped": self.stopped,
+            "lam": self.lam,
+            "regret_curve": [{"lam": lam, "regret": estimate_json(found)} for lam, found in self.regret_curve.items()],
+            "frontier": {
+                "optimal": [asdict(point) for point in self.frontier],
+                "agent": None if self.reached is None else asdict(self.reached),
+            },
         }
 
     def _below(self) -> list[str]:
-        lines = [] if self.usage is None else [_usage_line(self.usage, self.cost)]
+        lines = self._worth()
+        lines += [] if self.usage is None else [_usage_line(self.usage, self.cost)]
         lines += [f"not scored, {count} times: {reason}" for reason, count in self.failures.items()]
         lines += [f"warning: {warning}" for warning in self.warnings]
         return [*lines, f"stopped early: {self.stopped}"] if self.stopped else lines
+
+    def _worth(self) -> list[str]:
+        """Where the agent stands beside the best policy; nothing where no plan is known."""
+        if self.reached is None:
+            return []
+        best, at_cost = self.frontier[0], accuracy_at(self.frontier, self.reached.cost)
+        return [
+            f"Regret at λ = {self.lam:g} a unit of price. The best policy is right in {best.accuracy:.3f} with "
+            f"{best.calls:.2f} calls, and in {at_cost:.3f} at this agent's cost of {self.reached.cost:.2f}; the agent "
+            f"in {self.reached.accuracy:.3f}."
+        ]
 
 
 def compare_table(reports: Sequence[Report]) -> str:

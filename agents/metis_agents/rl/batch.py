@@ -124,7 +124,8 @@ def _positions(groups: Sequence[Sequence[Any]]) -> tuple[Positions, ...]:
 
 
 def _compare(design: RewardDesign, groups: Sequence[Sequence[Outcome]]) -> tuple[Channel, ...]:
-    channels, size = design.channels(groups), sum(map(len, groups))
+    channels = design.channels([[outcome.for_designs for outcome in group] for group in groups])
+    size = sum(map(len, groups))
     names = [channel.name for channel in channels]
     if not channels or len(set(names)) != len(names):
         raise ConfigError(f"Expect {design.name!r} to give channels of different names, actually: {names}")

@@ -96,7 +96,7 @@ class Demonstrations:
 
 
 def demonstrate(env: gym.Env[Any, Any], tasks: int, seed: int) -> Demonstrations:
-    """Let the always-tool and the never-tool agent play the same tasks.
+    """Let the always-tool and the never-tool agent play the same tasks, with tools that are right.
 
     Args:
         env: The numeric view.
@@ -104,6 +104,7 @@ def demonstrate(env: gym.Env[Any, Any], tasks: int, seed: int) -> Demonstrations
         seed: Of the tasks and of the guesses.
     """
     inside = backstage(env)
+    inside.use_tool_noise(0.0)
     seen: list[tuple[Any, Any, int, int, int, bool]] = []
     for stream in np.random.SeedSequence([seed, tasks]).spawn(tasks):
         before, _ = env.reset(seed=int(stream.generate_state(1)[0]))

@@ -30,8 +30,9 @@ from metis_gym.records import (
 )
 from metis_gym.registries import format_spec, parse_spec, path_of
 from metis_gym.specs import split_outside_quotes
-from metis_gym.tasksets import SPLITS, Taskset
+from metis_gym.tasksets import SPLITS, Taskset, kept_variant
 from metis_gym.tools.crop_code import crop_call
+from metis_gym.variants import Variants
 
 __all__ = ["Blueprint", "Brief", "Family", "Overlay", "SearchFamily"]
 
@@ -110,12 +111,22 @@ class Family(Taskset):
         family, seed = self._read_id(task_id)
         return family.make(seed, family.task_id(seed))
 
-    def variants(self, task_id: str) -> tuple[Task, ...]:
-        """The task with each of the answers that its view leaves, itself included, in the order of the answers."""
+    def variants(self, task_id: str, *, every: bool = False) -> Variants:
+        """The task with each of the answers that its view leaves, or every possible one, in the order of the answers.
+
+        Each is drawn when it is asked for.
+        """
         family, seed = self._read_id(task_id)
         blueprint, brief = family.blueprint(seed)
-        index = family.answer_index(seed, len(blueprint.answers))
-        return tuple(family._finish(blueprint, brief, other, task_id) for other in blueprint.block(index))
+        count = len(blueprint.answers)
+        indices = tuple(range(count)) if every else blueprint.block(family.answer_index(seed, count))
+        names = _answer_names(blueprint, brief)
+
+        def make(place: int) -> Task:
+            index = indices[place]
+            return kept_variant(family, task_id, index, lambda: family._finish(blueprint, brief, index, task_id))
+
+        return Variants(tuple(names[index] for index in indices), make)
 
     def blueprint(self, seed: int) -> tuple[Blueprint, Brief]:
         """The plan of a task, before its answer is drawn; for proofs and readers."""
@@ -141,7 +152,7 @@ class Family(Taskset):
         source = blueprint.render(index)
         is_choice, focus = brief.choices > 0, blueprint.focus or blueprint.region
         overlay = blueprint.overlay(index, source)
-        alternatives = tuple(LETTERS[: len(blueprint.answers)]) if is_choice else blueprint.answers
+        alternatives = _answer_names(blueprint, brief)
         left = tuple(alternatives[other] for other in blueprint.block(index))
         solution = (blueprint.searches or (_crop_call(focus),)) if brief.hides else ()
         return Task(
@@ -325,6 +336,11 @@ def _defaults(kind: type[Family]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=256)
 def _family_of(kind: type[Family], split: str, view_size: int, parameters: tuple[tuple[str, Any], ...]) -> Family:
     return kind(split=split, view_size=view_size, **dict(parameters))
+
+
+def _answer_names(blueprint: Blueprint, brief: Brief) -> tuple[str, ...]:
+    """The possible answers as gold answers name them: letters for a choice."""
+    return tuple(LETTERS[: len(blueprint.answers)]) if brief.choices else blueprint.answers
 
 
 def _plans(blueprint: Blueprint, solution: tuple[ToolCall, ...], blind_accuracy: float) -> tuple[Plan, ...]:

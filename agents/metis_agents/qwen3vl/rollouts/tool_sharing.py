@@ -9,15 +9,19 @@ have seen. Only code that looks at clocks can tell the difference, which is why 
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from metis_gym.records import Task, ToolCall, ToolResult
+from metis_gym.tools.noise import StandIn
 from metis_gym.tools.toolbox import Toolbox
 
 __all__ = ["ResultCache", "SharingToolbox"]
 
+_NOBODY: Mapping[str, StandIn] = {}
+
 
 class ResultCache:
-    """Results by task and the calls made so far; safe for threads.
+    """Results by task, the calls made so far and which of their tools were wrong; safe for threads.
 
     Args:
         capacity: Most results that are kept; the least recently used leaves.
@@ -70,11 +74,13 @@ class SharingToolbox(Toolbox):
         self._cache = cache
         self._history: tuple[str, ...] = ()
         self._owed: list[ToolCall] = []
+        self._marks: dict[str, str] = {}
 
-    def open(self, task: Task, *, seed: int) -> None:
-        """Start an episode: its calls are looked up under its task and seed."""
-        super().open(task, seed=seed)
+    def open(self, task: Task, *, seed: int, stand_ins: Mapping[str, StandIn] = _NOBODY) -> None:
+        """Start an episode: its calls are looked up under its task, seed and wrong tools."""
+        super().open(task, seed=seed, stand_ins=stand_ins)
         self._history, self._owed = (task.task_id, str(seed)), []
+        self._marks = {name: stand_in.name for name, stand_in in stand_ins.items()}
 
     def run(self, call: ToolCall) -> ToolResult:
         """The kept result of the same call after the same calls on the same task; otherwise run it.
@@ -82,7 +88,9 @@ class SharingToolbox(Toolbox):
         Raises:
             InfrastructureError: The tool broke; nothing is kept of that.
         """
-        self._history = (*self._history, json.dumps([call.name, call.problem, dict(call.arguments)], sort_keys=True))
+        mark = self._marks.get(self.counted_as(call), "")
+        asked = [call.name, call.problem, dict(call.arguments), mark]
+        self._history = (*self._history, json.dumps(asked, sort_keys=True))
         with self._cache.running(self._history):
             known = self._cache.get(self._history)
             if known is not None:

@@ -109,7 +109,7 @@ def scripted_pairs(
     seed: int,
     workers: int = 4,
 ) -> Iterator[tuple[Example, Example]]:
-    """Play so many tasks both ways, in order.
+    """Play so many tasks both ways, in order, with tools that are right.
 
     Args:
         make_env: Makes an environment; one for each worker.
@@ -120,6 +120,8 @@ def scripted_pairs(
         workers: Threads.
     """
     envs = [make_env() for _ in range(workers)]
+    for env in envs:
+        backstage(env).use_tool_noise(0.0)
     taskset = backstage(envs[0]).taskset
     rng = np.random.default_rng(seed)
     task_ids = [taskset.draw(rng) for _ in range(count)]
@@ -252,7 +254,7 @@ def _both_ways(
 ) -> tuple[Task, Conversation, Conversation]:
     task = backstage(env).taskset.load(task_id)
     one = _played(env, task, [*_calls(task, habits.look), {"answer": _answer(task, None)}])
-    is_hidden = task.necessity is Necessity.REQUIRED
+    is_hidden = task.necessity in (Necessity.REQUIRED, Necessity.PARTIAL)
     return task, one, _played(env, task, [{"answer": _answer(task, rng if is_hidden else None)}])
 
 

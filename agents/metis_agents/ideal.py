@@ -1,0 +1,192 @@
+"""Agents that read what the environment returned by comparing it with every possible answer.
+
+They are told the rules of an episode (`metis_gym.rules`): the task drawn with each possible answer, and what any call
+would show on each of these. They never see which answer is right, nor whether a tool is needed.
+
+| agent | calls | answers |
+|---|---|---|
+| `OptimalAgent` | as the best plan at its λ does | the answer that is most probable after all that was shown |
+| `LastResultAgent` | always | what its last call showed, whatever the view says |
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metis_gym.errors import ConfigError
+from metis_gym.records import Task, ToolCall
+from metis_gym.rules import Rules, same_observation
+from metis_gym.tools.crop_code import crop_call
+from metis_gym.worth import DEFAULT_LAM, checked_lam
+
+__all__ = ["InformedAgent", "LastResultAgent", "OptimalAgent"]
+
+Action = Mapping[str, Any]
+
+_SHOWN = (448, 448)
+
+
+class InformedAgent:
+    """Plays by the rules of an episode: `study` follows `reset`. A subclass has a `name`, `_plan` and `_choose`."""
+
+    name = ""
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Start an episode."""
+        self._rng = rng
+        self._actions: list[Action] = []
+        self._left: tuple[int, ...] = ()
+
+    def study(self, rules: Rules) -> None:
+        """Learn the rules of the episode.
+
+        Args:
+            rules: Say neither which answer is right nor whether a tool is needed.
+        """
+        self._rules = rules
+
+    def act(self, observation: Any, info: dict[str, Any]) -> Action:  # noqa: ARG002
+        """The next call, or the answer."""
+        if self._actions:
+            self._hear(observation)
+        else:
+            self._look(observation)
+        call = self._next_call()
+        if call is None:
+            return {"answer": self._rules.possible.answers[self._choose()]}
+        self._actions.append({"name": call.name, "arguments": dict(call.arguments)})
+        return self._actions[-1]
+
+    def _look(self, observation: Any) -> None:
+        """Keep the possible answers whose view and text are those that are shown."""
+        self._first = observation
+        places = range(len(self._rules.possible))
+        self._left = tuple(place for place in places if same_observation(self._rules.rehearse(place), observation))
+        if not self._left:
+            raise ConfigError(
+                "the taskset is not finished: variants(task_id, every=True) must hold the task as it is shown, but the "
+                f"view or the text of each of these {len(places)} differs"
+            )
+
+    def _showing(self, observation: Any, places: Sequence[int]) -> tuple[int, ...]:
+        """Of some answers those for which the calls so far would have shown what is new in this."""
+        news = [key for key in observation if not same_observation(observation[key], self._first[key])]
+
+        def is_shown(place: int) -> bool:
+            would = self._rules.rehearse(place, self._actions)
+            return all(same_observation(would[key], observation[key]) for key in news)
+
+        return tuple(filter(is_shown, places))
+
+    def _hear(self, observation: Any) -> None:
+        """Take in what the last call showed."""
+        raise NotImplementedError
+
+    def _next_call(self) -> ToolCall | None:
+        """The next call; None to answer."""
+        raise NotImplementedError
+
+    def _choose(self) -> int:
+        """The place of the answer."""
+        raise NotImplementedError
+
+
+class OptimalAgent(InformedAgent):
+    """The best policy for a price of calls: its expected regret at its λ is 0.
+
+    It keeps the answers whose view is the one that is shown, follows the plan with the largest accuracy − λ · price,
+    and answers what is most probable then. Of n answers that the view leaves, one for which a tool, wrong with
+    probability h, would show what was shown gains the factor 1 − h + h · (others that show it) / (n − 1), any other
+    one h · (those that show it) / (n − 1): a wrong tool shows the same wrong answer all through the episode.
+
+    Args:
+        lam: λ, the accuracy that one unit of price is worth.
+
+    Raises:
+        ConfigError: λ is not a number of 0 or more.
+    """
+
+    name = "optimal"
+
+    def __init__(self, lam: float = DEFAULT_LAM) -> None:
+        self.lam = checked_lam(lam)
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Start an episode."""
+        super().reset(rng)
+        self._shown: dict[str, tuple[int, ...]] = {}
+
+    def _hear(self, observation: Any) -> None:
+        tool = self._actions[-1]["name"]
+        self._shown[tool] = self._showing(observation, self._shown.get(tool, self._left))
+
+    def _next_call(self) -> ToolCall | None:
+        if len(self._left) < 2:
+            return None
+        task = self._rules.possible[self._likeliest[0]]
+        plan = self._rules.best_plan(task, self.lam)
+        wanted = Counter(call.name for call in task.solution) if plan is None else Counter(plan.calls)
+        made = Counter(action["name"] for action in self._actions)
+        passed: Counter[str] = Counter()
+        for call in task.solution:
+            passed[call.name] += 1
+            if made[call.name] < passed[call.name] <= wanted[call.name]:
+                return call
+        return None
+
+    def _choose(self) -> int:
+        likeliest = self._likeliest
+        return likeliest[int(self._rng.integers(len(likeliest)))]
+
+    @property
+    def _likeliest(self) -> list[int]:
+        """The most probable answers, each as probable as the others."""
+        places = self._left
+        weights = np.ones(len(places))
+        for shown in self._shown.values():
+            weights *= self._likelihoods(places, shown)
+        return [place for place, weight in zip(places, weights, strict=True) if weight >= weights.max() * (1 - 1e-9)]
+
+    def _likelihoods(self, places: Sequence[int], shown: Sequence[int]) -> NDArray[np.float64]:
+        """How probable it is, for each answer, that a tool shows what these answers show."""
+        if not shown:  # nothing of what is known would show this: it tells nothing
+            return np.ones(len(places))
+        each = self._rules.noise / (len(places) - 1)
+        is_shown = np.isin(places, shown)
+        likelihoods: NDArray[np.float64] = is_shown * (1 - self._rules.noise) + (len(shown) - is_shown) * each
+        return likelihoods
+
+
+class LastResultAgent(InformedAgent):
+    """Calls tools on every task, and answers what its last call showed, even where the view says otherwise.
+
+    The calls are those of the task's shortest solution, or a look at the deciding detail where none is needed.
+    """
+
+    name = "last-result"
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Start an episode."""
+        super().reset(rng)
+        self._read: tuple[int, ...] = ()
+
+    def _hear(self, observation: Any) -> None:
+        self._read = self._showing(observation, range(len(self._rules.possible)))
+
+    def _next_call(self) -> ToolCall | None:
+        places = self._read or self._left
+        task = self._rules.possible[places[0]]
+        calls = task.solution or (_look_at(task),)
+        return calls[len(self._actions)] if len(self._actions) < len(calls) else None
+
+    def _choose(self) -> int:
+        possible = self._read or self._left
+        return possible[int(self._rng.integers(len(possible)))]
+
+
+def _look_at(task: Task) -> ToolCall:
+    height, width = task.images[0].source.shape[:2]
+    return crop_call(task.region or (0, 0, width, height), _SHOWN)

@@ -1,0 +1,47 @@
+"""A task with each of several answers."""
+
+from collections.abc import Callable, Sequence
+from typing import overload
+
+from metis_gym.records import Task
+
+__all__ = ["NO_VARIANTS", "Variants"]
+
+
+class Variants(Sequence[Task]):
+    """The task as it would be with each of some answers: what tool noise shows, and what an ideal agent compares.
+
+    Args:
+        answers: The answers, as the gold answers name them: letters for a choice.
+        make: Makes the task with the answer of a place; called when it is asked for.
+
+    >>> from metis_gym.records import GoldAnswer, Task
+    >>> def make(place):
+    ...     return Task(task_id="t", family="f", question="?", images=(), gold=GoldAnswer(value="AB"[place]))
+    >>> [task.gold.value for task in Variants(("A", "B"), make)]
+    ['A', 'B']
+    """
+
+    def __init__(self, answers: Sequence[str], make: Callable[[int], Task]) -> None:
+        self.answers = tuple(answers)
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    @overload
+    def __getitem__(self, place: int) -> Task: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Task]: ...
+    def __getitem__(self, place: int | slice) -> Task | Sequence[Task]:
+        """The task with the answer of a place."""
+        found = range(len(self))[place]
+        return self._make(found) if isinstance(found, int) else tuple(self._make(other) for other in found)
+
+
+def _nothing(place: int) -> Task:
+    raise IndexError(place)
+
+
+NO_VARIANTS = Variants((), _nothing)
+"""Of a task whose other possible answers are not known."""
