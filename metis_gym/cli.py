@@ -12,6 +12,7 @@ from metis_gym.terminal import say
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
+    "audit": ("metis_envs.audit.command:audit_command", "probe what gives tasks away without looking"),
     "compare": ("metis_agents.compare.command:compare_command", "train with several reward designs and compare"),
     "eval": ("metis_agents.command:eval_command", "let an agent play episodes and print the table"),
     "gallery": ("metis_envs.gallery:gallery_command", "draw what the families look like"),

@@ -134,6 +134,10 @@ class WeightedTaskset(Taskset):
     Args:
         weighted: Pairs of a taskset and its weight.
 
+    Attributes:
+        parts: The tasksets.
+        shares: The share of each part; they add up to 1.
+
     Raises:
         ConfigError: There is none, or a weight is not a positive number.
     """
@@ -149,6 +153,7 @@ class WeightedTaskset(Taskset):
         self.parts = tuple(part for part, _ in weighted)
         self.tools = _united(part.tools for part in self.parts)
         weights = np.asarray([weight for _, weight in weighted], dtype=np.float64)
+        self.shares = tuple(float(share) for share in weights / weights.sum())
         self._thresholds = np.cumsum(weights / weights.sum())
 
     @property
