@@ -19,7 +19,8 @@ from metis_gym.tasksets import TasksetSpec, make_taskset
 
 __all__ = ["audit", "available_workers"]
 
-_VIEWS, _READINGS = 12, 40
+_VIEWS_SHARE, _READINGS_SHARE = 1 / 20, 1 / 10
+_MIN_LOOKS = 16
 _MIN_TASKS = 20
 
 
@@ -54,8 +55,8 @@ def audit(
     looks = Looks(
         images=not {"statistics", "thumbnail"}.isdisjoint(probes),
         searches="blind" in probes,
-        views=_VIEWS if "views" in probes else 0,
-        readings=_READINGS if "print" in probes and has_tesseract() else 0,
+        views=max(_MIN_LOOKS, round(tasks * _VIEWS_SHARE)) if "views" in probes else 0,
+        readings=max(_MIN_LOOKS, round(tasks * _READINGS_SHARE)) if "print" in probes and has_tesseract() else 0,
     )
     drawn = _drawn(parts, tasks, looks, seed, workers, progress)
     studied = [(part.name, drawn[place]) for place, part in enumerate(parts)]

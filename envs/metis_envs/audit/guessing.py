@@ -15,13 +15,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from metis_envs.audit.results import Share
 
-__all__ = ["Guesser", "best_share", "by_letters", "by_numbers", "by_tree", "patch_features", "rankers"]
+__all__ = ["Guesser", "best_share", "by_letters", "by_numbers", "by_patches", "by_pixels", "by_tree", "patch_features", "rankers"]
 
 _FOLDS = 5
+_ABSENT = -1e9
 _Indices: TypeAlias = NDArray[np.intp]
 Guesser: TypeAlias = Callable[[_Indices, _Indices], NDArray[np.float64]]
 """Learns on the first tasks and returns, for each of the second ones, the probability that its guess is right."""
@@ -65,7 +67,7 @@ def by_letters(texts: Sequence[str], labels: Sequence[str]) -> Guesser:
 
 def by_numbers(rows: NDArray[np.float64], labels: Sequence[str]) -> Guesser:
     """Guesses a label from numbers, by boosted trees."""
-    return _classifier(_boosted, rows, labels)
+    return _classifier(_boosted, np.nan_to_num(rows, nan=_ABSENT), labels)
 
 
 def by_tree(rows: NDArray[np.float64], labels: Sequence[str], *, depth: int) -> Guesser:
@@ -75,6 +77,15 @@ def by_tree(rows: NDArray[np.float64], labels: Sequence[str], *, depth: int) -> 
         return DecisionTreeClassifier(max_depth=depth, min_samples_leaf=5, random_state=0)
 
     return _classifier(make, rows, labels)
+
+
+def by_pixels(thumbnails: NDArray[np.uint8], labels: Sequence[str]) -> Guesser:
+    """Guesses a label from the pixels of thumbnails, by a support vector machine."""
+
+    def make() -> Any:
+        return make_pipeline(StandardScaler(), SVC(C=3.0))
+
+    return _classifier(make, thumbnails.reshape(len(thumbnails), -1) / 255.0, labels)
 
 
 def by_patches(thumbnails: NDArray[np.uint8], labels: Sequence[str], *, seed: int) -> Guesser:
@@ -155,7 +166,7 @@ def rankers(
     """
     sizes = [len(rows) for rows in features]
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    rows = np.concatenate(features)
+    rows = np.nan_to_num(np.concatenate(features), nan=_ABSENT)
     is_gold = np.zeros(len(rows), dtype=bool)
     is_gold[starts[:-1] + np.array(gold)] = True
     made: dict[str, Guesser] = {"rule": _single_rule(rows, starts, is_gold)}
@@ -208,11 +219,10 @@ def _hits(
 
 def _single_rule(rows: NDArray[np.float64], starts: NDArray[np.intp], is_gold: NDArray[np.bool_]) -> Guesser:
     """Takes the candidate that has most, or least, of one feature: whichever feature was best on the tasks learnt."""
-    filled = np.nan_to_num(rows, nan=0.0)
     every = np.arange(len(starts) - 1)
     right = np.stack(
         [
-            _hits(sign * filled[:, column], every, starts, is_gold)
+            _hits(sign * rows[:, column], every, starts, is_gold)
             for column in range(rows.shape[1])
             for sign in (1, -1)
         ]

@@ -25,8 +25,7 @@ __all__ = ["Reading", "has_tesseract", "read_task"]
 
 _COMPARED = 4
 _MARGIN = 3
-_ENLARGED = 3
-_MIN_SIDE, _MAX_SIDE = 90, 2_400
+_MIN_SIDE, _MAX_SIDE = 90, 1_600
 _SECONDS = 120
 
 
@@ -107,7 +106,7 @@ def _tesseract(images: Sequence[Image.Image]) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         names = []
         for number, image in enumerate(images):
-            names.append(str(Path(folder, f"{number}.png")))
+            names.append(str(Path(folder, f"{number}.pgm")))
             image.save(names[-1])
         listed = Path(folder, "images.txt")
         listed.write_text("\n".join(names) + "\n")

@@ -17,7 +17,7 @@ from metis_gym.search import TextHit, make_text_engine, search_text
 __all__ = ["lookup_features"]
 
 _RESULTS = 10
-_FOLLOWED = 4
+_FOLLOWED = 3
 _ENGINE = "fts5"
 
 

@@ -17,6 +17,7 @@ from metis_envs.audit.guessing import (
     by_letters,
     by_numbers,
     by_patches,
+    by_pixels,
     by_tree,
     rankers,
 )
@@ -82,7 +83,7 @@ def _thumbnail_to_necessity(part: str, samples: Sequence[Sample], seed: int) -> 
         small = np.stack([sample.thumbnail for sample in chosen if sample.thumbnail is not None])
         return {
             "patches": by_patches(small, labels, seed=seed),
-            "pixels": by_numbers(small.reshape(len(small), -1).astype(np.float64), labels),
+            "pixels": by_pixels(small, labels),
         }
 
     drawn = [sample for sample in samples if sample.thumbnail is not None]

@@ -13,7 +13,7 @@ from metis_envs.audit.features import candidate_features, image_statistics, ques
 from metis_envs.audit.legibility import Reading, read_task
 from metis_envs.audit.lookups import lookup_features
 from metis_envs.audit.views import views_hold
-from metis_envs.families.family import Family
+from metis_envs.families.family import Blueprint, Brief, Family
 from metis_gym.grading.cascade import CascadeGrader
 from metis_gym.grading.choice import LETTERS
 from metis_gym.records import Necessity, Task
@@ -44,8 +44,8 @@ class Looks:
 
     @property
     def needs_drawing(self) -> bool:
-        """Do the tasks have to be drawn?"""
-        return self.images or self.searches
+        """Does the task have to be drawn?"""
+        return bool(self.images or self.searches or self.views or self.readings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,8 +166,10 @@ def _of_family(family: Family, number: int, rng: np.random.Generator, looks: Loo
         tuple(blueprint.answers[index] for index in kept),
         kept.index(gold),
     )
-    other = SPLITS[1 - SPLITS.index(family.split)]
-    sample = replace(sample, gold_elsewhere=_elsewhere(family, other).answer_index(seed, len(blueprint.answers)))
+    other = _elsewhere(family, SPLITS[1 - SPLITS.index(family.split)])
+    sample = replace(
+        sample, gold_elsewhere=other.answer_index(seed, len(blueprint.answers)), tools=_tools(blueprint, brief)
+    )
     if not looks.needs_drawing:
         return sample
     task = family.make(seed, family.task_id(seed))
@@ -176,6 +178,15 @@ def _of_family(family: Family, number: int, rng: np.random.Generator, looks: Loo
         views_hold=views_hold(task, blueprint, gold, rng) if looks.views else None,
         reading=read_task(task, blueprint, gold, rng) if looks.readings else None,
     )
+
+
+def _tools(blueprint: Blueprint, brief: Brief) -> tuple[str, ...]:
+    """The tools of the most accurate, then shortest plan: known before anything is drawn."""
+    if not brief.hides:
+        return ()
+    if blueprint.plans:
+        return tuple(sorted(min(blueprint.plans, key=lambda plan: (-plan.accuracy, plan.length)).calls))
+    return tuple(sorted({call.name for call in blueprint.searches} or {"python"}))
 
 
 def _elsewhere(family: Family, split: str) -> Family:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metis_envs.families.blueprint import Blueprint
-from metis_gym.records import ImageArray, Task
+from metis_gym.records import ImageArray, Necessity, Task
 
 __all__ = ["block_sums", "views_hold"]
 
@@ -37,13 +37,15 @@ def views_hold(task: Task, blueprint: Blueprint, gold: int, rng: np.random.Gener
         What is wrong; empty if nothing is.
     """
     block = blueprint.block(gold)
+    left = {Necessity.NONE: 1, Necessity.REQUIRED: len(blueprint.answers)}.get(task.necessity)
+    if left is not None and len(block) != left:
+        return f"a task whose tool is {task.necessity.value} leaves {len(block)} of {len(blueprint.answers)} answers"
     shown = task.images[0]
     try:
         sums = block_sums(shown.source, shown.view)
     except ValueError as error:
         return str(error)
-    cells = (shown.source.shape[0] // shown.view.shape[0]) ** 2
-    if (np.abs(2 * (shown.view.astype(np.int64) * cells - sums)) > cells).any():
+    if not _is_mean(shown.view, sums, (shown.source.shape[0] // shown.view.shape[0]) ** 2):
         return "the view is not the mean of the source's cells"
     order = [int(index) for index in rng.permutation(len(blueprint.answers)) if index != gold]
     inside = [index for index in order if index in block][:_INSIDE]
@@ -54,3 +56,11 @@ def views_hold(task: Task, blueprint: Blueprint, gold: int, rng: np.random.Gener
             answers = f"{blueprint.answers[gold]!r} and {blueprint.answers[index]!r}"
             return f"the views of {answers} are {'the same' if same else 'different'}"
     return ""
+
+
+def _is_mean(view: ImageArray, sums: NDArray[np.int64], cells: int) -> bool:
+    """Is each pixel within a grey level of its cell's mean, and the same wherever the sum is the same?"""
+    if (np.abs(view.astype(np.int64) * cells - sums) >= cells).any():
+        return False
+    pairs = np.unique(np.stack([sums.ravel(), view.ravel().astype(np.int64)]), axis=1)
+    return len(np.unique(pairs[0])) == pairs.shape[1]
