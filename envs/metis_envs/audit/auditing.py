@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from difflib import SequenceMatcher
 
 from threadpoolctl import threadpool_limits
 
@@ -22,6 +23,7 @@ __all__ = ["audit", "available_workers"]
 _VIEWS_SHARE, _READINGS_SHARE = 1 / 20, 1 / 10
 _MIN_LOOKS = 16
 _MIN_TASKS = 20
+_QUESTIONS, _WORDINGS = 60, 6
 
 
 def audit(
@@ -105,9 +107,7 @@ def _weighted(parts: Sequence[Part], drawn: Sequence[Sequence[Sample]]) -> list[
     """As many samples of each part as its share says, as far as they reach."""
     total = min(len(samples) / part.weight for part, samples in zip(parts, drawn, strict=True))
     return [
-        sample
-        for part, samples in zip(parts, drawn, strict=True)
-        for sample in samples[: round(total * part.weight)]
+        sample for part, samples in zip(parts, drawn, strict=True) for sample in samples[: round(total * part.weight)]
     ]
 
 
@@ -127,19 +127,37 @@ def _probe(part: str, samples: Sequence[Sample], probes: Sequence[str], seed: in
 
 
 def _facts(samples: Sequence[Sample]) -> dict[str, object]:
-    """For each necessity how many tasks, their mean blind accuracy, their calls, and the tools of their best plans."""
-    facts: dict[str, object] = {}
-    for kind in Necessity:
-        of_kind = [sample for sample in samples if sample.necessity is kind]
-        if of_kind:
-            blind = [sample.blind_accuracy for sample in of_kind if sample.blind_accuracy is not None]
-            calls = Counter(sample.min_calls for sample in of_kind if sample.min_calls is not None)
-            tools = Counter(" + ".join(sample.tools) for sample in of_kind if sample.tools)
-            facts[kind.value] = {
-                "tasks": len(of_kind),
-                "blind_accuracy": round(mean(blind), 3) if blind else None,
-                "min_calls": {str(count): calls[count] for count in sorted(calls)},
-                "tools": dict(tools.most_common()),
-                "questions": len({sample.question for sample in of_kind}),
-            }
-    return facts
+    """What is known of the tasks of each necessity, and some questions that differ."""
+    kinds = {
+        kind.value: _known([sample for sample in samples if sample.necessity is kind])
+        for kind in Necessity
+        if any(sample.necessity is kind for sample in samples)
+    }
+    return {"kinds": kinds, "wordings": _different([sample.question for sample in samples])}
+
+
+def _known(samples: Sequence[Sample]) -> dict[str, object]:
+    """How many tasks, their mean blind accuracy, and in how many tasks which calls and tools are best."""
+    blind = [sample.blind_accuracy for sample in samples if sample.blind_accuracy is not None]
+    calls = Counter(sample.min_calls for sample in samples if sample.min_calls is not None)
+    tools = Counter(" + ".join(sample.tools) for sample in samples if sample.tools)
+    return {
+        "tasks": len(samples),
+        "blind_accuracy": round(mean(blind), 3) if blind else None,
+        "min_calls": {str(count): calls[count] for count in sorted(calls)},
+        "tools": dict(tools.most_common()),
+    }
+
+
+def _different(questions: Sequence[str]) -> list[str]:
+    """A few questions that resemble each other least."""
+    left = list(dict.fromkeys(questions))[:_QUESTIONS]
+    chosen = left[:1]
+    while len(chosen) < min(_WORDINGS, len(left)):
+        chosen.append(
+            min(
+                (one for one in left if one not in chosen),
+                key=lambda one: max(SequenceMatcher(None, one, other).ratio() for other in chosen),
+            )
+        )
+    return chosen

@@ -16,6 +16,7 @@ def audit_command(argv: Sequence[str]) -> int:
     given = _parser().parse_args(argv)
     try:
         from metis_envs.audit.auditing import audit, available_workers
+        from metis_envs.audit.page import write_page
         from metis_envs.audit.probes import PROBES
         from metis_envs.audit.results import Verdict
         from metis_envs.audit.table import as_json, as_table
@@ -36,6 +37,8 @@ def audit_command(argv: Sequence[str]) -> int:
     say(as_table(report))
     if given.out is not None:
         write_json(given.out, as_json(report))
+    if given.docs is not None:
+        write_page(report, given.docs)
     return 1 if report.with_verdict(Verdict.BROKEN) else 0
 
 
@@ -53,5 +56,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--probes", default="", help="some probes only, such as necessity,answer (default: all)")
     add("--workers", type=int, default=0, help="processes (default: one for each processor)")
     add("--out", type=Path, help="write the whole report into this file, as JSON")
+    add("--docs", type=Path, help="write a page about the built-in families, such as docs/tasks.md")
     add("--quiet", action="store_true", help="print the table only")
     return parser

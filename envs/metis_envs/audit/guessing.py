@@ -20,7 +20,17 @@ from sklearn.tree import DecisionTreeClassifier
 
 from metis_envs.audit.results import Share
 
-__all__ = ["Guesser", "best_share", "by_letters", "by_numbers", "by_patches", "by_pixels", "by_tree", "patch_features", "rankers"]
+__all__ = [
+    "Guesser",
+    "best_share",
+    "by_letters",
+    "by_numbers",
+    "by_patches",
+    "by_pixels",
+    "by_tree",
+    "patch_features",
+    "rankers",
+]
 
 _FOLDS = 5
 _ABSENT = -1e9
@@ -221,11 +231,7 @@ def _single_rule(rows: NDArray[np.float64], starts: NDArray[np.intp], is_gold: N
     """Takes the candidate that has most, or least, of one feature: whichever feature was best on the tasks learnt."""
     every = np.arange(len(starts) - 1)
     right = np.stack(
-        [
-            _hits(sign * rows[:, column], every, starts, is_gold)
-            for column in range(rows.shape[1])
-            for sign in (1, -1)
-        ]
+        [_hits(sign * rows[:, column], every, starts, is_gold) for column in range(rows.shape[1]) for sign in (1, -1)]
     )
 
     def guess(learnt: _Indices, held_out: _Indices) -> NDArray[np.float64]:

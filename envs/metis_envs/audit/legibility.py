@@ -94,7 +94,9 @@ def _framed(image: ImageArray, box: Box, margin: int, scale: float) -> Image.Ima
     """The box and a little around it, enlarged, as far as its size allows."""
     height, width = image.shape[:2]
     left, top, right, bottom = box
-    part = image[max(0, top - margin) : min(height, bottom + margin), max(0, left - margin) : min(width, right + margin)]
+    part = image[
+        max(0, top - margin) : min(height, bottom + margin), max(0, left - margin) : min(width, right + margin)
+    ]
     scale = min(scale, _MAX_SIDE / max(part.shape[:2]))
     scale = max(scale, _MIN_SIDE / min(part.shape[:2]))
     size = (round(part.shape[1] * scale), round(part.shape[0] * scale))

@@ -149,9 +149,7 @@ def _text_only(part: str, samples: Sequence[Sample], seed: int) -> _Outcome:
     outcomes: _Outcome = []
     for kind, is_choice in (("choice", True), ("open", False)):
         probe = f"words → answer, {kind}"
-        chosen = [
-            sample for sample in samples if sample.choosing is not None and bool(sample.options) is is_choice
-        ]
+        chosen = [sample for sample in samples if sample.choosing is not None and bool(sample.options) is is_choice]
         if len(chosen) < _MIN_OF_EACH:
             reason = _too_few(samples, kind, is_choice, len(chosen))
             outcomes.append(NotProbed(part=part, probe=probe, reason=reason))
@@ -184,7 +182,9 @@ def _blind_with_tools(part: str, samples: Sequence[Sample], seed: int) -> _Outco
     chosen = [sample for sample in samples if sample.found is not None]
     if len(chosen) < _MIN_OF_EACH:
         offered = any(sample.found is not None for sample in samples)
-        reason = f"only {len(chosen)} tasks could be searched" if offered else "its tasks offer no text search, or no image"
+        reason = (
+            f"only {len(chosen)} tasks could be searched" if offered else "its tasks offer no text search, or no image"
+        )
         return [NotProbed(part=part, probe=probe, reason=reason)]
     features = [sample.found for sample in chosen if sample.found is not None]
     guessers = rankers(features, [sample.gold for sample in chosen])
@@ -252,7 +252,10 @@ def _print(part: str, samples: Sequence[Sample], seed: int) -> _Outcome:  # noqa
     hidden = [sample for sample in read if sample.necessity is Necessity.REQUIRED]
     for group, checks in (
         (legible, (("print in the view, none", "view", LEGIBLE_IN_VIEW),)),
-        (hidden, (("print in the view, required", "view", None), ("print in the crop, required", "crop", LEGIBLE_IN_CROP))),
+        (
+            hidden,
+            (("print in the view, required", "view", None), ("print in the crop, required", "crop", LEGIBLE_IN_CROP)),
+        ),
     ):
         readings = [sample.reading for sample in group if sample.reading is not None and sample.reading.candidates]
         plain = mean(reading.plain for reading in readings)

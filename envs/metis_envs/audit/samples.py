@@ -234,14 +234,10 @@ def _basic(
 def _looked_at(sample: Sample, task: Task, taskset: Taskset, looks: Looks) -> Sample:
     plan = task.best_plan
     calls = plan.calls if plan is not None else {call.name for call in task.solution}
-    sample = replace(
-        sample, tools=tuple(sorted(calls)), blind_accuracy=task.blind_accuracy, min_calls=task.min_calls
-    )
+    sample = replace(sample, tools=tuple(sorted(calls)), blind_accuracy=task.blind_accuracy, min_calls=task.min_calls)
     if looks.images and task.images:
         image = task.images[0]
-        sample = replace(
-            sample, statistics=image_statistics(image.view, image.source), thumbnail=thumbnail(image.view)
-        )
+        sample = replace(sample, statistics=image_statistics(image.view, image.source), thumbnail=thumbnail(image.view))
     searches = any(tool.partition(":")[0] == "text_search" for tool in taskset.tools)
     if looks.searches and searches and task.images and sample.choosing is not None:
         sample = replace(sample, found=lookup_features(task, sample.candidates))

@@ -18,7 +18,11 @@ def as_table(report: Report) -> str:
         f"seed {report.seed}"
     ]
     for part in report.parts:
-        lines += ["", part, f"  {'probe':<{_NAME}} {'share':>6}  {'95 % interval':<14} {'limit':<8} {'tasks':>5}  verdict"]
+        lines += [
+            "",
+            part,
+            f"  {'probe':<{_NAME}} {'share':>6}  {'95 % interval':<14} {'limit':<8} {'tasks':>5}  verdict",
+        ]
         lines += [_row(result) for result in report.results if result.part == part]
         skipped = [entry for entry in report.not_probed if entry.part == part]
         lines += [f"  {entry.probe:<{_NAME}} not probed: {entry.reason}" for entry in skipped]
