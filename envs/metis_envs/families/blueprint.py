@@ -6,6 +6,10 @@ its own. So nothing but the deciding detail can depend on it.
 
 Answers lie in *blocks*. The views of all answers of a block are equal to the bit, so that the view tells the block and
 nothing more: one answer in each block for a task that needs no tool, all answers in one for a task that needs one.
+
+A chain of calls has *keys* besides: what an earlier call shows (a name in small print, the title of an image) and a
+later one is asked for. Each answer goes with each key, so that the key alone tells nothing about the answer, and pages
+without the key tell nothing either. A *state* is an answer with a key; without keys, states are answers.
 """
 
 import functools
@@ -74,8 +78,11 @@ class Blueprint:
         notes: What the image is made of.
         explanation: The shortest solution in words.
         kind: How an open answer is compared.
-        overlay: What the task brings for the search tools, given the index of its answer and its image.
-        searches: The searches of the shortest solution; without any, it is a look at the focus.
+        overlay: What the task brings for the search tools, given the index of its state and its image.
+        keys: How many keys the answers go with. State `key * len(answers) + answer` is what `draw_detail`, `overlay` and
+            `searches` are given; what they draw of a state that is concealed depends on its key alone.
+        searches: The calls of the shortest solution in a state; without any, it is a look at the focus.
+        query: What to search for, where that does not depend on the key; also where no search is needed.
         plans: The ways to play besides an answer at once; by default the solution, after which the answer is known.
         decoys: How many further drawings, with the indices after those of the answers, enter the smudge that the view
             shows. For details with few answers.
@@ -93,26 +100,40 @@ class Blueprint:
     focus: Box | None = None
     kind: AnswerKind = AnswerKind.TEXT
     overlay: Callable[[int, ImageArray], Overlay] = lambda _index, _source: Overlay()
-    searches: tuple[ToolCall, ...] = ()
+    keys: int = 1
+    searches: Callable[[int], tuple[ToolCall, ...]] = lambda _state: ()
+    query: str = ""
     plans: tuple[Plan, ...] = ()
     decoys: int = 0
     blocks: tuple[int, ...] = ()
     factor: int = 1
 
-    def block(self, index: int) -> tuple[int, ...]:
-        """The answers, by index, whose view is that of this one; itself included."""
-        if not self.blocks:
-            return (index,)
-        return tuple(other for other, block in enumerate(self.blocks) if block == self.blocks[index])
+    def answer_of(self, state: int) -> int:
+        """The answer, by index, of a state."""
+        return state % len(self.answers)
+
+    def block(self, state: int) -> tuple[int, ...]:
+        """The states whose view is that of this one; itself included."""
+        answer, count = self.answer_of(state), len(self.answers)
+        alike = [other for other in range(count) if self.blocks and self.blocks[other] == self.blocks[answer]]
+        if len(alike) < 2:
+            return (state,)
+        return tuple(key * count + other for key in range(self.keys) for other in alike)
+
+    def left(self, state: int) -> tuple[int, ...]:
+        """The answers, by index, that the view of a state leaves, its own included."""
+        return tuple(sorted({self.answer_of(other) for other in self.block(state)}))
 
     def render(self, index: int) -> ImageArray:
-        """The source image for the answer of an index, shape (height, width, 3); the caller's own."""
+        """The source image for a state, shape (height, width, 3); the caller's own."""
         scene = self._scene.copy()
         block = self.block(index)
         if len(block) == 1:
             self.draw_detail(scene, index)
             return scene
-        drawings = self._drawings(scene, (*block, *self._decoys))
+        count = len(self.answers)
+        seen = block if self.keys == 1 else range(index % count, count * self.keys, count)  # one state for each key
+        drawings = self._drawings(scene, (*seen, *self._decoys))
         target = mean_sums(list(drawings.values()), self.factor)
         left, top, right, bottom = self.region
         scene[top:bottom, left:right] = conceal(drawings[index], target, self.factor)
