@@ -16,10 +16,13 @@ FAMILY_IDS = {
     "MetisGeometry-v0": "geometry",
     "MetisLandmarks-v0": "landmarks",
     "MetisPatches-v0": "patches",
+    "MetisPlaques-v0": "plaques",
     "MetisRelations-v0": "relations",
     "MetisSigns-v0": "signs",
     "MetisSpotting-v0": "spotting",
     "MetisSums-v0": "sums",
+    "MetisTariffs-v0": "tariffs",
+    "MetisTimetables-v0": "timetables",
     "MetisWordmaths-v0": "wordmaths",
 }
 """Id → taskset, for each family."""

@@ -5,7 +5,7 @@ every option, and which is the right one stands in the image alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ __all__ = ["OPEN_ANSWERS", "Candidates", "draw_candidates", "fact_line"]
 OPEN_ANSWERS = 6
 """Candidates of an open question. Every attribute has more values than that."""
 _STALE_SHARE = 1 / 3
-_LINES = {"year": "Completed in {}", "material": "Built of {}", "visitors": "{} visitors a year"}
+_LINES = {"year": "Completed in {}", "architect": "Built by {}", "material": "Built of {}", "visitors": "{} visitors a year"}
 _PLAQUE_YEARS = range(2020, 2026)
 
 
@@ -74,6 +74,10 @@ class Candidates:
     def footer(self) -> str:
         """Where and when an image says that it was made."""
         return f"{self.things[0].town}, {self.year}"
+
+    def sharing(self, attribute: Attribute, value: str) -> "Candidates":
+        """The same, with one value of an attribute for all things: an image that shows it does not tell them apart."""
+        return replace(self, things=tuple(thing.with_fact(attribute, value) for thing in self.things))
 
     def pages(self, thing: int, answer: int) -> tuple[Passage, ...]:
         """What is found if one of the things has one of the values, both given by index; the others have the others."""
