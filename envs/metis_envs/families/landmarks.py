@@ -31,7 +31,7 @@ from metis_gym.records import AnswerKind, ImageArray, TitledImage, ToolCall
 
 __all__ = ["Landmarks"]
 
-_NAME_SHARE, _TITLED_SHARE = 0.1, 0.05
+_NAME_SHARE, _TITLED_SHARE = 0.07, 0.03
 _COPY_SIDE = 240
 _MAX_CARDS = 5
 """As many as image search returns."""
