@@ -81,7 +81,7 @@ class Sheet:
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """From homogeneous points of the sheet to those of the scene (Heckbert 1989, "unit square to quadrilateral")."""
+        """From homogeneous points of the sheet to those of the scene (Heckbert 1989, section 2.2.3)."""
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = self.corners
         dx1, dx2, sx = x1 - x2, x3 - x2, x0 - x1 + x2 - x3
         dy1, dy2, sy = y1 - y2, y3 - y2, y0 - y1 + y2 - y3
