@@ -189,4 +189,5 @@ def fall_of_light(
         (width, height), Image.Resampling.BILINEAR, box=(0.5, 0.5, 1.5, 1.5)
     )
     product = pixels.astype(np.uint16) * np.asarray(ramp)[:, :, None] // 200
-    return np.minimum(product, 255).astype(np.uint8)
+    bounded: ImageArray = np.minimum(product, 255).astype(np.uint8)
+    return bounded

@@ -242,7 +242,7 @@ def _sky(rng: _Rng, _split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int]
     share = float(rng.uniform(0.08, 0.2))
     green = int(rng.integers(70, 110))
 
-    def draw(rng: _Rng, canvas: Canvas, height: int, width: int) -> ImageArray:
+    def draw(rng: _Rng, _canvas: Canvas, height: int, width: int) -> ImageArray:
         pixels = material(rng, height, width)
         for depth in (1.0, 0.6):
             _raise_hills(
@@ -257,11 +257,10 @@ def _raise_hills(rng: _Rng, pixels: ImageArray, rise: int, colour: Colour, haze:
     height, width = pixels.shape[:2]
     spots = Image.fromarray(rng.integers(40, 256, (1, 7), dtype=np.uint8))
     crest = np.asarray(spots.resize((width, 1), Image.Resampling.BICUBIC))[0].astype(int) * rise // 255
-    land = materials.plaster(colour, rough=24)(rng, max(2, rise), width)
-    land = (land.astype(np.uint16) * 10 + np.uint16(round(haze * 5)) * 200 // 1).clip(0, 2550).astype(np.uint16) // 10
+    land = fall_of_light(materials.plaster(colour, rough=24)(rng, max(2, rise), width), *(0.8 + 0.4 * haze,) * 4)
     below = np.arange(rise)[:, None] >= rise - crest[None, :]
     part = pixels[height - rise :]
-    part[below] = land[:rise].astype(np.uint8)[below]
+    part[below] = land[:rise][below]
 
 
 def _water(rng: _Rng, _split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
@@ -273,7 +272,7 @@ def _water(rng: _Rng, _split: str) -> tuple[str, Callable[[_Rng, Canvas, int, in
     below = materials.water(dark, (dark[0] + 110, dark[1] + 104, dark[2] + 100))
     share = float(rng.uniform(0.14, 0.24))
 
-    def draw(rng: _Rng, canvas: Canvas, height: int, width: int) -> ImageArray:
+    def draw(rng: _Rng, _canvas: Canvas, height: int, width: int) -> ImageArray:
         horizon = round(share * height)
         pixels = np.concatenate([above(rng, horizon, width), below(rng, height - horizon, width)])
         _raise_hills(rng, pixels[:horizon], round(0.4 * horizon), (96, 112, 104), 1.0)

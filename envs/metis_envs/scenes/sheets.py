@@ -90,7 +90,8 @@ class Sheet:
         unit = np.array(
             [[x1 - x0 + g * x1, x3 - x0 + h * x3, x0], [y1 - y0 + g * y1, y3 - y0 + h * y3, y0], [g, h, 1.0]]
         )
-        return unit / np.array([self.width, self.height, 1.0])
+        matrix: NDArray[np.float64] = unit / np.array([self.width, self.height, 1.0])
+        return matrix
 
 
 _COSINES = tuple(float(np.cos(step * np.pi / 6)) for step in range(12))
