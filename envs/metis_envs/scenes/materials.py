@@ -1,5 +1,6 @@
 """Materials: plaster, wood, cork, concrete, brick, sky, water. Each fills an area at half the size of a scene."""
 
+import itertools
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -94,7 +95,7 @@ def wood(dark: Colour, light: Colour, *, planks: int, upright: bool = False) -> 
         fibres = clouds(rng, short, long, ((short / 2, long), (26, long / 2), (7, long / 3), (5, long / 6)), step=2)
         shades = np.asarray(fibres).astype(np.int16)
         edges = np.linspace(0, short, planks + 1).round().astype(int)
-        for top, bottom in zip(edges[:-1], edges[1:], strict=True):
+        for top, bottom in itertools.pairwise(edges):
             shades[top:bottom] += int(rng.integers(-34, 35))
             shades[top : top + 2] = 0 if planks > 1 else shades[top : top + 2]
         pixels = _toned(Image.fromarray(np.clip(shades, 0, 255).astype(np.uint8)), dark, light)
