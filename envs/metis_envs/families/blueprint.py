@@ -13,13 +13,13 @@ without the key tell nothing either. A *state* is an answer with a key; without 
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from metis_envs.scenes.canvas import Canvas
-from metis_envs.scenes.concealment import conceal, mean_sums
+from metis_envs.scenes.concealment import conceal_among
 from metis_gym.records import AnswerKind, Box, ImageArray, Necessity, Passage, Plan, TitledImage, ToolCall
 
 __all__ = ["Blueprint", "Brief", "Overlay", "draw_blocks"]
@@ -74,6 +74,8 @@ class Blueprint:
         paint: Paints the scene without the deciding detail, shape (height, width, 3), uint8.
         draw_detail: Draws the detail that an answer, given by its index, has; plainly, in place, inside the region.
         region: All that `draw_detail` may change, in source pixels, on the cells.
+        parts: The boxes inside the region that it may change, on the cells, where these are several small ones that
+            do not overlap: they are concealed one by one. By default the region.
         focus: The part of it that has to be looked at; None for all of it.
         notes: What the image is made of.
         explanation: The shortest solution in words.
@@ -95,6 +97,7 @@ class Blueprint:
     paint: Callable[[], ImageArray]
     draw_detail: Callable[[ImageArray, int], None]
     region: Box
+    parts: tuple[Box, ...] = ()
     notes: str = ""
     explanation: str = ""
     focus: Box | None = None
@@ -133,27 +136,13 @@ class Blueprint:
             return scene
         count = len(self.answers)
         seen = block if self.keys == 1 else range(index % count, count * self.keys, count)  # one state for each key
-        drawings = self._drawings(scene, (*seen, *self._decoys))
-        target = mean_sums(list(drawings.values()), self.factor)
-        left, top, right, bottom = self.region
-        scene[top:bottom, left:right] = conceal(drawings[index], target, self.factor)
+        parts = self.parts or (self.region,)
+        conceal_among(scene, parts, self.draw_detail, index, (*seen, *self._decoys), self.factor)
         return scene
 
     @property
     def _decoys(self) -> range:
         return range(len(self.answers), len(self.answers) + self.decoys)
-
-    def _drawings(self, scene: ImageArray, indices: Sequence[int]) -> dict[int, ImageArray]:
-        """The region with each of some details, drawn plainly; the scene is left as it was."""
-        left, top, right, bottom = self.region
-        part = scene[top:bottom, left:right]
-        bare = part.copy()
-        drawings = {}
-        for index in indices:
-            self.draw_detail(scene, index)
-            drawings[index] = part.copy()
-            part[:] = bare
-        return drawings
 
     @functools.cached_property
     def _scene(self) -> ImageArray:

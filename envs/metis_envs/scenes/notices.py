@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from metis_envs.scenes.canvas import Canvas
-from metis_envs.scenes.concealment import conceal, mean_sums
+from metis_envs.scenes.concealment import conceal_among
 from metis_envs.scenes.drawing import Colour, FontName, font, paste, text_width
 from metis_envs.scenes.noise import add_grain
 from metis_gym.records import Box, ImageArray
@@ -231,11 +231,8 @@ def row_box(notice: Notice, row: int) -> Box:
 
 def conceal_row(scene: ImageArray, notice: Notice, row: int, texts: Sequence[str], shown: int) -> None:
     """Print one of some texts so that the view is the same for each of them, in place."""
-    left, top, right, bottom = row_box(notice, row)
-    part, drawings = scene[top:bottom, left:right], []
-    bare = part.copy()
-    for text in texts:
-        write_row(scene, notice, row, text)
-        drawings.append(part.copy())
-        part[:] = bare
-    part[:] = conceal(drawings[shown], mean_sums(drawings, notice.canvas.factor), notice.canvas.factor)
+
+    def draw(image: ImageArray, text: int) -> None:
+        write_row(image, notice, row, texts[text])
+
+    conceal_among(scene, (row_box(notice, row),), draw, shown, range(len(texts)), notice.canvas.factor)
