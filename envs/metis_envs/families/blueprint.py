@@ -9,13 +9,13 @@ nothing more: one answer in each block for a task that needs no tool, all answer
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from metis_envs.scenes.canvas import Canvas
-from metis_envs.scenes.concealment import conceal, mean_sums
+from metis_envs.scenes.concealment import conceal_among
 from metis_gym.records import AnswerKind, Box, ImageArray, Necessity, Passage, Plan, TitledImage, ToolCall
 
 __all__ = ["Blueprint", "Brief", "Overlay", "draw_blocks"]
@@ -70,6 +70,8 @@ class Blueprint:
         paint: Paints the scene without the deciding detail, shape (height, width, 3), uint8.
         draw_detail: Draws the detail that an answer, given by its index, has; plainly, in place, inside the region.
         region: All that `draw_detail` may change, in source pixels, on the cells.
+        parts: The boxes inside the region that it may change, on the cells, where these are several small ones that
+            do not overlap: they are concealed one by one. By default the region.
         focus: The part of it that has to be looked at; None for all of it.
         notes: What the image is made of.
         explanation: The shortest solution in words.
@@ -88,6 +90,7 @@ class Blueprint:
     paint: Callable[[], ImageArray]
     draw_detail: Callable[[ImageArray, int], None]
     region: Box
+    parts: tuple[Box, ...] = ()
     notes: str = ""
     explanation: str = ""
     focus: Box | None = None
@@ -112,27 +115,14 @@ class Blueprint:
         if len(block) == 1:
             self.draw_detail(scene, index)
             return scene
-        drawings = self._drawings(scene, (*block, *self._decoys))
-        target = mean_sums(list(drawings.values()), self.factor)
-        left, top, right, bottom = self.region
-        scene[top:bottom, left:right] = conceal(drawings[index], target, self.factor)
+        conceal_among(
+            scene, self.parts or (self.region,), self.draw_detail, index, (*block, *self._decoys), self.factor
+        )
         return scene
 
     @property
     def _decoys(self) -> range:
         return range(len(self.answers), len(self.answers) + self.decoys)
-
-    def _drawings(self, scene: ImageArray, indices: Sequence[int]) -> dict[int, ImageArray]:
-        """The region with each of some details, drawn plainly; the scene is left as it was."""
-        left, top, right, bottom = self.region
-        part = scene[top:bottom, left:right]
-        bare = part.copy()
-        drawings = {}
-        for index in indices:
-            self.draw_detail(scene, index)
-            drawings[index] = part.copy()
-            part[:] = bare
-        return drawings
 
     @functools.cached_property
     def _scene(self) -> ImageArray:
