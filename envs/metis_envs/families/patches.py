@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metis_envs.families.family import Blueprint, Brief, Family
+from metis_envs.families.wordings import choose_wording
 from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.drawing import Colour
 from metis_gym.records import Box, ImageArray, Necessity
@@ -40,7 +41,8 @@ _WORDINGS = (
     "Look at the patch that has a black frame. Which pattern does it show: {listed}?",
     "One patch is framed in black. What fills it: {listed}?",
     "What kind of pattern is inside the black frame: {listed}?",
-    "Name the pattern of the black-framed patch: {listed}. Which one is it?",
+    "There are four patches. Which of these fills the one with the black edge: {listed}?",
+    "How is the black-framed patch filled: {listed}?",
 )
 
 _PERIOD = 4
@@ -95,9 +97,8 @@ class Patches(Family):
             if brief.necessity is Necessity.PARTIAL:
                 _draw_pattern(scene, boxes[0], names[index], blocks[False], _SHADE)
 
-        wording = _WORDINGS[int(brief.words.integers(len(_WORDINGS)))]
         return Blueprint(
-            question=wording.format(listed=", ".join(names)),
+            question=choose_wording(brief, _WORDINGS, listed=", ".join(names)),
             answers=names,
             paint=paint,
             draw_detail=draw_detail,

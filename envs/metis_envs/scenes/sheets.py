@@ -5,6 +5,7 @@ the sheet's pixels and lands in the scene by the same perspective for every text
 touch is known before any is drawn.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,7 @@ class Sheet:
             min(self.canvas.height, int(np.ceil((max(ys) + 1) / factor)) * factor),
         )
 
-    @property
+    @functools.cached_property
     def matrix(self) -> NDArray[np.float64]:
         """From homogeneous points of the sheet to those of the scene (Heckbert 1989, "unit square to quadrilateral")."""
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = self.corners
