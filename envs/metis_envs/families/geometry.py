@@ -10,7 +10,8 @@ from typing import ClassVar
 
 from metis_envs.families.family import Brief
 from metis_envs.families.worksheets import OPEN_ANSWERS, ROWS, WorksheetFamily, WorksheetTask, turned
-from metis_envs.scenes.worksheets import Content, Line, Print
+from metis_envs.scenes.prints import Print
+from metis_envs.scenes.worksheets import Content, Line
 
 __all__ = ["Geometry"]
 
@@ -41,8 +42,10 @@ class _Kind:
         """The answer for a figure of these sides, times a scale."""
         diagonal = math.isqrt(width**2 + height**2)
         at_one = {"area": width * height, "perimeter": 2 * (width + height), "half": width * height // 2}
-        return at_one[self.measure] * scale**2 if self.measure in ("area", "half") else (
-            at_one.get(self.measure, diagonal) * scale
+        return (
+            at_one[self.measure] * scale**2
+            if self.measure in ("area", "half")
+            else (at_one.get(self.measure, diagonal) * scale)
         )
 
 
@@ -79,7 +82,12 @@ _KINDS = (
         _wordings("hypotenuse", ("the right triangle", "cm", "How long is the hypotenuse")),
         "apply Pythagoras",
     ),
-    _Kind("rectangle", "diagonal", _wordings("diagonal", ("rectangle", "cm", "How long is the diagonal")), "apply Pythagoras"),
+    _Kind(
+        "rectangle",
+        "diagonal",
+        _wordings("diagonal", ("rectangle", "cm", "How long is the diagonal")),
+        "apply Pythagoras",
+    ),
 )
 
 
@@ -92,7 +100,9 @@ class Geometry(WorksheetFamily):
         """Draw a kind, a shape, and as many scales as there are answers."""
         rng = brief.rng
         kind = _KINDS[int(rng.integers(len(_KINDS)))]
-        shapes = [shape for shape in (_SIDES if kind.figure == "rectangle" else _LEGS)[brief.split] if _fits(kind, shape)]
+        shapes = [
+            shape for shape in (_SIDES if kind.figure == "rectangle" else _LEGS)[brief.split] if _fits(kind, shape)
+        ]
         width, height = shapes[int(rng.integers(len(shapes)))]
         scales = [_SCALES[i] for i in rng.permutation(len(_SCALES))[: brief.choices or OPEN_ANSWERS]]
         count = brief.choices or ROWS
@@ -130,7 +140,10 @@ def _content(figure: str, shape: tuple[int, int], scales: list[int], asked: int,
         lines.append(((x, y), (x + base, y), *top_right, (x, y - rise), (x, y)))
         if figure == "right":
             lines.append(((x, y - _RIGHT_ANGLE), (x + _RIGHT_ANGLE, y - _RIGHT_ANGLE), (x + _RIGHT_ANGLE, y)))
-    fixed = [Print(x - 0.15, y - rise - 0.45, letter, "lm", "sans-bold", _LABEL) for (x, y), letter in zip(corners, _LETTERS, strict=False)]
+    fixed = [
+        Print(x - 0.15, y - rise - 0.45, letter, "lm", "sans-bold", _LABEL)
+        for (x, y), letter in zip(corners, _LETTERS, strict=False)
+    ]
     varying = tuple(
         tuple(
             text
@@ -140,16 +153,14 @@ def _content(figure: str, shape: tuple[int, int], scales: list[int], asked: int,
         for index in range(len(scales))
     )
     rows = -(-count // columns)
-    total = _CELL_WIDTH * columns, _CELL_HEIGHT * rows + 0.9
+    total = _CELL_WIDTH * columns, _CELL_HEIGHT * rows + 1.2
     fixed.append(Print(total[0] / 2, total[1] - 0.6, "each figure to its own scale", "mm", "sans", 0.74))
     return Content(
         width=total[0], height=total[1], title="Geometry", fixed=tuple(fixed), lines=tuple(lines), varying=varying
     )
 
 
-def _measures(
-    figure: str, x: float, y: float, base: float, rise: float, sides: tuple[int, int]
-) -> tuple[Print, Print]:
+def _measures(figure: str, x: float, y: float, base: float, rise: float, sides: tuple[int, int]) -> tuple[Print, Print]:
     """Both sides with their unit: one below the figure, one beside its upright side."""
     width, height = (f"{side} cm" for side in sides)
     below = Print(x + base / 2, y + 0.62, width, "mm", "sans", _LABEL)

@@ -12,7 +12,8 @@ from typing import ClassVar, TypeVar
 from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.families.wordings import choose_wording
 from metis_envs.scenes.drawing import font, text_width
-from metis_envs.scenes.worksheets import Content, Print, lay_worksheets, paint_worksheets
+from metis_envs.scenes.prints import Print, hull
+from metis_envs.scenes.worksheets import Content, lay_worksheets, paint_worksheets
 from metis_gym.records import AnswerKind, ImageArray, Necessity
 
 __all__ = ["OPEN_ANSWERS", "ROWS", "WorksheetFamily", "WorksheetTask", "list_content", "turned"]
@@ -84,7 +85,7 @@ class WorksheetFamily(Family):
             answers=task.answers,
             paint=paint,
             draw_detail=asked.print_varying,
-            region=asked.region,
+            region=hull(asked.parts),
             parts=asked.parts,
             notes=f"a drawn {asked.material.surface}, no photograph",
             explanation=f"{where} {task.explanation}.",
@@ -136,6 +137,4 @@ def list_content(
         )
         for index in range(len(values))
     )
-    return Content(
-        width=width, height=_PITCH * len(middles) + 0.7, title=title, fixed=tuple(fixed), varying=varying
-    )
+    return Content(width=width, height=_PITCH * len(middles) + 0.7, title=title, fixed=tuple(fixed), varying=varying)

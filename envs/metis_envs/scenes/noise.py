@@ -32,7 +32,7 @@ def _tile(sigma: float) -> NDArray[np.int16]:
 def add_grain(image: ImageArray, rng: np.random.Generator, sigma: float) -> None:
     """Add grain of a standard deviation to an image or a part of one, the same in all channels, in place."""
     noisy = image.astype(np.int16)
-    noisy += grain(rng, *image.shape[:2], sigma)[:, :, None]
+    noisy += grain(rng, image.shape[0], image.shape[1], sigma)[:, :, None]
     np.clip(noisy, 0, 255, out=noisy)
     image[:] = noisy
 

@@ -5,7 +5,6 @@ the sheet's pixels and lands in the scene by the same perspective for every text
 touch is known before any is drawn.
 """
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,9 +79,9 @@ class Sheet:
             min(self.canvas.height, int(np.ceil((max(ys) + 1) / factor)) * factor),
         )
 
-    @functools.cached_property
+    @property
     def matrix(self) -> NDArray[np.float64]:
-        """From homogeneous points of the sheet to those of the scene (Heckbert 1989, "unit square to quadrilateral")."""
+        """From homogeneous points of the sheet to those of the scene (Heckbert 1989, section 2.2.3)."""
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = self.corners
         dx1, dx2, sx = x1 - x2, x3 - x2, x0 - x1 + x2 - x3
         dy1, dy2, sy = y1 - y2, y3 - y2, y0 - y1 + y2 - y3
@@ -91,7 +90,8 @@ class Sheet:
         unit = np.array(
             [[x1 - x0 + g * x1, x3 - x0 + h * x3, x0], [y1 - y0 + g * y1, y3 - y0 + h * y3, y0], [g, h, 1.0]]
         )
-        return unit / np.array([self.width, self.height, 1.0])
+        matrix: NDArray[np.float64] = unit / np.array([self.width, self.height, 1.0])
+        return matrix
 
 
 _COSINES = tuple(float(np.cos(step * np.pi / 6)) for step in range(12))

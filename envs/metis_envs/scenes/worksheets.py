@@ -4,6 +4,7 @@ A near one is legible in the view; a far one carries the same kind of content in
 content are in *em*, the size of its text.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -11,15 +12,26 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image
 
-
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.draft import Draft
 from metis_envs.scenes.drawing import Colour, FontName, font
 from metis_envs.scenes.noise import clouds
+from metis_envs.scenes.prints import Print, Printer
 from metis_envs.scenes.sheets import Sheet, lay_sheet, print_text, roughen
 from metis_gym.records import Box, ImageArray
 
-__all__ = ["FAR_EM", "MATERIALS", "SHEET_COLOURS", "Content", "Line", "Material", "Print", "Worksheet", "lay_worksheets", "paint_worksheets"]
+__all__ = [
+    "FAR_EM",
+    "MATERIALS",
+    "SHEET_COLOURS",
+    "Content",
+    "Line",
+    "Material",
+    "Worksheet",
+    "lay_worksheets",
+    "paint_surface",
+    "paint_worksheets",
+]
 
 Line: TypeAlias = tuple[tuple[float, float], ...]
 """Points in em."""
@@ -44,18 +56,6 @@ _MAX_SHARE = 0.72
 _ATTEMPTS = 60
 _GRAIN = 4.0
 _WHITE: Colour = (240, 238, 231)
-
-
-@dataclass(frozen=True)
-class Print:
-    """A piece of text with its anchor, as Pillow names them, at a point."""
-
-    x: float
-    y: float
-    text: str
-    anchor: str = "lm"
-    face: FontName = "sans"
-    size: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,9 @@ class Material:
 
 
 MATERIALS = (
-    Material(phrase="the sheet with the {colour} heading", ink=(34, 34, 40), paper=_WHITE, framed=False, surface="desk"),
+    Material(
+        phrase="the sheet with the {colour} heading", ink=(34, 34, 40), paper=_WHITE, framed=False, surface="desk"
+    ),
     Material(phrase="the {colour} note", ink=(38, 34, 30), paper=None, framed=False, surface="desk"),
     Material(
         phrase="the blackboard with the {colour} frame",
@@ -147,27 +149,15 @@ class Worksheet:
         """How the question names it."""
         return self.material.phrase.format(colour=self.colour)
 
-    @property
-    def region(self) -> Box:
-        """All that the answer may change, on the cells."""
-        boxes = self.parts
-        return (
-            min(box[0] for box in boxes),
-            min(box[1] for box in boxes),
-            max(box[2] for box in boxes),
-            max(box[3] for box in boxes),
-        )
+    @functools.cached_property
+    def printer(self) -> Printer:
+        """Sets its text."""
+        return Printer(self.sheet, self.em, (0.0, _BAND * self.em), self.material.ink)
 
-    @property
+    @functools.cached_property
     def parts(self) -> tuple[Box, ...]:
         """The boxes that the answer may change, on the cells; none overlap."""
-        boxes: list[Box] = []
-        for places in zip(*self.content.varying, strict=True):
-            edges = [self._edges(text) for text in places]
-            left, top = min(edge[0] for edge in edges), min(edge[1] for edge in edges)
-            right, bottom = max(edge[2] for edge in edges), max(edge[3] for edge in edges)
-            boxes.append(self.sheet.cells(left - 2, top - 2, right + 2, bottom + 2))
-        return tuple(_apart(boxes))
+        return self.printer.parts(self.content.varying)
 
     def paint(self, draft: Draft) -> None:
         """Paint it without its text."""
@@ -182,37 +172,23 @@ class Worksheet:
         if not self.material.framed:
             draft.fill(self.sheet.quad(0, 0, width, _BAND * scale), colour, grain=_GRAIN / 2, seed=self.seed + 2)
         for line in self.content.lines:
-            points = [self.sheet.at(*self._at(x, y)) for x, y in line]
-            draft.line(points, _mixed(paper, self.material.ink, 0.85), max(1.0, 0.1 * scale))
+            draft.line(self.printer.points(line), _mixed(paper, self.material.ink, 0.85), max(1.0, 0.1 * scale))
 
     def print_fixed(self, scene: ImageArray) -> None:
         """Print the text that is the same for all answers, and, on a far one, the grain of a close look."""
         if self.is_far:
-            roughen(scene, self.sheet.cells(0, 0, self.sheet.width, self.sheet.height), np.random.default_rng(self.seed))
+            roughen(
+                scene, self.sheet.cells(0, 0, self.sheet.width, self.sheet.height), np.random.default_rng(self.seed)
+            )
         title_ink = self.material.ink if self.material.framed else _WHITE
         place = 0.6 * self.em, (_BAND / 2 + (_EDGE if self.material.framed else 0.0)) * self.em
         face = font("sans-bold", round(_TITLE * self.em))
         print_text(scene, self.sheet, place, self.content.title, face, title_ink)
-        for text in self.content.fixed:
-            self._print(scene, text)
+        self.printer.draw(scene, self.content.fixed)
 
     def print_varying(self, scene: ImageArray, index: int) -> None:
         """Print the text of one of the answers."""
-        for text in self.content.varying[index]:
-            self._print(scene, text)
-
-    def _print(self, scene: ImageArray, text: Print) -> None:
-        face = font(text.face, round(text.size * self.em))
-        print_text(scene, self.sheet, self._at(text.x, text.y), text.text, face, self.material.ink, anchor=text.anchor)
-
-    def _edges(self, text: Print) -> tuple[float, float, float, float]:
-        box = font(text.face, round(text.size * self.em)).getbbox(text.text, anchor=text.anchor)
-        x, y = self._at(text.x, text.y)
-        return x + box[0], y + box[1], x + box[2], y + box[3]
-
-    def _at(self, x: float, y: float) -> tuple[float, float]:
-        """A point of the content, in pixels of the sheet."""
-        return x * self.em, (y + _BAND) * self.em
+        self.printer.draw(scene, self.content.varying[index])
 
 
 def lay_worksheets(
@@ -258,7 +234,7 @@ def lay_worksheets(
 
 def paint_worksheets(canvas: Canvas, worksheets: Sequence[Worksheet], seed: int) -> ImageArray:
     """The desk or the wall with all worksheets, and the text that does not depend on an answer."""
-    draft = Draft(canvas, _surface(np.random.default_rng(seed), canvas, worksheets[0].material.surface))
+    draft = Draft(canvas, paint_surface(np.random.default_rng(seed), canvas, worksheets[0].material.surface))
     for worksheet in worksheets:
         worksheet.paint(draft)
     scene = draft.scene()
@@ -267,9 +243,7 @@ def paint_worksheets(canvas: Canvas, worksheets: Sequence[Worksheet], seed: int)
     return scene
 
 
-def _places(
-    rng: np.random.Generator, canvas: Canvas, contents: Sequence[Content]
-) -> list[tuple[Box, float] | None]:
+def _places(rng: np.random.Generator, canvas: Canvas, contents: Sequence[Content]) -> list[tuple[Box, float] | None]:
     """Box and em in view pixels of the near one and of far ones; None for a third one that finds no place."""
     near = contents[0]
     room = min(
@@ -314,29 +288,7 @@ def _free(rng: np.random.Generator, canvas: Canvas, size: tuple[int, int], taken
     return None
 
 
-def _apart(boxes: Sequence[Box]) -> list[Box]:
-    """Boxes of which none overlap, over the same area: those that do are joined."""
-    joined: list[Box] = []
-    for box in boxes:
-        merged = box
-        while touching := [other for other in joined if _overlap(merged, other)]:
-            joined = [other for other in joined if other not in touching]
-            group = [merged, *touching]
-            merged = (
-                min(one[0] for one in group),
-                min(one[1] for one in group),
-                max(one[2] for one in group),
-                max(one[3] for one in group),
-            )
-        joined.append(merged)
-    return joined
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _surface(rng: np.random.Generator, canvas: Canvas, kind: str) -> ImageArray:
+def paint_surface(rng: np.random.Generator, canvas: Canvas, kind: str) -> ImageArray:
     """A desk of wood or a plain wall, at half the size of the scene, in uneven light."""
     height, width = -(-canvas.height // 4), -(-canvas.width // 4)
     colours = _DESKS if kind == "desk" else _WALLS
