@@ -8,6 +8,7 @@ _TEXT_ENTRY = "metis_gym.env:ToolUseEnv"
 _NUMERIC_ENTRY = "metis_gym.numeric:NumericToolUseEnv"
 
 FAMILY_IDS = {
+    "MetisAreas-v0": "areas",
     "MetisCharts-v0": "charts",
     "MetisCounting-v0": "counting",
     "MetisDocuments-v0": "documents",

@@ -53,6 +53,7 @@ def _problems(made: Any) -> list[str]:
 TASKSETS: "Registry[Taskset]" = Registry(
     "taskset",
     {
+        "areas": "metis_envs.families.areas:Areas",
         "charts": "metis_envs.families.charts:Charts",
         "documents": "metis_envs.families.documents:Documents",
         "counting": "metis_envs.families.counting:Counting",

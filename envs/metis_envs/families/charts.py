@@ -16,9 +16,10 @@ from metis_envs.families.wordings import choose_wording
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.charts import Chart, ChartPlace
 from metis_envs.scenes.draft import Draft
+from metis_envs.scenes.places import Place
 from metis_envs.scenes.prints import Printer
 from metis_envs.scenes.sheets import Sheet, lay_sheet, roughen
-from metis_envs.scenes.worksheets import paint_surface
+from metis_envs.scenes.worksheets import drawn_place
 from metis_gym.records import AnswerKind, ImageArray, Necessity
 
 __all__ = ["Charts"]
@@ -103,9 +104,10 @@ class Charts(Family):
         target = 1 + int(rng.integers(len(boxes) - 1)) if brief.hides else 0
         shown = [int(rng.integers(len(chart.names))) for chart, _ in drawn]
         question, asked, seed = drawn[target][1], places[target], int(rng.integers(1 << 30))
+        around = drawn_place(rng, canvas, brief.split, ("wall", "desk")[int(rng.integers(2))])
 
         def paint() -> ImageArray:
-            scene = _paint_poster(canvas, sheet, places, seed)
+            scene = _paint_poster(around, sheet, places, seed)
             for place, index in zip(places, shown, strict=True):
                 if place is not asked:
                     place.print_names(scene, index)
@@ -120,7 +122,7 @@ class Charts(Family):
             region=asked.box,
             parts=asked.parts,
             focus=asked.box,
-            notes="a drawn poster on a drawn wall, no photograph",
+            notes=f"a drawn poster; around it: {around.notes}",
             explanation=f"Chart {asked.letter} is {size}.",
             kind=question.kind,
         )
@@ -317,25 +319,23 @@ def _spans(start: int, end: int, count: int, gap: int) -> list[tuple[int, int]]:
     return [(start + i * (length + gap), start + i * (length + gap) + length) for i in range(count)]
 
 
-def _placed(
-    sheet: Sheet, chart: Chart, letter: str, box: tuple[float, float, float, float], em: float
-) -> ChartPlace:
+def _placed(sheet: Sheet, chart: Chart, letter: str, box: tuple[float, float, float, float], em: float) -> ChartPlace:
     left, top, right, bottom = box
     factor = sheet.canvas.factor
     printer = Printer(sheet, em * factor, (left * factor, top * factor), (36, 36, 42))
-    return ChartPlace(chart=chart, letter=letter, printer=printer, width=(right - left) / em, height=(bottom - top) / em)
+    return ChartPlace(
+        chart=chart, letter=letter, printer=printer, width=(right - left) / em, height=(bottom - top) / em
+    )
 
 
-def _paint_poster(canvas: Canvas, sheet: Sheet, places: list[ChartPlace], seed: int) -> ImageArray:
-    """The wall, the poster, and everything on it but the names."""
+def _paint_poster(around: Place, sheet: Sheet, places: list[ChartPlace], seed: int) -> ImageArray:
+    """What is around, the poster, and everything on it but the names."""
     rng = np.random.default_rng(seed)
-    draft = Draft(canvas, paint_surface(rng, canvas, ("wall", "desk")[int(rng.integers(2))]))
-    factor = canvas.factor
+    draft = Draft(sheet.canvas, around.paint_half())
+    factor = sheet.canvas.factor
     draft.shadow(sheet.outline(), blur=4.0 * factor, drop=(factor, 2.0 * factor))
     light = tuple(float(part) for part in rng.uniform(0.95, 1.02, size=4))
-    draft.fill(
-        sheet.outline(), _PAPER, light=(light[0], light[1], light[2], light[3]), grain=_SHEET_GRAIN, seed=seed
-    )
+    draft.fill(sheet.outline(), _PAPER, light=(light[0], light[1], light[2], light[3]), grain=_SHEET_GRAIN, seed=seed)
     for place in places:
         place.paint(draft)
     scene = draft.scene()

@@ -18,13 +18,13 @@ __all__ = ["Geometry"]
 _CELL_WIDTH, _CELL_HEIGHT = 7.2, 4.7
 _BASE, _TALLEST = 3.0, 2.4
 _CORNERS = {"rectangle": (0.8, 3.6), "right": (3.7, 3.6)}
-"""Lower left corner of a figure in its cell. Its height stands at the right of a rectangle, at the left of a triangle."""
+"""Lower left corner of a figure in its cell: beside a rectangle its height stands at the right, else at the left."""
 _RIGHT_ANGLE = 0.35
 _SCALES = range(2, 14)
 _LETTERS = "ABCDEF"
 _LABEL = 0.86
 
-_SIDES = {"train": ((4, 3), (5, 2), (7, 4), (9, 5), (8, 5), (5, 3)), "test": ((7, 5), (3, 2), (8, 3), (9, 4))}
+_SIDES = {"train": ((4, 3), (5, 2), (7, 4), (9, 5), (8, 5), (5, 3), (12, 5)), "test": ((7, 5), (3, 2), (8, 3), (9, 4), (15, 8), (21, 20))}
 _LEGS = {"train": ((4, 3), (12, 5), (24, 7), (4, 2), (6, 4)), "test": ((15, 8), (21, 20), (6, 5), (8, 5))}
 """Width and height of rectangles, and legs of right triangles, at scale 1."""
 

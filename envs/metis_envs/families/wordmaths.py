@@ -29,7 +29,7 @@ def _bill(brief: Brief, count: int, rows: int) -> WorksheetTask:
             "Going by the price list on {sheet}: what do {times} x {good} and a newspaper for {extra} cost together?",
             "{person} buys {times} x {good} at the prices on {sheet}, and a newspaper for {extra}. How much is that?",
             "How much are {times} x {good} on {sheet} plus {extra} for a newspaper?",
-            "At the prices on {sheet}, {times} x {good} go on one bill with a newspaper for {extra}. What is the total?",
+            "On one bill: {times} x {good} at the prices on {sheet}, and a newspaper for {extra}. What is the total?",
             "A guest orders {times} x {good} from {sheet} and pays {extra} more for a newspaper. What does it come to?",
             "With the prices of {sheet}, what is the sum for {times} x {good} and a newspaper that costs {extra}?",
             "{times} x {good} from {sheet}, and {extra} for a newspaper: what has {person} to pay?",

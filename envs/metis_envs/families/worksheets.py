@@ -13,7 +13,7 @@ from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.families.wordings import choose_wording
 from metis_envs.scenes.drawing import font, text_width
 from metis_envs.scenes.prints import Print, hull
-from metis_envs.scenes.worksheets import Content, lay_worksheets, paint_worksheets
+from metis_envs.scenes.worksheets import Content, drawn_place, lay_worksheets, paint_worksheets
 from metis_gym.records import AnswerKind, ImageArray, Necessity
 
 __all__ = ["OPEN_ANSWERS", "ROWS", "WorksheetFamily", "WorksheetTask", "list_content", "turned"]
@@ -71,10 +71,11 @@ class WorksheetFamily(Family):
         contents = [task.content, *(other.content for other in others)]
         worksheets = lay_worksheets(rng, canvas, contents, asked_is_far=brief.hides)
         shown = [int(rng.integers(len(other.answers))) for other in others]
-        asked, seed = worksheets[0], int(rng.integers(1 << 30))
+        asked = worksheets[0]
+        place = drawn_place(rng, canvas, brief.split, asked.material.surface)
 
         def paint() -> ImageArray:
-            scene = paint_worksheets(canvas, worksheets, seed)
+            scene = paint_worksheets(place, canvas, worksheets)
             for worksheet, index in zip(worksheets[1:], shown, strict=False):
                 worksheet.print_varying(scene, index)
             return scene
@@ -87,7 +88,7 @@ class WorksheetFamily(Family):
             draw_detail=asked.print_varying,
             region=hull(asked.parts),
             parts=asked.parts,
-            notes=f"a drawn {asked.material.surface}, no photograph",
+            notes=place.notes,
             explanation=f"{where} {task.explanation}.",
             kind=task.kind,
         )

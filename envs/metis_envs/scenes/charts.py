@@ -88,7 +88,9 @@ class ChartPlace:
     def box(self) -> Box:
         """All of it, on the cells."""
         left, top = self.printer.origin
-        return self.printer.sheet.cells(left, top, left + self.width * self.printer.em, top + self.height * self.printer.em)
+        return self.printer.sheet.cells(
+            left, top, left + self.width * self.printer.em, top + self.height * self.printer.em
+        )
 
     def paint(self, draft: Draft) -> None:
         """Paint its axes and its bars or lines."""

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from PIL import Image
 
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.draft import Draft
 from metis_envs.scenes.drawing import Colour, FontName, font
-from metis_envs.scenes.noise import clouds
+from metis_envs.scenes.places import DrawnPlace, Place, choose_place
 from metis_envs.scenes.prints import Print, Printer
 from metis_envs.scenes.sheets import Sheet, lay_sheet, print_text, roughen
 from metis_gym.records import Box, ImageArray
@@ -28,8 +27,8 @@ __all__ = [
     "Line",
     "Material",
     "Worksheet",
+    "drawn_place",
     "lay_worksheets",
-    "paint_surface",
     "paint_worksheets",
 ]
 
@@ -117,9 +116,6 @@ MATERIALS = (
     ),
 )
 """All kinds."""
-
-_DESKS: tuple[Colour, ...] = ((150, 104, 66), (112, 76, 50), (186, 148, 104), (120, 122, 120), (84, 92, 104))
-_WALLS: tuple[Colour, ...] = ((206, 200, 186), (176, 190, 196), (198, 178, 160), (168, 180, 160))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,9 +228,17 @@ def lay_worksheets(
     return [laid[place] for place in sorted(laid)]
 
 
-def paint_worksheets(canvas: Canvas, worksheets: Sequence[Worksheet], seed: int) -> ImageArray:
-    """The desk or the wall with all worksheets, and the text that does not depend on an answer."""
-    draft = Draft(canvas, paint_surface(np.random.default_rng(seed), canvas, worksheets[0].material.surface))
+def drawn_place(rng: np.random.Generator, canvas: Canvas, split: str, setting: str) -> Place:
+    """Choose a drawn place, where things lie or hang: in a photograph of something else they would float."""
+    while True:
+        place = choose_place(rng, canvas, split, setting)
+        if isinstance(place, DrawnPlace):
+            return place
+
+
+def paint_worksheets(place: Place, canvas: Canvas, worksheets: Sequence[Worksheet]) -> ImageArray:
+    """The place with all worksheets, and the text that does not depend on an answer."""
+    draft = Draft(canvas, place.paint_half())
     for worksheet in worksheets:
         worksheet.paint(draft)
     scene = draft.scene()
@@ -286,23 +290,6 @@ def _free(rng: np.random.Generator, canvas: Canvas, size: tuple[int, int], taken
         ):
             return box
     return None
-
-
-def paint_surface(rng: np.random.Generator, canvas: Canvas, kind: str) -> ImageArray:
-    """A desk of wood or a plain wall, at half the size of the scene, in uneven light."""
-    height, width = -(-canvas.height // 4), -(-canvas.width // 4)
-    colours = _DESKS if kind == "desk" else _WALLS
-    unit = canvas.factor / 4
-    if kind == "desk":
-        grain = clouds(rng, height, width, ((3 * unit, 90 * unit), (9 * unit, 220 * unit)), step=1)
-    else:
-        grain = clouds(rng, height, width, ((60 * unit, 60 * unit), (240 * unit, 300 * unit)))
-    light = clouds(rng, height, width, ((300 * unit, 400 * unit),))
-    strength = 60 if kind == "desk" else 24
-    shade = 200 + (np.asarray(grain, dtype=np.uint16) * strength >> 8) + (np.asarray(light, dtype=np.uint16) * 60 >> 8)
-    painted = [np.minimum(shade * part >> 8, 255).astype(np.uint8) for part in colours[int(rng.integers(len(colours)))]]
-    quarter = Image.merge("RGB", [Image.fromarray(channel) for channel in painted])
-    return np.array(quarter.resize((-(-canvas.width // 2), -(-canvas.height // 2)), Image.Resampling.BILINEAR))
 
 
 def _pale(colour: Colour) -> Colour:
