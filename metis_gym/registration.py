@@ -16,6 +16,7 @@ FAMILY_IDS = {
     "MetisFlags-v0": "flags",
     "MetisGeometry-v0": "geometry",
     "MetisLandmarks-v0": "landmarks",
+    "MetisLedgers-v0": "ledgers",
     "MetisPatches-v0": "patches",
     "MetisRelations-v0": "relations",
     "MetisSigns-v0": "signs",

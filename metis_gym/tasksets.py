@@ -66,6 +66,7 @@ TASKSETS: "Registry[Taskset]" = Registry(
         "relations": "metis_envs.families.relations:Relations",
         "hub": "metis_gym.filesets.hub:hub_taskset",
         "jsonl": "metis_gym.filesets.files:jsonl_taskset",
+        "ledgers": "metis_envs.families.ledgers:Ledgers",
         "mixture": "metis_envs.mixture:mixture",
         "parquet": "metis_gym.filesets.files:parquet_taskset",
         "patches": "metis_envs.families.patches:Patches",

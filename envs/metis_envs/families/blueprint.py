@@ -78,6 +78,7 @@ class Blueprint:
         kind: How an open answer is compared.
         overlay: What the task brings for the search tools, given the index of its answer and its image.
         searches: The searches of the shortest solution; without any, it is a look at the focus.
+        tool_benefit: Measured gain of tools, for tasks of unknown necessity.
         plans: The ways to play besides an answer at once; by default the solution, after which the answer is known.
         decoys: How many further drawings, with the indices after those of the answers, enter the smudge that the view
             shows. For details with few answers.
@@ -97,6 +98,7 @@ class Blueprint:
     kind: AnswerKind = AnswerKind.TEXT
     overlay: Callable[[int, ImageArray], Overlay] = lambda _index, _source: Overlay()
     searches: tuple[ToolCall, ...] = ()
+    tool_benefit: float | None = None
     plans: tuple[Plan, ...] = ()
     decoys: int = 0
     blocks: tuple[int, ...] = ()

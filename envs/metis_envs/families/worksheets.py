@@ -42,6 +42,7 @@ class WorksheetTask:
         kind: How an open answer is compared.
         explanation: How the answer follows from what is printed.
         fields: What else stands in braces in the wordings.
+        tool_benefit: Measured gain of tools, where necessity is unknown.
     """
 
     wordings: tuple[str, ...]
@@ -50,6 +51,7 @@ class WorksheetTask:
     kind: AnswerKind = AnswerKind.NUMBER
     explanation: str = "read the answer off it"
     fields: tuple[tuple[str, str], ...] = ()
+    tool_benefit: float | None = None
 
 
 class WorksheetFamily(Family):
@@ -91,6 +93,7 @@ class WorksheetFamily(Family):
             notes=place.notes,
             explanation=f"{where} {task.explanation}.",
             kind=task.kind,
+            tool_benefit=task.tool_benefit,
         )
 
 
