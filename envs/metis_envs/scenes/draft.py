@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.drawing import Colour
-from metis_envs.scenes.noise import add_grain
+from metis_envs.scenes.noise import add_grain, clouds
 from metis_gym.records import ImageArray
 
 __all__ = ["Draft", "Points", "lit"]
@@ -72,6 +72,7 @@ class Draft:
         *,
         light: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
         grain: float = 0.0,
+        stain: tuple[float, float, float] = (0.0, 1.0, 1.0),
         seed: int = 0,
     ) -> None:
         """Fill a shape with a colour.
@@ -81,6 +82,7 @@ class Draft:
             colour: The colour.
             light: How much light falls on the upper left, upper right, lower right and lower left of its bounding box.
             grain: Standard deviation of the grain of the material.
+            stain: How much stains, folds or fibres lighten and darken it, and their height and width.
             seed: Of the grain.
         """
         left, top, right, bottom = self._bounds([(x / _SCALE, y / _SCALE) for x, y in points], 1.0)
@@ -93,7 +95,10 @@ class Draft:
         ramp = Image.fromarray(shades.astype(np.uint8)).resize(
             size, Image.Resampling.BILINEAR, box=(0.5, 0.5, 1.5, 1.5)
         )
-        self._lay(np.array(ramp), points, (left, top), grain, seed)
+        colours = np.array(ramp)
+        if stain[0]:
+            colours = _stained(colours, np.random.default_rng(seed), *stain)
+        self._lay(colours, points, (left, top), grain, seed)
 
     def place(self, points: Points, image: Image.Image, *, grain: float = 0.0, seed: int = 0) -> None:
         """Lay an RGB image into a shape with four corners: upper left, upper right, lower right, lower left."""
@@ -150,3 +155,11 @@ class Draft:
             min(width, int(max(xs) + margin) + 1),
             min(height, int(max(ys) + margin) + 1),
         )
+
+
+def _stained(colours: ImageArray, rng: np.random.Generator, strength: float, high: float, wide: float) -> ImageArray:
+    height, width = colours.shape[:2]
+    spots = clouds(rng, height, width, ((high / _SCALE, wide / _SCALE),), step=1)
+    light = 128 + (np.asarray(spots).astype(np.int32) - 128) * round(strength * 64) // 64
+    stained: ImageArray = np.clip(colours * light[:, :, None] // 128, 0, 255).astype(np.uint8)
+    return stained

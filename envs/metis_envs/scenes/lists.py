@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import ImageFont
 
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.draft import Draft, Points, lit
@@ -170,7 +171,7 @@ class ListSheet:
             print_text(scene, self.sheet, (left, self._middle(number)), value, self._face, self.look.ink)
 
     @property
-    def _face(self):  # type: ignore[no-untyped-def]
+    def _face(self) -> ImageFont.FreeTypeFont:
         return font(self.look.face, self.text_size)
 
     def _middle(self, number: int) -> float:

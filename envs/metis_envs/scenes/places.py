@@ -22,7 +22,7 @@ from metis_gym.records import ImageArray
 __all__ = ["SETTINGS", "DrawnPlace", "Place", "choose_place"]
 
 _Rng = np.random.Generator
-_PHOTO_SHARE = {"street": 0.5, "wall": 0.3, "desk": 0.2, "board": 0.0, "sky": 0.0, "water": 0.0}
+_PHOTO_SHARE = {"street": 0.5, "wall": 0.3, "room": 0.0, "desk": 0.2, "board": 0.0, "sky": 0.0, "water": 0.0}
 _FITTING_PHOTOS = {
     "street": ("rocket", "photographer", "astronaut", "palace", "admiral", "dahlia"),
     "wall": ("astronaut", "cat", "photographer", "coins", "admiral", "clock", "palace"),
@@ -284,6 +284,7 @@ def _water(rng: _Rng, _split: str) -> tuple[str, Callable[[_Rng, Canvas, int, in
 _DRAWN: dict[str, Callable[[_Rng, str], tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]]] = {
     "street": _street,
     "wall": _wall,
+    "room": _wall,
     "desk": _desk,
     "board": _board,
     "sky": _sky,
