@@ -8,6 +8,7 @@ _TEXT_ENTRY = "metis_gym.env:ToolUseEnv"
 _NUMERIC_ENTRY = "metis_gym.numeric:NumericToolUseEnv"
 
 FAMILY_IDS = {
+    "MetisAreas-v0": "areas",
     "MetisCharts-v0": "charts",
     "MetisCounting-v0": "counting",
     "MetisDocuments-v0": "documents",
@@ -15,6 +16,7 @@ FAMILY_IDS = {
     "MetisFlags-v0": "flags",
     "MetisGeometry-v0": "geometry",
     "MetisLandmarks-v0": "landmarks",
+    "MetisLedgers-v0": "ledgers",
     "MetisPatches-v0": "patches",
     "MetisPlaques-v0": "plaques",
     "MetisRelations-v0": "relations",

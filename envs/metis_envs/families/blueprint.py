@@ -85,6 +85,7 @@ class Blueprint:
             `searches` are given; what they draw of a state that is concealed depends on its key alone.
         searches: The calls of the shortest solution in a state; without any, it is a look at the focus.
         query: What to search for, where that does not depend on the key; also where no search is needed.
+        tool_benefit: Measured gain of tools, for tasks of unknown necessity.
         plans: The ways to play besides an answer at once; by default the solution, after which the answer is known.
         decoys: How many further drawings, with the indices after those of the answers, enter the smudge that the view
             shows. For details with few answers.
@@ -106,6 +107,7 @@ class Blueprint:
     keys: int = 1
     searches: Callable[[int], tuple[ToolCall, ...]] = lambda _state: ()
     query: str = ""
+    tool_benefit: float | None = None
     plans: tuple[Plan, ...] = ()
     decoys: int = 0
     blocks: tuple[int, ...] = ()

@@ -140,6 +140,7 @@ class Family(Taskset):
     def _finish(self, blueprint: Blueprint, brief: Brief, state: int, task_id: str) -> Task:
         source = blueprint.render(state)
         is_choice, focus = brief.choices > 0, blueprint.focus or blueprint.region
+        is_known = brief.necessity is not Necessity.UNKNOWN
         overlay = blueprint.overlay(state, source)
         alternatives = tuple(LETTERS[: len(blueprint.answers)]) if is_choice else blueprint.answers
         left = tuple(alternatives[other] for other in blueprint.left(state))
@@ -156,9 +157,10 @@ class Family(Taskset):
             solution=solution,
             explanation=blueprint.explanation,
             region=focus,
-            alternatives=left,
-            blind_accuracy=1 / len(left),
-            plans=_plans(blueprint, solution, 1 / len(left)),
+            alternatives=left if is_known else alternatives,
+            blind_accuracy=1 / len(left) if is_known else None,
+            plans=_plans(blueprint, solution, 1 / len(left)) if is_known else (),
+            tool_benefit=blueprint.tool_benefit,
             notes=blueprint.notes,
             query=blueprint.query,
             passages=overlay.passages,
