@@ -81,9 +81,10 @@ class Blueprint:
         explanation: The shortest solution in words.
         kind: How an open answer is compared.
         overlay: What the task brings for the search tools, given the index of its state and its image.
-        keys: How many keys the answers go with. State `key * len(answers) + answer` is what `draw_detail`, `overlay` and
-            `searches` are given; what they draw of a state that is concealed depends on its key alone.
-        searches: The calls of the shortest solution in a state; without any, it is a look at the focus.
+        searches: The calls of the shortest solution; without any, it is a look at the focus.
+        keys: How many keys the answers go with. State `key * len(answers) + answer` is what `draw_detail` and `overlay`
+            are given; what is drawn of a state that is concealed depends on its key alone.
+        chain: The calls of the shortest solution, given the key that its later calls have in their arguments.
         query: What to search for, where that does not depend on the key; also where no search is needed.
         tool_benefit: Measured gain of tools, for tasks of unknown necessity.
         plans: The ways to play besides an answer at once; by default the solution, after which the answer is known.
@@ -104,8 +105,9 @@ class Blueprint:
     focus: Box | None = None
     kind: AnswerKind = AnswerKind.TEXT
     overlay: Callable[[int, ImageArray], Overlay] = lambda _index, _source: Overlay()
+    searches: tuple[ToolCall, ...] = ()
     keys: int = 1
-    searches: Callable[[int], tuple[ToolCall, ...]] = lambda _state: ()
+    chain: Callable[[int], tuple[ToolCall, ...]] | None = None
     query: str = ""
     tool_benefit: float | None = None
     plans: tuple[Plan, ...] = ()
@@ -129,6 +131,16 @@ class Blueprint:
         """The answers, by index, that the view of a state leaves, its own included."""
         return tuple(sorted({self.answer_of(other) for other in self.block(state)}))
 
+    def seen(self, state: int) -> tuple[int, ...]:
+        """The states of its block that are drawn differently: with keys, one for each key."""
+        count = len(self.answers)
+        block = self.block(state)
+        return block if self.keys == 1 or len(block) == 1 else tuple(range(state % count, count * self.keys, count))
+
+    def calls(self, state: int) -> tuple[ToolCall, ...]:
+        """The calls of the shortest solution in a state; empty for a look at the focus."""
+        return self.searches if self.chain is None else self.chain(state // len(self.answers))
+
     def render(self, index: int) -> ImageArray:
         """The source image for a state, shape (height, width, 3); the caller's own."""
         scene = self._scene.copy()
@@ -136,10 +148,8 @@ class Blueprint:
         if len(block) == 1:
             self.draw_detail(scene, index)
             return scene
-        count = len(self.answers)
-        seen = block if self.keys == 1 else range(index % count, count * self.keys, count)  # one state for each key
         parts = self.parts or (self.region,)
-        conceal_among(scene, parts, self.draw_detail, index, (*seen, *self._decoys), self.factor)
+        conceal_among(scene, parts, self.draw_detail, index, (*self.seen(index), *self._decoys), self.factor)
         return scene
 
     @property

@@ -63,6 +63,6 @@ class Facts(SearchFamily):
             else f"Read it on the {style}.",
             kind=candidates.asked.answer,
             overlay=overlay,
-            searches=lambda _state: (ToolCall(name="text_search", arguments={"query": query}),),
+            searches=(ToolCall(name="text_search", arguments={"query": query}),),
             query=query,
         )

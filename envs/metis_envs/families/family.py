@@ -144,7 +144,7 @@ class Family(Taskset):
         overlay = blueprint.overlay(state, source)
         alternatives = tuple(LETTERS[: len(blueprint.answers)]) if is_choice else blueprint.answers
         left = tuple(alternatives[other] for other in blueprint.left(state))
-        solution = (blueprint.searches(state) or (look_at(focus),)) if brief.hides else ()
+        solution = (blueprint.calls(state) or (look_at(focus),)) if brief.hides else ()
         return Task(
             task_id=task_id,
             family=self.name,
@@ -175,7 +175,7 @@ class Family(Taskset):
         blueprint, brief = family.blueprint(seed)
         if not brief.hides:
             return ""
-        block = blueprint.left(family.state(seed, blueprint))
+        block = blueprint.seen(family.state(seed, blueprint))
         pairs = views_differ(blueprint, brief, block[:_COMPARED])
         return (
             f"the views of the answers {pairs[0]} of {task_id!r} differ, and it says that no view tells them apart"
@@ -337,12 +337,16 @@ def _family_of(kind: type[Family], split: str, view_size: int, parameters: tuple
 
 
 def _plans(blueprint: Blueprint, solution: tuple[ToolCall, ...], blind_accuracy: float) -> tuple[Plan, ...]:
-    """The ways to play: to answer at once, and those of the blueprint or its solution."""
+    """The ways to play: to answer at once, and those of the blueprint or its solution, which may be broken off.
+
+    A chain that is broken off has shown a key at most, which tells nothing about the answer.
+    """
     at_once = Plan(calls={}, accuracy=blind_accuracy)
     if not solution:
         return (at_once,)
-    calls = dict(Counter(call.name for call in solution))
-    return (at_once, *(blueprint.plans or (Plan(calls=calls, accuracy=1.0),)))
+    names = [call.name for call in solution]
+    begun = [Plan(calls=Counter(names[:count]), accuracy=blind_accuracy) for count in range(1, len(names))]
+    return (at_once, *(blueprint.plans or (*begun, Plan(calls=Counter(names), accuracy=1.0))))
 
 
 def _frozen(image: ImageArray) -> ImageArray:

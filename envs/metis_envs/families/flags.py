@@ -105,7 +105,7 @@ class Flags(SearchFamily):
             if brief.hides
             else "The town's flag flies: its colour is seen.",
             overlay=overlay,
-            searches=lambda _state: (ToolCall(name="text_search", arguments={"query": query}),),
+            searches=(ToolCall(name="text_search", arguments={"query": query}),),
             query=query,
         )
 

@@ -106,7 +106,7 @@ class Landmarks(SearchFamily):
             kind=subject.kind,
             overlay=overlay,
             keys=subject.keys if brief.hides else 1,
-            searches=lambda state: subject.searches(state // len(subject.answers)),
+            chain=subject.searches,
         )
 
 

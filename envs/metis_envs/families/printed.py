@@ -92,10 +92,9 @@ class PrintedFamily(Family):
             key, answer = divmod(state, len(printed.answers))
             return Overlay(passages=printed.pages(key if is_chain else shown, answer))
 
-        def searches(state: int) -> tuple[ToolCall, ...]:
-            look = look_at(layer.box)
-            query = printed.query(state // len(printed.answers))
-            return (look, ToolCall(name="text_search", arguments={"query": query})) if is_chain else (look,)
+        def chain(key: int) -> tuple[ToolCall, ...]:
+            search = ToolCall(name="text_search", arguments={"query": printed.query(key)})
+            return look_at(layer.box), search
 
         return Blueprint(
             question=printed.question,
@@ -108,7 +107,7 @@ class PrintedFamily(Family):
             kind=printed.kind,
             overlay=overlay,
             keys=len(printed.keys) if is_chain else 1,
-            searches=searches,
+            chain=chain if is_chain else None,
         )
 
     def _factors(self, smallest: int) -> list[int]:
