@@ -142,7 +142,7 @@ def _fits(
 
 def hang(half: ImageArray, notice: Notice, rng: np.random.Generator) -> None:
     """Paint the notice, without its print, on a scene at half its size, in place."""
-    plate = _plate(notice, rng).rotate(notice.angle, Image.Resampling.BICUBIC, expand=True)
+    plate = _plate(notice, rng).rotate(notice.angle, Image.Resampling.BILINEAR, expand=True)
     left, top = (round(notice.centre[axis] / 2 - plate.size[axis] / 2) for axis in (0, 1))
     _cast_shadow(half, plate, left, top, notice.canvas.factor)
     paste(half, plate, left, top)
@@ -168,11 +168,11 @@ def _plate(notice: Notice, rng: np.random.Generator) -> Image.Image:
             for y in (2.6 * inset, height - 2.6 * inset):
                 pen.ellipse((x - inset, y - inset, x + inset, y + inset), fill=style.border, outline=style.ink)
                 pen.line((x - 0.6 * inset, y + 0.4 * inset, x + 0.6 * inset, y - 0.4 * inset), fill=style.ink, width=2)
-    pixels = np.asarray(image, np.float32)
-    across = np.linspace(-1, 1, width)[None, :] * rng.uniform(-1, 1) + np.linspace(-1, 1, height)[:, None]
+    across = np.linspace(-1, 1, 64)[None, :] * rng.uniform(-1, 1) + np.linspace(-1, 1, 64)[:, None]
     shine = np.exp(-8 * (across - rng.uniform(-0.8, 0.8)) ** 2)
-    lit = pixels + (style.gloss * 70 * shine - 9 * across)[:, :, None]
-    plate = np.clip(lit, 0, 255).astype(np.uint8)
+    light = Image.fromarray((128 + style.gloss * 70 * shine - 9 * across).astype(np.uint8))
+    lit = np.asarray(image, np.int16) + np.asarray(light.resize((width, height), Image.Resampling.BILINEAR))[:, :, None]
+    plate = np.clip(lit - 128, 0, 255).astype(np.uint8)
     add_grain(plate, rng, _GRAIN)
     edged = Image.fromarray(plate)
     ImageDraw.Draw(edged).rounded_rectangle(
@@ -206,10 +206,10 @@ def write_row(scene: ImageArray, notice: Notice, row: int, text: str) -> None:
     _, size, _ = notice.rows[row]
     style = notice.style
     face = font(style.face if row < notice.large else style.small_face, size)
-    width, height = text_width(text, face) + size, 2 * size
+    width, height = text_width(text, face) + size // 2, round(1.4 * size)
     mask = Image.new("L", (width, height), 0)
     ImageDraw.Draw(mask).text((width / 2, height / 2), text, fill=235, font=face, anchor="mm")
-    turned = mask.rotate(notice.angle, Image.Resampling.BICUBIC, expand=True)
+    turned = mask.rotate(notice.angle, Image.Resampling.BILINEAR, expand=True)
     stamp = Image.new("RGB", turned.size, style.ink).convert("RGBA")
     stamp.putalpha(turned)
     x, y = notice.middle(row)
@@ -221,7 +221,7 @@ def row_box(notice: Notice, row: int) -> Box:
     _, size, widest = notice.rows[row]
     tilt = abs(math.radians(notice.angle))
     x, y = notice.middle(row)
-    half_width, half_height = widest / 2 + size, size + tilt * (widest / 2 + size)
+    half_width, half_height = widest / 2 + 0.5 * size, 0.8 * size + tilt * (widest / 2 + size)
     factor = notice.canvas.factor
     left, top = max(0, math.floor((x - half_width) / factor)), max(0, math.floor((y - half_height) / factor))
     right = min(notice.canvas.view_width, math.ceil((x + half_width) / factor))

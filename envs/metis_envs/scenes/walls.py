@@ -1,7 +1,7 @@
 """Drawn walls to hang things on: plaster, brick, boards, concrete. No photograph is in them.
 
-They are painted at half the size of a scene and doubled, as enlarged photographs are: what is fine in a scene is what
-stands on its signs.
+Their colours are painted at a quarter of the size of a scene, their grain at half of it, and that is doubled, as
+enlarged photographs are: what is fine in a scene is what stands on its signs.
 """
 
 from collections.abc import Callable
@@ -37,8 +37,9 @@ def paint_wall(rng: np.random.Generator, canvas: Canvas, material: str) -> Image
         Shape (⌈height / 2⌉, ⌈width / 2⌉, 3), uint8; the caller's own.
     """
     height, width = -(-canvas.height // 2), -(-canvas.width // 2)
-    wall = WALLS[material](rng, height, width)
-    _light(rng, wall)
+    coarse = WALLS[material](rng, -(-height // 2), -(-width // 2))
+    _light(rng, coarse)
+    wall = np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR))
     add_grain(wall, rng, _GRAIN)
     return wall
 
@@ -65,13 +66,13 @@ def _light(rng: np.random.Generator, wall: ImageArray) -> None:
 
 def _mottled(rng: np.random.Generator, height: int, width: int, colour: Colour, depth: float) -> ImageArray:
     """One colour with soft spots."""
-    spots = np.asarray(clouds(rng, height, width, ((height / 2, width / 2), (60, 60), (18, 24)), step=4), np.int16)
+    spots = np.asarray(clouds(rng, height, width, ((height / 2, width / 2), (30, 30), (8, 11)), step=2), np.int16)
     shade = ((spots - 128) * depth).astype(np.int16)[:, :, None]
     return np.clip(np.array(colour, np.int16) + shade, 0, 255).astype(np.uint8)
 
 
 def _plaster(rng: np.random.Generator, height: int, width: int) -> ImageArray:
-    wall = _mottled(rng, height, width, _PLASTERS[int(rng.integers(len(_PLASTERS)))], 0.35)
+    wall = _mottled(rng, height, width, _PLASTERS[int(rng.integers(len(_PLASTERS)))], 0.2)
     image = Image.fromarray(wall)
     pen = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(1, 4))):  # cracks
@@ -80,14 +81,14 @@ def _plaster(rng: np.random.Generator, height: int, width: int) -> ImageArray:
         for _ in range(12):
             x, y = x + rng.normal(0, width / 60), y + abs(rng.normal(0, height / 40))
             points.append((x, y))
-        pen.line(points, fill=tuple(int(0.78 * part) for part in wall[0, 0]), width=2)
+        pen.line(points, fill=tuple(int(0.78 * part) for part in wall[0, 0]), width=1)
     return np.array(image)
 
 
 def _brick(rng: np.random.Generator, height: int, width: int) -> ImageArray:
     colour = _BRICKS[int(rng.integers(len(_BRICKS)))]
-    brick_height = max(6, int(height / rng.uniform(14, 20)))
-    brick_width, joint = int(2.9 * brick_height), max(1, brick_height // 9)
+    brick_height = max(4, int(height / rng.uniform(14, 20)))
+    brick_width, joint = int(2.9 * brick_height), max(1, brick_height // 10)
     wall = Image.fromarray(_mottled(rng, height, width, (178, 168, 152), 0.3))
     pen = ImageDraw.Draw(wall)
     for row in range(height // brick_height + 1):
@@ -99,26 +100,26 @@ def _brick(rng: np.random.Generator, height: int, width: int) -> ImageArray:
             pen.rectangle(box, fill=tuple(int(np.clip(part * tone, 0, 255)) for part in colour))
             edge = tuple(int(np.clip(part * tone * 0.8, 0, 255)) for part in colour)
             pen.line((box[0], box[3], box[2], box[3]), fill=edge, width=joint)
-    spots = np.asarray(clouds(rng, height, width, ((20, 30), (9, 12)), step=2), np.int16)[:, :, None]
+    spots = np.asarray(clouds(rng, height, width, ((10, 15), (5, 6)), step=2), np.int16)[:, :, None]
     return np.clip(np.asarray(wall, np.int16) + (spots - 128) // 5, 0, 255).astype(np.uint8)
 
 
 def _boards(rng: np.random.Generator, height: int, width: int) -> ImageArray:
     colour = np.array(_BOARDS[int(rng.integers(len(_BOARDS)))], np.int16)
-    grain = np.asarray(clouds(rng, height, width, ((height / 2, 6), (height / 4, 14)), step=2), np.int16)
+    grain = np.asarray(clouds(rng, height, width, ((height / 2, 3), (height / 4, 7)), step=1), np.int16)
     wall = np.clip(colour + ((grain - 128) // 3)[:, :, None], 0, 255)
-    board = max(8, int(width / rng.uniform(7, 11)))
+    board = max(4, int(width / rng.uniform(7, 11)))
     for left in range(int(rng.integers(board)), width, board):
         wall[:, left : left + board] += int(rng.normal(0, 7))
-        wall[:, left : left + max(2, board // 40)] //= 3
+        wall[:, left : left + max(1, board // 40)] //= 3
     return np.clip(wall, 0, 255).astype(np.uint8)
 
 
 def _concrete(rng: np.random.Generator, height: int, width: int) -> ImageArray:
-    wall = _mottled(rng, height, width, _CONCRETES[int(rng.integers(len(_CONCRETES)))], 0.3)
+    wall = _mottled(rng, height, width, _CONCRETES[int(rng.integers(len(_CONCRETES)))], 0.2)
     for share in (rng.uniform(0.2, 0.4), rng.uniform(0.6, 0.8)):  # joints between slabs
         row = int(share * height)
-        wall[row : row + max(2, height // 300)] //= 2
+        wall[row : row + max(1, height // 300)] //= 2
     return wall
 
 
