@@ -53,6 +53,7 @@ def _problems(made: Any) -> list[str]:
 TASKSETS: "Registry[Taskset]" = Registry(
     "taskset",
     {
+        "areas": "metis_envs.families.areas:Areas",
         "charts": "metis_envs.families.charts:Charts",
         "documents": "metis_envs.families.documents:Documents",
         "counting": "metis_envs.families.counting:Counting",
@@ -65,8 +66,12 @@ TASKSETS: "Registry[Taskset]" = Registry(
         "relations": "metis_envs.families.relations:Relations",
         "hub": "metis_gym.filesets.hub:hub_taskset",
         "jsonl": "metis_gym.filesets.files:jsonl_taskset",
+        "ledgers": "metis_envs.families.ledgers:Ledgers",
         "mixture": "metis_envs.mixture:mixture",
         "parquet": "metis_gym.filesets.files:parquet_taskset",
+        "plaques": "metis_envs.families.plaques:Plaques",
+        "tariffs": "metis_envs.families.tariffs:Tariffs",
+        "timetables": "metis_envs.families.timetables:Timetables",
         "patches": "metis_envs.families.patches:Patches",
         "signs": "metis_envs.families.signs:Signs",
         "spotting": "metis_envs.families.spotting:Spotting",
@@ -86,7 +91,7 @@ _SPELLED_OUT = re.compile(r"""\s*(path\s*=|["'])""")
 
 
 class Taskset(ABC):
-    """A set of tasks."""
+    """A set of tasks: draws task ids and turns each into its task."""
 
     tools: tuple[str, ...] = ("python",)
     """The tools that its tasks are made for: what an environment offers unless it is told otherwise."""
@@ -121,7 +126,7 @@ class Taskset(ABC):
         return ()
 
     def load(self, task_id: str) -> Task:
-        """`build`, cached."""
+        """Make the task that an id names, or take it from the cache."""
         return _cache.get(self, task_id)
 
     def report(self, outcome: Outcome) -> None:  # noqa: B027 — most tasksets learn nothing
@@ -329,7 +334,7 @@ class TaskCache:
         return task
 
     def clear(self) -> None:
-        """Forget all tasks."""
+        """Forget all tasks and free their images."""
         with self._lock:
             self._tasks.clear()
             self._bytes = 0

@@ -22,6 +22,8 @@ __all__ = ["audit", "available_workers"]
 
 _VIEWS_SHARE, _READINGS_SHARE = 1 / 20, 1 / 10
 _MIN_LOOKS = 16
+_WORDS_TIMES = 4
+"""So many times more tasks are drawn where only their words are needed, which costs little."""
 _MIN_TASKS = 20
 _QUESTIONS, _WORDINGS = 60, 6
 
@@ -41,7 +43,8 @@ def audit(
 
     Args:
         taskset: What to audit.
-        tasks: Tasks to draw of each of its families.
+        tasks: Tasks to draw of each of its families. The words of four times as many are looked at, where they are
+            known without drawing.
         seed: The same seed gives the same tasks, folds and results.
         split: "train" or "test".
         view_size: Longest side of the views, pixels.
@@ -55,6 +58,7 @@ def audit(
     _check(tasks, probes, workers)
     parts = parts_of(make_taskset(taskset, split=split, view_size=view_size))
     looks = Looks(
+        drawn=tasks,
         images=not {"statistics", "thumbnail"}.isdisjoint(probes),
         searches="blind" in probes,
         views=max(_MIN_LOOKS, round(tasks * _VIEWS_SHARE)) if "views" in probes else 0,
@@ -96,7 +100,7 @@ def _drawn(
     parts: Sequence[Part], tasks: int, looks: Looks, seed: int, workers: int, progress: Callable[[str], None]
 ) -> list[list[Sample]]:
     drawn: list[list[Sample]] = [[] for _ in parts]
-    for place, sample in draw_samples(parts, tasks, looks, seed=seed, workers=workers):
+    for place, sample in draw_samples(parts, _WORDS_TIMES * tasks, looks, seed=seed, workers=workers):
         drawn[place].append(sample)
         if len(drawn[place]) == tasks:
             progress(f"{parts[place].name}: {tasks} tasks drawn")

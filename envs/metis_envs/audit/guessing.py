@@ -196,7 +196,7 @@ def _tokens(question: str, candidate: str) -> list[str]:
     """Runs of characters of the candidate, and its words beside those of the question."""
     plain = f" {candidate.casefold()} "
     runs = [plain[start : start + size] for size in (1, 2, 3) for start in range(len(plain) - size + 1)]
-    words = candidate.casefold().split() + [candidate.casefold()]
+    words = [*candidate.casefold().split(), candidate.casefold()]
     return runs + [f"{asked}|{word}" for asked in set(question.casefold().split()) for word in set(words)]
 
 

@@ -1,8 +1,8 @@
 """What an OCR program, Debian's or any other build of tesseract, reads of a task's small print.
 
 Each of some possible answers is drawn plainly and read: these are the transcripts. A reading of the view, or of the
-crop, is then taken for the answer whose transcript it resembles most. So the reader knows the fonts' quirks, and what it
-is asked is only whether the print can be told apart.
+crop, is then taken for the answer whose transcript it resembles most. So the reader knows the quirks of the fonts, and
+is asked only whether the print can be told apart.
 """
 
 import functools
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from metis_envs.families.blueprint import Blueprint
-from metis_gym.records import Box, ImageArray, Necessity, Task
+from metis_gym.records import Box, ImageArray, Task
 
 __all__ = ["Reading", "has_tesseract", "read_task"]
 
@@ -52,13 +52,10 @@ def has_tesseract() -> bool:
     return shutil.which("tesseract") is not None
 
 
-def read_task(task: Task, blueprint: Blueprint, gold: int, rng: np.random.Generator) -> Reading:
+def read_task(task: Task, blueprint: Blueprint, state: int, rng: np.random.Generator) -> Reading:
     """Read a task's print: plainly drawn, in its view and in its source."""
-    others = [int(index) for index in rng.permutation(len(blueprint.answers)) if index != gold][: _COMPARED - 1]
-    if task.necessity is not Necessity.NONE:
-        others = [index for index in others if index in blueprint.block(gold)]
-    indices = [gold, *others]
-    drawn = _plain_drawings(blueprint, indices)
+    states = [state, *_others(blueprint, state, rng)[: _COMPARED - 1]]
+    drawn = _plain_drawings(blueprint, states)
     if len({image.tobytes() for image in drawn}) < len(drawn) or len(drawn) < 2:
         return Reading(candidates=0)
     box, factor = blueprint.focus or blueprint.region, blueprint.factor
@@ -70,17 +67,25 @@ def read_task(task: Task, blueprint: Blueprint, gold: int, rng: np.random.Genera
         _framed(image.source, box, factor * _MARGIN, 2.0),
     ]
     read = _tesseract([*transcripts, *shown])
-    known, texts = read[: len(indices)], read[len(indices) :]
+    known, texts = read[: len(states)], read[len(states) :]
     plain, view, crop = (_fit(text, known) for text in texts)
-    return Reading(candidates=len(indices), plain=plain, view=view, crop=crop)
+    return Reading(candidates=len(states), plain=plain, view=view, crop=crop)
 
 
-def _plain_drawings(blueprint: Blueprint, indices: Sequence[int]) -> list[ImageArray]:
+def _others(blueprint: Blueprint, state: int, rng: np.random.Generator) -> list[int]:
+    """The other states that are drawn differently: those of its block, or where there are none the other answers."""
+    count = len(blueprint.answers)
+    first = state - blueprint.answer_of(state)
+    drawn = blueprint.seen(state) if len(blueprint.block(state)) > 1 else range(first, first + count)
+    return [int(other) for other in rng.permutation([other for other in drawn if other != state])]
+
+
+def _plain_drawings(blueprint: Blueprint, states: Sequence[int]) -> list[ImageArray]:
     scene = blueprint.paint()
     drawn = []
-    for index in indices:
+    for state in states:
         copy = scene.copy()
-        blueprint.draw_detail(copy, index)
+        blueprint.draw_detail(copy, state)
         drawn.append(copy)
     return drawn
 

@@ -1,7 +1,8 @@
 """docs/tasks.md: what each family shows, what is known of its tasks, and what the probes find.
 
-`metis-gym audit mixture --docs docs/tasks.md` writes the page, its images into a folder of the page's name, and all that
-it says into a JSON file beside it. The page is made from that file alone, so that a test can tell whether it is current.
+`metis-gym audit mixture --docs docs/tasks.md` writes the page, its images into a folder of the page's name, and all
+that it says into a JSON file beside it. The page is made from that file alone, so that a test can tell whether it is
+current.
 """
 
 import io

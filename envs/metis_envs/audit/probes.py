@@ -200,7 +200,7 @@ def _gold_position(part: str, samples: Sequence[Sample], seed: int) -> _Outcome:
     chance = mean(1 / len(sample.options) for sample in chosen)
     places = np.array([sample.gold for sample in chosen])
 
-    def most_frequent(learnt: np.ndarray, held_out: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def most_frequent(learnt: np.ndarray, held_out: np.ndarray) -> np.ndarray:
         return np.asarray(places[held_out] == np.bincount(places[learnt]).argmax(), dtype=np.float64)
 
     share = best_share({"": most_frequent}, len(chosen), seed=seed)

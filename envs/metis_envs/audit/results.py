@@ -128,7 +128,8 @@ class Report:
     @property
     def parts(self) -> tuple[str, ...]:
         """The families, and "all" if there are several, in the order of the results."""
-        return tuple(dict.fromkeys(part.part for part in (*self.results, *self.not_probed)))
+        probed = [result.part for result in self.results]
+        return tuple(dict.fromkeys([*self.facts, *probed, *(entry.part for entry in self.not_probed)]))
 
 
 def wilson(share: float, count: int, *, tried: int = 1) -> tuple[float, float]:

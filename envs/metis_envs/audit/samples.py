@@ -31,12 +31,14 @@ class Looks:
     """What is looked at, besides the words.
 
     Attributes:
+        drawn: How many tasks of each part are drawn; of the others only the words are looked at.
         images: Statistics and thumbnails of the views.
         searches: What text search finds for the question and for each candidate.
         views: In how many tasks of each part the views of all answers are compared.
         readings: In how many tasks of each part and necessity print is read.
     """
 
+    drawn: int
     images: bool = True
     searches: bool = True
     views: int = 0
@@ -117,11 +119,22 @@ def parts_of(taskset: Taskset, weight: float = 1.0) -> list[Part]:
 
 
 def draw_samples(
-    parts: Sequence[Part], tasks: int, looks: Looks, *, seed: int, workers: int
+    parts: Sequence[Part], words: int, looks: Looks, *, seed: int, workers: int
 ) -> Iterator[tuple[int, Sample]]:
-    """Draw as many tasks of each part, in processes; yields the number of the part and a sample."""
+    """Draw tasks of each part, in processes; yields the number of the part and a sample.
+
+    Args:
+        parts: The parts.
+        words: Tasks of each family, whose words are known without drawing.
+        looks: What is looked at, and how many tasks of each part are drawn.
+        seed: The same seed gives the same tasks.
+        workers: Processes.
+    """
+    counts = [words if isinstance(part.taskset, Family) else looks.drawn for part in parts]
     jobs = [
-        (place, start, min(_CHUNK, tasks - start)) for place in range(len(parts)) for start in range(0, tasks, _CHUNK)
+        (place, start, min(_CHUNK, count - start))
+        for place, count in enumerate(counts)
+        for start in range(0, count, _CHUNK)
     ]
     if workers == 1:
         for place, start, count in jobs:
@@ -142,21 +155,29 @@ def draw_samples(
 
 
 def _chunk(taskset: Taskset, start: int, count: int, looks: Looks, seed: int) -> list[Sample]:
-    drawn = []
-    for number in range(start, start + count):
-        looks_now = replace(looks, views=int(number < looks.views), readings=int(number < looks.readings))
-        rng = np.random.default_rng([seed, number])
-        sample = _of_family if isinstance(taskset, Family) else _of_any
-        drawn.append(sample(taskset, number, rng, looks_now))  # type: ignore[operator]
-    return drawn
+    return [_sample(taskset, number, looks, seed) for number in range(start, start + count)]
+
+
+def _sample(taskset: Taskset, number: int, looks: Looks, seed: int) -> Sample:
+    rng = np.random.default_rng([seed, number])
+    is_drawn = number < looks.drawn
+    now = replace(
+        looks,
+        images=looks.images and is_drawn,
+        searches=looks.searches and is_drawn,
+        views=int(number < looks.views),
+        readings=int(number < looks.readings),
+    )
+    return _of_family(taskset, number, rng, now) if isinstance(taskset, Family) else _of_any(taskset, number, rng, now)
 
 
 def _of_family(family: Family, number: int, rng: np.random.Generator, looks: Looks) -> Sample:
     """A task of a family, whose possible answers are known."""
     seed = int(rng.integers(_SEEDS))
     blueprint, brief = family.blueprint(seed)
-    gold = family.answer_index(seed, len(blueprint.answers))
-    kept = _some(len(blueprint.answers), gold, rng)
+    state, count = family.state(seed, blueprint), len(blueprint.answers)
+    gold = blueprint.answer_of(state)
+    kept = _some(count, gold, rng)
     sample = _basic(
         number,
         family.name,
@@ -167,26 +188,24 @@ def _of_family(family: Family, number: int, rng: np.random.Generator, looks: Loo
         kept.index(gold),
     )
     other = _elsewhere(family, SPLITS[1 - SPLITS.index(family.split)])
-    sample = replace(
-        sample, gold_elsewhere=other.answer_index(seed, len(blueprint.answers)), tools=_tools(blueprint, brief)
-    )
+    sample = replace(sample, gold_elsewhere=other.answer_index(seed, count), tools=_tools(blueprint, brief, state))
     if not looks.needs_drawing:
         return sample
     task = family.make(seed, family.task_id(seed))
     return replace(
         _looked_at(sample, task, family, looks),
-        views_hold=views_hold(task, blueprint, gold, rng) if looks.views else None,
-        reading=read_task(task, blueprint, gold, rng) if looks.readings else None,
+        views_hold=views_hold(task, blueprint, state, rng) if looks.views else None,
+        reading=read_task(task, blueprint, state, rng) if looks.readings else None,
     )
 
 
-def _tools(blueprint: Blueprint, brief: Brief) -> tuple[str, ...]:
+def _tools(blueprint: Blueprint, brief: Brief, state: int) -> tuple[str, ...]:
     """The tools of the most accurate, then shortest plan: known before anything is drawn."""
     if not brief.hides:
         return ()
     if blueprint.plans:
         return tuple(sorted(min(blueprint.plans, key=lambda plan: (-plan.accuracy, plan.length)).calls))
-    return tuple(sorted({call.name for call in blueprint.searches} or {"python"}))
+    return tuple(sorted({call.name for call in blueprint.calls(state)} or {"python"}))
 
 
 def _elsewhere(family: Family, split: str) -> Family:

@@ -24,22 +24,22 @@ def block_sums(source: ImageArray, view: ImageArray) -> NDArray[np.int64]:
     return total
 
 
-def views_hold(task: Task, blueprint: Blueprint, gold: int, rng: np.random.Generator) -> str:
-    """Are the views of a task's answers identical inside its block, and different from those outside it?
+def views_hold(task: Task, blueprint: Blueprint, state: int, rng: np.random.Generator) -> str:
+    """Are the views of a task's states identical inside its block, and different from those of other answers?
 
     Args:
         task: The task, as it is shown.
         blueprint: What it was drawn from.
-        gold: Index of its answer.
-        rng: Chooses the answers that are compared, where there are many.
+        state: Its answer, with its key if it has keys.
+        rng: Chooses the states that are compared, where there are many.
 
     Returns:
         What is wrong; empty if nothing is.
     """
-    block = blueprint.block(gold)
-    left = {Necessity.NONE: 1, Necessity.REQUIRED: len(blueprint.answers)}.get(task.necessity)
-    if left is not None and len(block) != left:
-        return f"a task whose tool is {task.necessity.value} leaves {len(block)} of {len(blueprint.answers)} answers"
+    count, left = len(blueprint.answers), blueprint.left(state)
+    wanted = {Necessity.NONE: 1, Necessity.REQUIRED: count}.get(task.necessity)
+    if wanted is not None and len(left) != wanted:
+        return f"a task whose necessity is {task.necessity.value} leaves {len(left)} of {count} answers"
     shown = task.images[0]
     try:
         sums = block_sums(shown.source, shown.view)
@@ -47,13 +47,14 @@ def views_hold(task: Task, blueprint: Blueprint, gold: int, rng: np.random.Gener
         return str(error)
     if not _is_mean(shown.view, sums, (shown.source.shape[0] // shown.view.shape[0]) ** 2):
         return "the view is not the mean of the source's cells"
-    order = [int(index) for index in rng.permutation(len(blueprint.answers)) if index != gold]
-    inside = [index for index in order if index in block][:_INSIDE]
-    outside = [index for index in order if index not in block][:_OUTSIDE]
-    for index in (*inside, *outside):
-        same = np.array_equal(sums, block_sums(blueprint.render(index), shown.view))
-        if same is not (index in block):
-            answers = f"{blueprint.answers[gold]!r} and {blueprint.answers[index]!r}"
+    block = set(blueprint.block(state))
+    order = [int(other) for other in rng.permutation(count * blueprint.keys) if other != state]
+    inside = [other for other in order if other in block][:_INSIDE]
+    outside = [other for other in order if blueprint.answer_of(other) not in left][:_OUTSIDE]
+    for other in (*inside, *outside):
+        same = np.array_equal(sums, block_sums(blueprint.render(other), shown.view))
+        if same is not (other in block):
+            answers = " and ".join(repr(blueprint.answers[blueprint.answer_of(one)]) for one in (state, other))
             return f"the views of {answers} are {'the same' if same else 'different'}"
     return ""
 
@@ -63,4 +64,4 @@ def _is_mean(view: ImageArray, sums: NDArray[np.int64], cells: int) -> bool:
     if (np.abs(view.astype(np.int64) * cells - sums) >= cells).any():
         return False
     pairs = np.unique(np.stack([sums.ravel(), view.ravel().astype(np.int64)]), axis=1)
-    return len(np.unique(pairs[0])) == pairs.shape[1]
+    return bool(len(np.unique(pairs[0])) == pairs.shape[1])

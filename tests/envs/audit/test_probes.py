@@ -1,14 +1,12 @@
 """Each probe finds a leak that is planted for it, and nothing in a family that has none."""
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from metis_envs.audit import PROBES, audit
-from metis_envs.audit.results import ProbeResult, Share, Verdict
-from metis_gym.cli import main
+from metis_envs.audit.results import Verdict
 
 needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed")
 

@@ -1,0 +1,62 @@
+"""Noise: the grain of film and paper, and smooth clouds. Whole numbers only, so the same on every machine."""
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from metis_gym.records import ImageArray
+
+__all__ = ["add_grain", "clouds", "grain"]
+
+_SIDE = 1024
+_STEP = 8
+"""Clouds are computed at this fraction of their size: they have no finer detail."""
+
+
+def grain(rng: np.random.Generator, height: int, width: int, sigma: float) -> NDArray[np.int16]:
+    """Grain of a standard deviation, shape (height, width)."""
+    top, left = (int(start) for start in rng.integers(0, _SIDE, size=2))
+    tile = _tile(sigma)
+    rows, columns = -(-(top + height) // _SIDE), -(-(left + width) // _SIDE)
+    return np.tile(tile, (rows, columns))[top : top + height, left : left + width]
+
+
+@functools.lru_cache(maxsize=8)
+def _tile(sigma: float) -> NDArray[np.int16]:
+    drawn = np.random.default_rng(20_260_401).normal(0.0, sigma, (_SIDE, _SIDE))
+    return np.rint(drawn).astype(np.int16)
+
+
+def add_grain(image: ImageArray, rng: np.random.Generator, sigma: float) -> None:
+    """Add grain of a standard deviation to an image or a part of one, the same in all channels, in place."""
+    noisy = image.astype(np.int16)
+    noisy += grain(rng, image.shape[0], image.shape[1], sigma)[:, :, None]
+    np.clip(noisy, 0, 255, out=noisy)
+    image[:] = noisy
+
+
+def clouds(
+    rng: np.random.Generator, height: int, width: int, sizes: tuple[tuple[float, float], ...], *, step: int = _STEP
+) -> Image.Image:
+    """Smooth noise around 128: the mean of noises of several sizes.
+
+    Args:
+        rng: Draws it.
+        height: Height in pixels.
+        width: Width in pixels.
+        sizes: Height and width of the spots of each noise, in pixels.
+        step: It is computed at this fraction of its size.
+
+    Returns:
+        A grey image (mode L).
+    """
+    small = (max(1, width // step), max(1, height // step))
+    total = np.zeros((small[1], small[0]), dtype=np.int32)
+    for spot_height, spot_width in sizes:
+        shape = (max(2, round(height / spot_height) + 1), max(2, round(width / spot_width) + 1))
+        spots = Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8))
+        total += np.asarray(spots.resize(small, Image.Resampling.BICUBIC))
+    mean = Image.fromarray((total // len(sizes)).astype(np.uint8))
+    return mean.resize((width, height), Image.Resampling.BILINEAR)
