@@ -25,7 +25,6 @@ __all__ = ["page_text", "write_page"]
 
 _QUALITY = 80
 _CROP_SIDE = 320
-_KINDS = (Necessity.NONE, Necessity.PARTIAL, Necessity.REQUIRED)
 _SEED = 1
 
 
@@ -38,6 +37,8 @@ def write_page(report: Report, page: Path) -> None:
     """
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
+    for former in folder.glob("*.jpg"):
+        former.unlink()
     values = {"report": as_json(report), "examples": {}}
     for family in report.facts:
         values["examples"][family] = _examples(family, folder)
@@ -49,25 +50,30 @@ def _examples(name: str, folder: Path) -> list[dict[str, Any]]:
     """One task of each necessity that a family has, with its images written into the folder."""
     found = []
     family = make_taskset(name, split="test", view_size=448)
-    for kind in _KINDS:
-        if isinstance(family, Family) and kind in family.necessities:
-            shares = {"required_share": float(kind is Necessity.REQUIRED)}
-            shares["partial_share"] = float(kind is Necessity.PARTIAL)
-            drawn = make_taskset(name, split="test", view_size=448, options={**shares, "answers": "choice"})
-            found.append(_example(drawn.build(drawn.draw(np.random.default_rng(_SEED))), folder))
-    return found
+    for kind in family.necessities if isinstance(family, Family) else ():
+        options = {
+            "required_share": float(kind is Necessity.REQUIRED),
+            "partial_share": float(kind is Necessity.PARTIAL),
+            "answers": "choice",
+        }
+        drawn = make_taskset(name, split="test", view_size=448, options=options)
+        if isinstance(drawn, Family):
+            found.append(_example(drawn.make(_SEED, drawn.task_id(_SEED)), folder, options))
+    return sorted(found, key=lambda example: [kind.value for kind in Necessity].index(example["necessity"]))
 
 
-def _example(task: Task, folder: Path) -> dict[str, Any]:
+def _example(task: Task, folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     stem = f"{task.family}-{task.necessity.value}"
     image = task.images[0]
     files = {"view": f"{stem}.jpg"}
     _write_image(folder / files["view"], image.view)
-    if task.necessity is not Necessity.NONE and task.region is not None:
+    if task.necessity in (Necessity.PARTIAL, Necessity.REQUIRED) and task.region is not None:
         files["crop"] = f"{stem}-crop.jpg"
         left, top, right, bottom = task.region
         _write_image(folder / files["crop"], _fitted(image.source[top:bottom, left:right]))
     return {
+        "seed": _SEED,
+        "options_of_family": options,
         "necessity": task.necessity.value,
         "question": task.question,
         "options": list(task.options),

@@ -123,6 +123,12 @@ class Notes(Family):
         )
 
 
+class Others(Notes):
+    """The same, by another name."""
+
+    name = "others"
+
+
 def write(scene, place, text, height):
     """Write a number onto one half of the sheet."""
     left, top = PLACES[place] * CELL, 80 * CELL
@@ -146,8 +152,8 @@ class Plain(Taskset):
         rng = np.random.default_rng(int(task_id.rpartition("/")[2]))
         options = tuple(map(str, rng.choice(90, size=4, replace=False)))
         required = bool(rng.random() < 0.5)
-        side = 64 if required else 48
-        image = rng.integers(0, 256, (side, side, 3)).astype(np.uint8)
+        side = 64 if required else 60
+        image = np.full((side, side, 3), int(rng.integers(256)), np.uint8)
         return Task(
             task_id=task_id,
             family="plain",
