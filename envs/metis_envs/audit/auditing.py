@@ -37,6 +37,7 @@ def audit(
     view_size: int = 448,
     probes: Sequence[str] = tuple(PROBES),
     workers: int = 1,
+    also: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Report:
     """Probe what gives a taskset's tasks away without looking.
@@ -50,6 +51,7 @@ def audit(
         view_size: Longest side of the views, pixels.
         probes: Which probes to make.
         workers: Processes. With more than one, the calling script needs the usual `if __name__ == "__main__":`.
+        also: Further tasksets to audit, which do not count as parts of the whole.
         progress: Hears how far it is.
 
     Raises:
@@ -57,6 +59,8 @@ def audit(
     """
     _check(tasks, probes, workers)
     parts = parts_of(make_taskset(taskset, split=split, view_size=view_size))
+    for spec in also:
+        parts += parts_of(make_taskset(spec, split=split, view_size=view_size), weight=0.0)
     looks = Looks(
         drawn=tasks,
         images=not {"statistics", "thumbnail"}.isdisjoint(probes),
@@ -66,7 +70,7 @@ def audit(
     )
     drawn = _drawn(parts, tasks, looks, seed, workers, progress)
     studied = [(part.name, drawn[place]) for place, part in enumerate(parts)]
-    if len(parts) > 1:
+    if sum(part.weight > 0 for part in parts) > 1:
         studied.append((OVERALL, _weighted(parts, drawn)))
     outcomes = _probed(studied, probes, seed, workers)
     return Report(
@@ -109,7 +113,7 @@ def _drawn(
 
 def _weighted(parts: Sequence[Part], drawn: Sequence[Sequence[Sample]]) -> list[Sample]:
     """As many samples of each part as its share says, as far as they reach."""
-    total = min(len(samples) / part.weight for part, samples in zip(parts, drawn, strict=True))
+    total = min(len(samples) / part.weight for part, samples in zip(parts, drawn, strict=True) if part.weight)
     return [
         sample for part, samples in zip(parts, drawn, strict=True) for sample in samples[: round(total * part.weight)]
     ]

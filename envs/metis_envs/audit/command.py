@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metis_gym.errors import MissingDependencyError
+from metis_gym.registration import FAMILY_IDS
 from metis_gym.storage import write_json
+from metis_gym.tasksets import make_taskset
 from metis_gym.terminal import say
 
 __all__ = ["audit_command"]
@@ -32,6 +34,7 @@ def audit_command(argv: Sequence[str]) -> int:
         view_size=given.view_size,
         probes=tuple(given.probes.split(",")) if given.probes else tuple(PROBES),
         workers=given.workers or available_workers(),
+        also=_others(given.taskset, given.view_size) if given.docs is not None else (),
         progress=(lambda _line: None) if given.quiet else say,
     )
     say(as_table(report))
@@ -40,6 +43,12 @@ def audit_command(argv: Sequence[str]) -> int:
     if given.docs is not None:
         write_page(report, given.docs)
     return 1 if report.with_verdict(Verdict.BROKEN) else 0
+
+
+def _others(taskset: str, view_size: int) -> tuple[str, ...]:
+    """The built-in families that a taskset does not have, so that a page shows them as well."""
+    present = make_taskset(taskset, split="train", view_size=view_size).families
+    return tuple(family for family in FAMILY_IDS.values() if family not in present)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +65,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--probes", default="", help="some probes only, such as necessity,answer (default: all)")
     add("--workers", type=int, default=0, help="processes (default: one for each processor)")
     add("--out", type=Path, help="write the whole report into this file, as JSON")
-    add("--docs", type=Path, help="write a page about the built-in families, such as docs/tasks.md")
+    add("--docs", type=Path, help="write a page, such as docs/tasks.md, about all built-in families")
     add("--quiet", action="store_true", help="print the table only")
     return parser
