@@ -12,15 +12,21 @@ from metis_gym.terminal import say
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
-    "compare": ("metis_agents.compare.command:compare_command", "train with several reward designs and compare"),
-    "eval": ("metis_agents.command:eval_command", "let an agent play episodes and print the table"),
-    "gallery": ("metis_envs.gallery:gallery_command", "draw what the families look like"),
-    "index": ("metis_gym.search.command:main", "build an index for text or image search, or search one"),
-    "list": ("metis_gym.listing:list_command", "which names there are, built in and from installed packages"),
-    "map": ("metis_agents.compare.command:map_command", "where each reward design works: weight × noise × guesses"),
-    "train": ("metis_agents.qwen3vl.train.command:train_command", "train a Qwen3-VL by a reward design"),
-    "replay": ("metis_gym.replaying:replay_command", "play a recorded run again and report differences"),
-    "sandbox": ("metis_gym.sandbox.command:main", "what isolation this machine offers"),
+    "compare": (
+        "metis_agents.compare.command:compare_command",
+        "train a small policy with several reward designs and compare them",
+    ),
+    "eval": ("metis_agents.command:eval_command", "evaluate agents and print a table"),
+    "gallery": ("metis_envs.gallery:gallery_command", "draw example tasks of each family"),
+    "index": ("metis_gym.search.command:main", "build or query an index for text or image search"),
+    "list": ("metis_gym.listing:list_command", "list the names of each kind, built in and from installed packages"),
+    "map": (
+        "metis_agents.compare.command:map_command",
+        "map where each reward design works: weight × noise × answer options",
+    ),
+    "train": ("metis_agents.qwen3vl.train.command:train_command", "train a Qwen3-VL with a reward design"),
+    "replay": ("metis_gym.replaying:replay_command", "replay a recorded run and report differences"),
+    "sandbox": ("metis_gym.sandbox.command:main", "check or build what isolates model-written code"),
 }
 """Sub-command → where it is and what it does."""
 
@@ -52,4 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _usage() -> str:
     lines = [f"  {name:<10}{meaning}" for name, (_, meaning) in COMMANDS.items()]
-    return "usage: metis-gym COMMAND [OPTIONS]\n\n" + "\n".join(lines) + "\n\nmetis-gym COMMAND --help says more.\n"
+    return (
+        "usage: metis-gym COMMAND [OPTIONS]\n\n"
+        + "\n".join(lines)
+        + "\n\nRun metis-gym COMMAND --help for its options.\n"
+    )

@@ -43,7 +43,7 @@ class PassRateCurriculum(Taskset):
 
     @property
     def families(self) -> tuple[str, ...]:
-        """Those of the taskset."""
+        """The families of the taskset that is drawn from."""
         return self.taskset.families
 
     def knows(self, task_id: str) -> bool:

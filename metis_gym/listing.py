@@ -43,7 +43,7 @@ _MORE = (
 def list_command(argv: Sequence[str]) -> int:
     """Print the kinds, or the names of one kind."""
     parser = argparse.ArgumentParser(
-        prog="metis-gym list", description="Which names there are, where each comes from, and what it is."
+        prog="metis-gym list", description="List the names of a kind: where each comes from and what it is."
     )
     parser.add_argument("kind", nargs="?", help=f"one of: {', '.join(KINDS)} (default: print the kinds)")
     given = parser.parse_args(argv)

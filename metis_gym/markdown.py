@@ -1,4 +1,4 @@
-"""Markdown tables."""
+"""Tables in Markdown, with columns as wide as their texts."""
 
 from collections.abc import Sequence
 

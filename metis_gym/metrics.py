@@ -1,6 +1,6 @@
-"""Outcomes → the figures that every report shows, each a mean with its confidence interval.
+"""Outcomes → the metrics that every report shows, each a mean with its confidence interval.
 
-Unscored episodes are in no figure but their own count. Correctness is by the true verdict, before grader noise. Figures
+Unscored episodes are in no figure but their own count. Correctness is by the true verdict, before grader noise. Metrics
 that no episode can speak for (recall of tools where no task needs one) are NaN with no episodes.
 """
 
@@ -100,7 +100,7 @@ METRICS: Mapping[str, Metric] = {
     "turns": Metric(_every, lambda o: (float(o.turns), 1.0), "model turns per episode"),
     "tokens": Metric(_every, lambda o: (float(o.tokens), 1.0), "length of what the model wrote per episode"),
 }
-"""The figures, in the order in which reports show them."""
+"""The metrics, in the order in which reports show them."""
 
 
 def summarise(outcomes: Iterable[Outcome], *, confidence: float = 0.95) -> dict[str, Estimate]:
@@ -126,13 +126,13 @@ def summarise(outcomes: Iterable[Outcome], *, confidence: float = 0.95) -> dict[
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be between 0 and 1, actually: {confidence!r}")
     scored = [outcome for outcome in every if outcome.scored]
-    figures = {name: _estimate(metric, scored, confidence) for name, metric in METRICS.items()}
+    metrics = {name: _estimate(metric, scored, confidence) for name, metric in METRICS.items()}
     lost = [(float(not outcome.scored), 1.0) for outcome in every]
-    return {**figures, "unscored": _ratio(lost, confidence)}
+    return {**metrics, "unscored": _ratio(lost, confidence)}
 
 
 def means(outcomes: Iterable[Outcome], names: Iterable[str] = tuple(METRICS)) -> dict[str, float]:
-    """Some figures without their intervals, fast enough for every batch of a training. NaN where no episode speaks.
+    """Some metrics without their intervals, fast enough for every batch of a training. NaN where no episode speaks.
 
     >>> outcome = Outcome(task_id="t", answer_score=1.0, format_score=1.0, tool_calls=1, necessity=Necessity.NONE)
     >>> means([outcome], ["redundant_rate"])

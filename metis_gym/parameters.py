@@ -51,7 +51,7 @@ def whole(default: int | None, *, low: float = -math.inf, high: float = math.inf
 
 
 def flag(default: bool) -> Any:
-    """True or False."""
+    """A parameter that is true or false."""
 
     def check(name: str, value: Any) -> None:
         if not isinstance(value, bool):

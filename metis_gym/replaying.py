@@ -16,7 +16,9 @@ _MAX_LINES = 1_000
 
 def replay_command(argv: Sequence[str]) -> int:
     """Replay a run; exit code 1 if it differs, 2 if it cannot be replayed."""
-    parser = argparse.ArgumentParser(prog="metis-gym replay", description="Play a recorded run again.")
+    parser = argparse.ArgumentParser(
+        prog="metis-gym replay", description="Replay a recorded run and report where it differs."
+    )
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument(
         "--live-tools", action="store_true", help="run the tools again instead of their recorded results"
@@ -24,8 +26,8 @@ def replay_command(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="make whatever environment the run names, with every argument: only for runs that you know, for it may "
-        "run any code",
+        help="build any environment that the run names, with all its arguments; only for runs that you trust, since "
+        "this may run any code",
     )
     given = parser.parse_args(argv)
     run = Run(given.run)

@@ -99,7 +99,7 @@ class Image(Space[ImageArray]):
 
     @property
     def is_np_flattenable(self) -> bool:
-        """Images differ in size."""
+        """Always false: images differ in size."""
         return False
 
     def sample(self, mask: None = None, probability: None = None) -> ImageArray:

@@ -86,7 +86,7 @@ _SPELLED_OUT = re.compile(r"""\s*(path\s*=|["'])""")
 
 
 class Taskset(ABC):
-    """A set of tasks."""
+    """A set of tasks: draws task ids and turns each into its task."""
 
     tools: tuple[str, ...] = ("python",)
     """The tools that its tasks are made for: what an environment offers unless it is told otherwise."""
@@ -121,7 +121,7 @@ class Taskset(ABC):
         return ()
 
     def load(self, task_id: str) -> Task:
-        """`build`, cached."""
+        """Make the task that an id names, or take it from the cache."""
         return _cache.get(self, task_id)
 
     def report(self, outcome: Outcome) -> None:  # noqa: B027 — most tasksets learn nothing
@@ -324,7 +324,7 @@ class TaskCache:
         return task
 
     def clear(self) -> None:
-        """Forget all tasks."""
+        """Forget all tasks and free their images."""
         with self._lock:
             self._tasks.clear()
             self._bytes = 0

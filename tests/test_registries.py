@@ -320,12 +320,12 @@ def test_vector_environments_say_that_a_worker_could_not_know_a_name(local_tool,
 def test_seats_in_workers_say_that_they_could_not_know_a_name(local_tool):
     from metis_agents.sb3.sub_envs import WorkerSubEnvs
 
-    seats = WorkerSubEnvs(gym.make("MetisVQA-v0", **local_tool).spec, [0])
+    sub_envs = WorkerSubEnvs(gym.make("MetisVQA-v0", **local_tool).spec, [0])
     try:
         with pytest.raises(ConfigError, match=r"'local', registered as .* name the thing 'module:Thing'"):
-            seats.reset([0], [{}])
+            sub_envs.reset([0], [{}])
     finally:
-        seats.close()
+        sub_envs.close()
 
 
 def test_a_module_beside_the_user_is_found_by_the_command(tmp_path):

@@ -39,7 +39,7 @@ class ScriptedAgent:
     name = ""
 
     def reset(self, rng: np.random.Generator) -> None:
-        """Start an episode."""
+        """Start an episode; all that is random in it comes from this generator."""
         self._rng = rng
 
     def brief(self, task: Task) -> None:

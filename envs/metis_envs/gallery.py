@@ -33,10 +33,12 @@ _BADGES = {
 
 def gallery_command(argv: Sequence[str]) -> int:
     """Write a contact sheet for each family."""
-    parser = argparse.ArgumentParser(prog="metis-gym gallery", description="Draw what the families look like.")
+    parser = argparse.ArgumentParser(
+        prog="metis-gym gallery", description="Draw example tasks of each family, as images and a page."
+    )
     parser.add_argument("families", nargs="*", default=[], help="families or tasksets (default: all families)")
     parser.add_argument("--out", type=Path, default=Path("gallery"), help="folder (default: %(default)s)")
-    parser.add_argument("--each", type=int, default=2, help="tasks of each necessity (default: %(default)s)")
+    parser.add_argument("--each", type=int, default=2, help="tasks for each necessity (default: %(default)s)")
     parser.add_argument("--split", default="test", help="train or test (default: %(default)s)")
     given = parser.parse_args(argv)
     given.out.mkdir(parents=True, exist_ok=True)

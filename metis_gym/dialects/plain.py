@@ -22,7 +22,7 @@ class PlainDialect(Dialect):
         return "You answer questions about images. Answer as briefly as possible."
 
     def parse(self, text: str) -> ParsedTurn:
-        """Everything is the answer."""
+        """Take the whole turn as the answer, apart from its thoughts."""
         answer = final_answer(remove_blocks(text, "think"))
         return ParsedTurn(answer=answer) if answer else ParsedTurn(notes=("Your turn was empty. Write your answer.",))
 
@@ -39,7 +39,7 @@ class PlainDialect(Dialect):
         return "\n".join(filter(None, [reason, f"Answer: {answer}" if reason else answer]))
 
     def format_score(self, texts: Sequence[str]) -> float:
-        """Any text will do."""
+        """1 if the last turn has an answer; there is no other format to keep."""
         return float(bool(texts) and self.parse(texts[-1]).answer is not None)
 
 

@@ -94,7 +94,7 @@ class HubRows:
         return len(self._rows)
 
     def read(self, row: int) -> RawTask:
-        """Read a row."""
+        """Read a row as a task that is not checked yet."""
         place = f"row {row} of {self.path}"
         try:
             columns = self._rows[row].to_pylist()[0]

@@ -1,4 +1,4 @@
-"""Tasks in JSON lines."""
+"""Tasks in a file of JSON lines: one object a line, read when it is needed."""
 
 import json
 from array import array
@@ -42,7 +42,7 @@ class JsonlRows:
         return len(self._starts)
 
     def read(self, row: int) -> RawTask:
-        """Parse a line."""
+        """Parse a line as a task that is not checked yet."""
         place = f"row {row} of {self.path.name}"
         columns = _parsed(self._line(row, place), place)
         if "file_name" in columns:
@@ -50,7 +50,7 @@ class JsonlRows:
         return raw_task(columns, self._images, place)
 
     def fingerprint(self) -> str:
-        """Of the file."""
+        """A digest of the file, which task ids carry."""
         return file_fingerprint(self.path)
 
     def _find_lines(self) -> None:

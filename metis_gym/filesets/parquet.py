@@ -59,14 +59,14 @@ class ParquetRows:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def read(self, row: int) -> RawTask:
-        """Read a row."""
+        """Read a row as a task that is not checked yet."""
         group = int(np.searchsorted(self._ends, row, side="right"))
         place = f"row {row} of {self.path.name}"
         columns = self._row(group, row - (int(self._ends[group - 1]) if group else 0), place)
         return _verl_task(columns, self._images, place) if self._is_verl else raw_task(columns, self._images, place)
 
     def fingerprint(self) -> str:
-        """Of the file."""
+        """A digest of the file, which task ids carry."""
         return file_fingerprint(self.path)
 
     def _row(self, group: int, index: int, place: str) -> dict[str, Any]:

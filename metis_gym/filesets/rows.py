@@ -65,7 +65,7 @@ class RawTask:
 
 
 class Rows(Protocol):
-    """A file of rows."""
+    """The rows of a file or data set, each read when it is needed."""
 
     def __len__(self) -> int: ...
 

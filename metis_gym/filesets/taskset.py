@@ -60,7 +60,7 @@ class FileTaskset(Taskset):
 
     @property
     def families(self) -> tuple[str, ...]:
-        """The file's name."""
+        """One family, named after the file."""
         return (self.name,)
 
     def knows(self, task_id: str) -> bool:
@@ -76,7 +76,7 @@ class FileTaskset(Taskset):
         return f"{self.name}/{row}@{self._fingerprint}"
 
     def draw(self, rng: np.random.Generator) -> str:
-        """Draw a row."""
+        """Draw the id of one of the usable rows."""
         return self.task_id(self._usable[int(rng.integers(len(self._usable)))])
 
     def build(self, task_id: str) -> Task:

@@ -112,7 +112,7 @@ class LatexWorker:
         return verdict == SAME
 
     def close(self) -> None:
-        """End the process."""
+        """End the process that compares LaTeX; the next comparison starts another."""
         with self._lock:
             self._kill()
 

@@ -7,7 +7,7 @@ __all__ = ["Grade", "GradingStep"]
 
 
 class GradingStep(StrEnum):
-    """What decided a grade."""
+    """Which step of the cascade decided a grade."""
 
     EXACT = "exact"
     """Equal after normalisation."""

@@ -65,7 +65,7 @@ class Policy:
     redirects: int = 0
 
     def __post_init__(self) -> None:
-        """Check the values."""
+        """Refuse values that are no finite numbers or make no sense together."""
         values: tuple[object, ...] = tuple(vars(self).values())
         are_numbers = all(isinstance(value, int | float) and math.isfinite(value) for value in values)
         if not are_numbers or not 0 < self.timeout <= _MAX_SECONDS or min(vars(self).values()) < 0:

@@ -24,7 +24,7 @@ _LENGTH = re.compile(r"[0-9]{1,15}")
 
 
 class ProxyError(ConnectionError):
-    """The proxy refuses."""
+    """The proxy refused to connect to the service."""
 
 
 class CarriedError(Exception):
@@ -139,4 +139,4 @@ class PlainConnection(HTTPConnection):
 
 
 class TlsConnection(PlainConnection, HTTPSConnection):
-    """The same, encrypted."""
+    """A bounded connection that is encrypted."""

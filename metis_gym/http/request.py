@@ -1,4 +1,4 @@
-"""What is asked."""
+"""What is asked of a service, checked before anything is sent."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ __all__ = ["Request"]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is sent."""
+    """A request as it is sent: method, address, headers and body."""
 
     method: str
     url: str

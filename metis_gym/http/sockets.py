@@ -138,7 +138,7 @@ class BoundedSocket(socket.socket):
 
 
 class TlsSocket(ssl.SSLSocket):
-    """The same, encrypted."""
+    """A socket with TLS whose handshake, too, ends by the deadline."""
 
     def do_handshake(self, block: bool = False) -> None:
         """Agree upon keys before the deadline."""

@@ -28,7 +28,7 @@ class _SocksConnection(PlainConnection, SOCKSConnection):
 
 
 class _SocksTlsConnection(_SocksConnection, SOCKSHTTPSConnection):
-    """The same, encrypted."""
+    """An encrypted connection through a SOCKS proxy."""
 
 
 class SocksPool(urllib3.HTTPConnectionPool):
@@ -38,6 +38,6 @@ class SocksPool(urllib3.HTTPConnectionPool):
 
 
 class SocksTlsPool(urllib3.HTTPSConnectionPool):
-    """The same, encrypted."""
+    """Encrypted connections through a SOCKS proxy."""
 
     ConnectionCls = _SocksTlsConnection

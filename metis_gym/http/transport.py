@@ -102,13 +102,13 @@ class _Adapter(HTTPAdapter):
     """An adapter of requests whose pools hold bounded connections."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Make the pools."""
+        """Make the pools, with connections of this package in them."""
         self._making_a_proxy_manager = threading.Lock()
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """The pools of a proxy."""
+        """The pools of connections through a proxy, made at its first use."""
         with self._making_a_proxy_manager:
             if proxy in self.proxy_manager:
                 return self.proxy_manager[proxy]

@@ -81,7 +81,7 @@ def _made(run: Run) -> gym.Env[Any, Any]:
 
 
 def _trusted(run: Run) -> gym.Env[Any, Any]:
-    """Whatever the run names."""
+    """Make the environment that a run names, without checking it: for runs that the user vouches for."""
     register_all()
     try:
         env: gym.Env[Any, Any] = gym.make(EnvSpec.from_json(json.dumps(run.spec)), disable_env_checker=True)
@@ -118,7 +118,7 @@ class _RecordedToolbox(Toolbox):
         self._failure = ""
 
     def open(self, task: Task, *, seed: int) -> None:
-        """Nothing is opened."""
+        """Open no tool: results come from the recording."""
 
     def expect(self, event: Event) -> None:
         """Take up the results of the next step."""

@@ -80,7 +80,7 @@ class Lagrangian(Design):
         return (everyones_channel("reward", (reward_N - self.multiplier * cost_N) / (1.0 + self.multiplier), batch),)
 
     def state_dict(self) -> dict[str, Any]:
-        """θ, exactly."""
+        """The multiplier's parameter θ, for checkpoints."""
         return {"theta": self._theta}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -176,7 +176,7 @@ class Diet(ScoredApart):
     w: float = number(0.5, low=0)
 
     def efficiency(self, outcome: Outcome) -> float:
-        """−T if correct, else 0."""
+        """Minus the number of calls if the answer is right, otherwise 0."""
         return -float(outcome.tool_calls) if outcome.correct else 0.0
 
     def joined(self, accuracy_N: Floats, efficiency_N: Floats, batch: Batch) -> Floats:

@@ -20,20 +20,20 @@ from metis_gym.rewards.contract import Floats, RewardDesign
 from metis_gym.rewards.design import Design
 from metis_gym.rewards.estimators import ESTIMATORS
 
-__all__ = ["SILLY_CASES", "SillyCase", "compare_table", "episode", "total_advantages"]
+__all__ = ["DIAGNOSTIC_GROUPS", "DiagnosticGroup", "compare_table", "episode", "total_advantages"]
 
 _CALLS = (0, 1, 2, 3)
 _HIDDEN = ("ddof", "eps", "std_floor")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SillyCase:
-    """A group of episodes that every sensible design should judge one way.
+class DiagnosticGroup:
+    """A group of episodes on which every sensible design should agree.
 
     Attributes:
         name: Heading of its column.
         group: The episodes, as `C2` (correct, two calls) or `W0` (wrong, none).
-        question: What the number is, and what it should be.
+        question: What the number measures, and what it should be.
         measure: The total advantages of the group, shape (G,), to that number.
     """
 
@@ -43,38 +43,38 @@ class SillyCase:
     measure: Callable[[Floats], float]
 
 
-SILLY_CASES = (
-    SillyCase(
+DIAGNOSTIC_GROUPS = (
+    DiagnosticGroup(
         name="ambiguity",
         group="C2 W0 C0 W2",
-        question="A(C2) − A(W0): how far a right answer with two calls is above a wrong one without; should be > 0",
+        question="A(C2) − A(W0): the lead of a right answer with two calls over a wrong one without; should be > 0",
         measure=lambda advantages_G: advantages_G[0] - advantages_G[1],
     ),
-    SillyCase(
+    DiagnosticGroup(
         name="swamping",
         group="C0 C1 C1 C3 W0 W0 W0 W0",
-        question="A(C0) − A(C3) beside four wrong ones: what saving three calls is worth; should be > 0",
+        question="A(C0) − A(C3) beside four wrong answers: what saving three calls is worth; should be > 0",
         measure=lambda advantages_G: advantages_G[0] - advantages_G[3],
     ),
-    SillyCase(
+    DiagnosticGroup(
         name="all right",
         group="C0 C1 C1 C3",
-        question="A(C0) − A(C3) where everyone is right; should be > 0",
+        question="A(C0) − A(C3) where all answers are right; should be > 0",
         measure=lambda advantages_G: advantages_G[0] - advantages_G[3],
     ),
-    SillyCase(
+    DiagnosticGroup(
         name="cheap mistake",
         group="C0 C1 W0 W3",
-        question="A(W0) − A(W3): whether a mistake is better for being cheap; should be 0",
+        question="A(W0) − A(W3): whether a cheap mistake is preferred to an expensive one; should be 0",
         measure=lambda advantages_G: advantages_G[2] - advantages_G[3],
     ),
-    SillyCase(
+    DiagnosticGroup(
         name="all wrong",
         group="W0 W1 W2 W3",
-        question="A(W0) − A(W3) where everyone is wrong: > 0 teaches to try less, < 0 to call more, 0 nothing",
+        question="A(W0) − A(W3) where all answers are wrong: > 0 teaches to try less, < 0 to call more, 0 neither",
         measure=lambda advantages_G: advantages_G[0] - advantages_G[3],
     ),
-    SillyCase(
+    DiagnosticGroup(
         name="sign reversal",
         group="C0 C0 C0 C0 C0 C0 C9 W0",
         question="A(C9): whether a right answer is punished for its calls; should not be far below 0",
@@ -107,13 +107,13 @@ def total_advantages(design: RewardDesign, group: Sequence[Outcome]) -> Floats:
 def compare_table() -> str:
     """The whole page, in Markdown."""
     names = [name for name in available() if _is_built_in(name)]
-    cases = "\n".join(f"- **{case.name}** ({case.group}): {case.question}." for case in SILLY_CASES)
+    cases = "\n".join(f"- **{case.name}** ({case.group}): {case.question}." for case in DIAGNOSTIC_GROUPS)
     return _PAGE.format(
         estimators=", ".join(f"`{name}`" for name in ESTIMATORS.names()),
         designs=_designs_table(names),
         rewards=_rewards_table(names),
         cases=cases,
-        silly=_silly_table(names),
+        groups=_group_table(names),
     )
 
 
@@ -154,12 +154,12 @@ def _rewards_table(names: Sequence[str]) -> str:
     return table(["name", *head], rows)
 
 
-def _silly_table(names: Sequence[str]) -> str:
+def _group_table(names: Sequence[str]) -> str:
     rows = []
     for name in names:
-        cells = [_number(case.measure(total_advantages(make(name), _group(case.group)))) for case in SILLY_CASES]
+        cells = [_number(case.measure(total_advantages(make(name), _group(case.group)))) for case in DIAGNOSTIC_GROUPS]
         rows.append([f"`{name}`", *cells])
-    return table(["name", *(case.name for case in SILLY_CASES)], rows)
+    return table(["name", *(case.name for case in DIAGNOSTIC_GROUPS)], rows)
 
 
 def _group(text: str) -> list[Outcome]:
@@ -183,17 +183,18 @@ def _number(value: float) -> str:
 
 _PAGE = """# Reward designs
 
-Written by `python -m metis_gym.rewards.table docs/rewards.md`; every number is computed from the designs.
+Every number on this page is computed from the designs by `python -m metis_gym.rewards.table docs/rewards.md`.
 
 Notation: c correct (0 or 1), r_ans graded answer, f format, T tool calls, G the episodes of one task (a group), acc the
 group's mean of c, r_acc = .9·r_ans + .1·f, r_tool = c/(T + 1). GN is group normalisation, (r − mean)/(std + ε), with
-`ddof` 1 and `eps` 1e-6 (1e-4 for `gdpo`) unless set; `std_floor` is a least standard deviation. A design with one score
-takes another `estimator` by name ({estimators}).
-Name a design as in `rewards.make("coupled", alpha=0.05)` or `rewards.from_spec("coupled:alpha=0.05,estimator=rloo")`.
+`ddof` 1 and `eps` 1e-6 (1e-4 for `gdpo`) unless set; `std_floor` is a minimum standard deviation. A design with a
+single score can use another `estimator` ({estimators}).
+To make a design, write `rewards.make("coupled", alpha=0.05)` or
+`rewards.from_spec("coupled:alpha=0.05,estimator=rloo")`.
 
-*Read in* says where formula and constants were read: in the released **code**, in the **paper**, or **second-hand** in
-somebody else's account: check those before citing a constant. Designs that were made for tokens or searches count tool
-calls here.
+The column *source (read in)* says where the formula and its constants come from: the authors' released **code**, their
+**paper**, or **second-hand** from another paper's description; check the last kind before citing a constant. Designs
+that were published for tokens or searches count tool calls here.
 
 ## The designs
 
@@ -201,20 +202,20 @@ calls here.
 
 ## The scalar reward
 
-What `reward` gives to one episode alone, for ordinary RL: the format is kept, T + 1 turns, 100 tokens, tools of benefit
-.5. A design that compares within a group sees a group of one; `otc` remembers the T = 0 it was shown first. Decoupled
-designs give their accuracy component.
+The reward of a single episode, as ordinary RL receives it: an episode that keeps the format, with T + 1 turns, 100
+tokens and a tool benefit of .5. A design that compares within a group sees a group of one; `otc` remembers the T = 0
+episode that it saw first. Decoupled designs return their accuracy component.
 
 {rewards}
 
-## Six silly cases
+## Six diagnostic groups
 
-What the total advantage, Σ weight·advantage over the channels, says about groups that nobody should be unsure about.
-`C2` is correct with two calls, `W0` wrong without any.
+The total advantage, Σ weight·advantage over the channels, in groups on which every sensible design should agree. `C2`
+is a correct answer after two calls, `W0` a wrong one without calls.
 
 {cases}
 
-{silly}
+{groups}
 """
 
 

@@ -85,11 +85,11 @@ class ZygoteBackend:
             number=0, seed=seed, limits=SessionLimits(**vars(limits)), images=shared.sizes, files=lengths
         )
         try:
-            parcel = make_payload(files)
+            payload = make_payload(files)
             try:
-                return self._open(session, limits, parcel, shared)
+                return self._open(session, limits, payload, shared)
             finally:
-                os.close(parcel)
+                os.close(payload)
         except OSError as error:
             raise SandboxError(f"a sandbox session could not be started: {error}") from error
 
@@ -102,7 +102,7 @@ class ZygoteBackend:
         if hasattr(self, "_lock"):
             self.close()
 
-    def _open(self, session: SessionSpec, limits: SandboxLimits, parcel: int, images: SharedImages) -> ZygoteSession:
+    def _open(self, session: SessionSpec, limits: SandboxLimits, payload: int, images: SharedImages) -> ZygoteSession:
         """Open a session, another one when its process is killed before anything was run."""
         for attempt in range(1, _ATTEMPTS + 1):
             with self._lock:
@@ -111,7 +111,7 @@ class ZygoteBackend:
                 number = self._opened
             folder = folders.take() if folders else ""
             numbered = replace(session, number=number, folder=folder)
-            opened = self._ask_for(zygote, folders, numbered, limits, parcel, images)
+            opened = self._ask_for(zygote, folders, numbered, limits, payload, images)
             try:
                 opened.await_opening()
                 break
@@ -126,7 +126,7 @@ class ZygoteBackend:
         folders: Folders | None,
         session: SessionSpec,
         limits: SandboxLimits,
-        parcel: int,
+        payload: int,
         images: SharedImages,
     ) -> ZygoteSession:
         """Make a session's channel and pipes, ask the zygote for it, and complete its images in the meantime."""
@@ -141,7 +141,7 @@ class ZygoteBackend:
                 on_failure.callback(os.close, read)
                 theirs.callback(os.close, write)
             blocks = [images.block()] if images else []
-            handle = zygote.open(session, [their_channel.fileno(), *(write for _, write in ends), parcel, *blocks])
+            handle = zygote.open(session, [their_channel.fileno(), *(write for _, write in ends), payload, *blocks])
             theirs.close()
             on_failure.callback(handle.close)
             on_failure.callback(handle.has_ended, END_SECONDS)

@@ -17,7 +17,10 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str]) -> int:
     """Run `metis-gym sandbox` with these arguments. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="metis-gym sandbox", description="Commands about isolation.")
+    parser = argparse.ArgumentParser(
+        prog="metis-gym sandbox",
+        description="Check what this machine offers for isolating code, or build the docker image.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     about = "say what this machine offers, which tier auto takes and why, and how to get a stronger one"
     doctor_parser = commands.add_parser("doctor", help=about, description=about)

@@ -87,7 +87,7 @@ class RunResult:
 
 
 class SandboxSession(Protocol):
-    """One isolated interpreter."""
+    """One isolated Python interpreter, which keeps its variables between runs."""
 
     @property
     def alive(self) -> bool:
@@ -112,7 +112,7 @@ class SandboxSession(Protocol):
 
 
 class SandboxBackend(Protocol):
-    """A way to isolate."""
+    """A way to isolate code; opens sessions."""
 
     name: str
 

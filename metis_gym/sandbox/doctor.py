@@ -39,7 +39,7 @@ def doctor() -> list[Finding]:
 
 
 def format_findings(findings: list[Finding]) -> str:
-    """As a table for people."""
+    """Format findings as a table for people."""
     width = max(len(finding.subject) for finding in findings)
     lines = []
     for finding in findings:

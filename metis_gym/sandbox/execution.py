@@ -53,7 +53,7 @@ class Guard(Protocol):
 
 
 class Stop(Enum):
-    """Why a run was stopped."""
+    """Why a run was stopped before its end."""
 
     TIME = auto()
     OUTPUT = auto()
@@ -107,7 +107,7 @@ class Pipe:
         return text, overflowed
 
     def close(self) -> None:
-        """Close the descriptor."""
+        """Close the descriptor; may be called twice."""
         if self.fd >= 0:
             os.close(self.fd)
         self.fd, self.is_open = -1, False

@@ -51,7 +51,7 @@ class SessionFolders:
         remove_tree(folder)
 
     def close(self) -> None:
-        """Remove everything."""
+        """Remove the session's folders with all that is in them."""
         remove_tree(self.path)
         self.forget()
 

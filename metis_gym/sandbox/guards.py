@@ -50,7 +50,7 @@ class ThreadWatch:
         self._threads = threads
 
     def answer(self) -> None:
-        """Answer one request."""
+        """Answer one request to start a thread or process: let it go on or refuse it."""
         request = bytearray(_NOTIFICATION_BYTES)
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # whoever asked is gone
             fcntl.ioctl(self.listener, _NOTIFY_RECEIVE, request)

@@ -96,7 +96,7 @@ def _mapped_bytes(pid: int, addresses: bytes, otherwise: int) -> int:
 
 
 def _states(pid: int) -> list[str]:
-    """A letter for each thread."""
+    """The state of each thread, as the letter that the kernel gives it."""
     fields = _fields(f"/proc/{pid}/stat")
     if len(fields) > _THREADS and fields[_THREADS] == b"1":
         return [fields[0].decode()]

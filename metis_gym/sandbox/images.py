@@ -50,11 +50,11 @@ class SharedImages(Sequence[ImageArray]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[ImageArray]: ...
     def __getitem__(self, index: int | slice) -> ImageArray | Sequence[ImageArray]:
-        """The image's array."""
+        """The image of an index, shape (height, width, 3), or those of a slice."""
         return self._images[index]
 
     def __len__(self) -> int:
-        """How many there are."""
+        """How many images are shared."""
         return len(self._images)
 
     @property

@@ -54,7 +54,7 @@ def make_payload(files: Mapping[str, bytes]) -> int:
     Raises:
         OSError: There is no memory or no descriptor left, or the kernel holds on to the pages.
     """
-    fd = new_memory("parcel")
+    fd = new_memory("payload")
     try:
         for content in files.values():
             write_all(fd, memoryview(content).cast("B"))

@@ -76,7 +76,7 @@ class Handle:
         return bool(poll.poll(patience * 1000))
 
     def close(self) -> None:
-        """Close the descriptor."""
+        """Close the descriptor; may be called twice."""
         with self._lock:
             if self._pidfd >= 0:
                 os.close(self._pidfd)
@@ -135,7 +135,7 @@ class ZygoteProcess:
         self._control.settimeout(_ANSWER_SECONDS)
 
     def is_alive(self) -> bool:
-        """Whether the process runs."""
+        """Does the process still run?"""
         return self._process.poll() is None
 
     def open(self, session: SessionSpec, fds: list[int]) -> Handle:

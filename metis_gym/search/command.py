@@ -18,8 +18,8 @@ from metis_gym.terminal import say
 __all__ = ["main"]
 
 _BUILD = "build an index from passages.jsonl, or from a folder of images"
-_DEFAULTS = "build the default corpus and image collection now instead of at their first use"
-_SEARCH = "search text and print what is found"
+_DEFAULTS = "build the default indexes now rather than at their first use"
+_SEARCH = "search for a text and print the results"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -28,7 +28,9 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         MetisError: What was asked for cannot be done.
     """
-    parser = argparse.ArgumentParser(prog="metis-gym index", description="Indexes for text and image search.")
+    parser = argparse.ArgumentParser(
+        prog="metis-gym index", description="Build or query indexes for text and image search."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("build", help=_BUILD, description=_BUILD)
     build.add_argument("--from", dest="source", type=Path, required=True, help="passages.jsonl, or a folder")
@@ -36,11 +38,11 @@ def main(argv: Sequence[str]) -> int:
     build.add_argument("--skip-broken", action="store_true", help="leave out rows and files that cannot be used")
     build.add_argument("--force", action="store_true", help="replace an index that is there already")
     defaults = commands.add_parser("defaults", help=_DEFAULTS, description=_DEFAULTS)
-    defaults.add_argument("--folder", help="where to (default: metis-gym in the user's cache folder)")
+    defaults.add_argument("--folder", help="destination (default: metis-gym in the user's cache folder)")
     search = commands.add_parser("search", help=_SEARCH, description=_SEARCH)
     search.add_argument("query")
     search.add_argument("--engine", default="fts5", help="spec such as fts5:path=my.sqlite (default: %(default)s)")
-    search.add_argument("--limit", type=int, default=5, help="most results (default: %(default)s)")
+    search.add_argument("--limit", type=int, default=5, help="maximum number of results (default: %(default)s)")
     options = parser.parse_args(argv)
     {"build": _build, "defaults": _defaults, "search": _search}[options.command](options)
     return 0

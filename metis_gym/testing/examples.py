@@ -23,7 +23,7 @@ class ExampleTasks(Taskset):
 
     @property
     def families(self) -> tuple[str, ...]:
-        """One."""
+        """One family, called "example"."""
         return ("example",)
 
     def draw(self, rng: np.random.Generator) -> str:

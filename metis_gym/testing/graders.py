@@ -1,4 +1,4 @@
-"""The contract of graders."""
+"""The contract of graders, checked on one that somebody wrote."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The contract of tasksets."""
+"""The contract of tasksets, checked on one that somebody wrote."""
 
 import functools
 

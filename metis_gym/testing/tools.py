@@ -1,4 +1,4 @@
-"""The contract of tools."""
+"""The contract of tools, checked on one that somebody wrote."""
 
 import itertools
 from collections.abc import Mapping, Sequence

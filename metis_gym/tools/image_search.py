@@ -49,7 +49,7 @@ class ImageSearchTool(Tool):
 
 
 class ImageSearchSession(ToolSession):
-    """One episode's search."""
+    """Image search during one episode."""
 
     def __init__(self, engine: ImageEngine, task: Task) -> None:
         self._engine, self._task = engine, task

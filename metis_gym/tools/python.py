@@ -68,7 +68,7 @@ class PythonSession(ToolSession):
         self._was_killed = False
 
     def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """Run `arguments["code"]`."""
+        """Run the code and return what it printed, its last value and the images it showed."""
         restarted, self._was_killed = self._was_killed, False
         if self._session is None:
             self._session = self._open()
@@ -79,7 +79,7 @@ class PythonSession(ToolSession):
         return _as_tool_result(ran, _RESTARTED if restarted else "")
 
     def close(self) -> None:
-        """End the interpreter."""
+        """End the episode's interpreter, if it was started."""
         session, self._session = self._session, None
         self._images = None
         if session is not None:

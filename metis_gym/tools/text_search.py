@@ -59,7 +59,7 @@ class TextSearchTool(Tool):
 
 
 class TextSearchSession(ToolSession):
-    """One episode's searches."""
+    """Text search during one episode."""
 
     def __init__(self, engine: TextEngine, passages: Sequence[Passage]) -> None:
         self._engine, self._passages = engine, passages

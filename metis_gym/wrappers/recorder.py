@@ -36,7 +36,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs)
         self._writer = RunWriter(Path(folder), env.unwrapped.spec)
 
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Reset and record it."""
+        """Start an episode and record how it was started."""
         observation, info = self.env.reset(seed=seed, options=dict(options or {}))
         given = {"seed": seed, "options": dict(options or {})}
         self._writer.write(Event(kind="reset", given=given, returned={"observation": observation, "info": info}))

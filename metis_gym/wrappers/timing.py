@@ -27,7 +27,7 @@ class Timing(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         return observation, self._timed(info, self._episode_seconds, 0.0)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step and time it."""
+        """Take a step and add the seconds that it took to `info`."""
         started = time.perf_counter()
         observation, reward, terminated, truncated, info = self.env.step(action)
         seconds = time.perf_counter() - started

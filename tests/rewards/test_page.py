@@ -11,7 +11,7 @@ import pytest
 
 import metis_gym.rewards
 from metis_gym import rewards
-from metis_gym.rewards.table import SILLY_CASES, compare_table, episode, main, total_advantages
+from metis_gym.rewards.table import DIAGNOSTIC_GROUPS, compare_table, episode, main, total_advantages
 
 PAGE = Path(__file__).parents[2] / "docs" / "rewards.md"
 MODULES = [f"metis_gym.rewards.{module.name}" for module in pkgutil.iter_modules(metis_gym.rewards.__path__)]
@@ -33,8 +33,8 @@ def test_the_command_writes_the_page(tmp_path):
         main([])
 
 
-def test_hdpo_passes_the_silly_cases():
-    for case in SILLY_CASES:
+def test_hdpo_passes_the_diagnostic_groups():
+    for case in DIAGNOSTIC_GROUPS:
         group = [episode(word[0] == "C", int(word[1:])) for word in case.group.split()]
         value = case.measure(total_advantages(rewards.make("hdpo"), group))
         assert value == 0.0 if case.name in ("cheap mistake", "all wrong") else value > 0.0

@@ -31,7 +31,7 @@ class Column:
         meaning: One line of explanation.
         ratio: Numerators and denominators of the tasks.
         of: Which part of a result it is taken from.
-        curve: For figures of training: the name of the curve, averaged over all batches.
+        curve: For metrics of training: the name of the curve, averaged over all batches.
     """
 
     title: str
@@ -93,7 +93,7 @@ COLUMNS: Mapping[str, Column] = {
     ),
     "cosine": Column("cosine", "between the advantages of the two channels", curve="cosine"),
 }
-"""The figures of the table, in order."""
+"""The metrics of the table, in order."""
 
 
 def over_seeds(results: Sequence[Result]) -> dict[str, Estimate]:

@@ -163,10 +163,10 @@ def _cell_row(title: str, weight: float, at: Condition, cell: Cell) -> str:
     start = f"| {title} | {weight:g} | {100 * at.noise:.0f} % | {at.choices} |"
     if not cell.seeds:
         return start + " – | – | – | – | 0 of 0 | not run |"
-    figures = " | ".join(f"{100 * value:.1f}" for value in (cell.redundant, cell.needed, cell.accuracy))
+    metrics = " | ".join(f"{100 * value:.1f}" for value in (cell.redundant, cell.needed, cell.accuracy))
     verdict = "yes" if cell.robust else "no"
     lost = _signed(100 * cell.lost)
-    return start + f" {figures} | {lost} | {cell.robust_seeds} of {cell.seeds} | {verdict} |"
+    return start + f" {metrics} | {lost} | {cell.robust_seeds} of {cell.seeds} | {verdict} |"
 
 
 def _signed(value: float) -> str:

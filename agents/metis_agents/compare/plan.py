@@ -77,7 +77,7 @@ class Start:
 
     @property
     def config(self) -> SFTConfig:
-        """How to clone."""
+        """The supervised fine-tuning that this cold start is made by, with its own seed."""
         return dataclasses.replace(self.settings.start, seed=self.seed)
 
     @property
@@ -103,7 +103,7 @@ class Run:
 
     @property
     def start(self) -> Start:
-        """Where it starts."""
+        """The cold start that this run continues from; runs of one seed share it."""
         return Start(seed=self.seed, settings=self.settings)
 
     @property

@@ -48,14 +48,14 @@ def draw_training(comparison: Comparison) -> bytes:
 
 def draw_final(comparison: Comparison) -> bytes:
     """Bars with intervals on the test split, and where the cold start was."""
-    figures, before, colour = comparison.estimates(), comparison.start(), colours(comparison.designs)
+    metrics, before, colour = comparison.estimates(), comparison.start(), colours(comparison.designs)
     designs = comparison.designs
     drawn = figure(12.5, 2.1 + 0.42 * len(designs))
     bottom, height = 0.8 / drawn.get_figheight(), 0.42 * len(designs) / drawn.get_figheight()
     for position, (name, title, wish) in enumerate(_PANELS):
         axes = drawn.add_axes((0.2 + 0.27 * position, bottom, 0.235, height))
         for row, design in enumerate(designs):
-            _bar(axes, row, figures[design][name], colour[design])
+            _bar(axes, row, metrics[design][name], colour[design])
         axes.axvline(100 * before[name].mean, color=INK, linewidth=1.1, linestyle=(0, (2, 2)))
         axes.set_yticks(range(len(designs)), [label(design) for design in designs] if position == 0 else [])
         axes.tick_params(axis="y", labelcolor=INK, labelsize=10)

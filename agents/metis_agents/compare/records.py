@@ -39,7 +39,7 @@ class Played:
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> "Played":
-        """Sum up scored episodes."""
+        """Sum up episodes task by task; those that were not scored are left out."""
         necessity: dict[str, str] = {}
         sums: dict[str, NDArray[np.float64]] = {}
         for outcome in outcomes:
@@ -92,7 +92,7 @@ class Result:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Result":
-        """The inverse of `to_json`."""
+        """Read a result back from what `to_json` made of it."""
         played = ("final", "without_tools", "start", "start_without_tools")
         parts = {name: played_from_json(content[name]) for name in played}
         curve = {
@@ -103,7 +103,7 @@ class Result:
 
 
 def played_from_json(content: Mapping[str, Any]) -> Played:
-    """A `Played` from JSON."""
+    """Read a `Played` back from its JSON form."""
     return Played(necessity=tuple(content["necessity"]), sums=tuple(tuple(row) for row in content["sums"]))
 
 

@@ -58,17 +58,17 @@ class Comparison:
         return {design: over_seeds(self.of(design)) for design in self.designs}
 
     def start(self) -> dict[str, Estimate]:
-        """Figures of the cold starts, one for each seed."""
+        """Metrics of the cold starts, one for each seed."""
         firsts = {result.seed: result for result in self.results}.values()
         before = [_as_if_final(result) for result in firsts]
         return {name: estimate(column, before) for name, column in COLUMNS.items() if column.ratio is not None}
 
     def families(self) -> tuple[Family, ...]:
         """Accuracy against cost over each design's weights."""
-        figures, before = self.estimates(), self.start()
-        most = max(before["tool_cost"].mean, *(row["tool_cost"].mean for row in figures.values()), 1e-9)
+        metrics, before = self.estimates(), self.start()
+        most = max(before["tool_cost"].mean, *(row["tool_cost"].mean for row in metrics.values()), 1e-9)
         grouped: dict[str, list[tuple[float, float, str]]] = {}
-        for design, row in figures.items():
+        for design, row in metrics.items():
             grouped.setdefault(without_weight(design), []).append((row["tool_cost"].mean, row["accuracy"].mean, design))
         return tuple(
             Family(name, tuple(sorted(points)), _area(points, before["without_tools"].mean, most))
@@ -77,7 +77,7 @@ class Comparison:
 
     def markdown(self) -> str:
         """Tables for people: what comes out first, then everything else."""
-        figures = {"(cold start)": self.start(), **self.estimates()}
+        metrics = {"(cold start)": self.start(), **self.estimates()}
         seeds = len({result.seed for result in self.results})
         further = [name for name in COLUMNS if name not in _MAIN]
         played = self.results[0].final.sums_KF[:, 0].sum()
@@ -85,9 +85,9 @@ class Comparison:
             f"Mean over {seeds} seeds, each on {played:.0f} episodes of the test split, with 95 % intervals (bootstrap "
             "over seeds and tasks), in per cent where the figure is a share.",
             "",
-            _table(figures, _MAIN),
+            _table(metrics, _MAIN),
             "",
-            _table(figures, further),
+            _table(metrics, further),
             "",
             "| accuracy against cost | area under the curve | weights |",
             "|---|---|---|",
@@ -104,9 +104,9 @@ class Comparison:
         settings = sorted({name for result in self.results for name in result.env})
         writer.writerow(["design", "seed", *settings, *COLUMNS])
         for result in self.results:
-            figures = over_seeds([result])
+            metrics = over_seeds([result])
             shown = [result.env.get(name, "") for name in settings]
-            writer.writerow([result.design, result.seed, *shown, *(repr(figures[name].mean) for name in COLUMNS)])
+            writer.writerow([result.design, result.seed, *shown, *(repr(metrics[name].mean) for name in COLUMNS)])
         return file.getvalue()
 
     def history_csv(self) -> str:

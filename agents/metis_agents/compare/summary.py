@@ -30,7 +30,7 @@ _PANEL_WIDTH, _PANEL_HEIGHT, _COLUMN = 2.45, 2.3, 3.35
 
 def draw_summary(comparison: Comparison) -> bytes:
     """One panel for each design, as PNG."""
-    designs, figures, colour = comparison.designs, comparison.estimates(), colours(comparison.designs)
+    designs, metrics, colour = comparison.designs, comparison.estimates(), colours(comparison.designs)
     columns = min(len(designs), _MAX_COLUMNS)
     rows = math.ceil(len(designs) / columns)
     width = max(_LEFT + columns * _COLUMN, 8.6)
@@ -44,20 +44,20 @@ def draw_summary(comparison: Comparison) -> bytes:
         axes = drawn.add_axes(place)
         _draw_lines(axes, comparison.of(design), colour[design])
         axes.set_ylabel("% of episodes with a call" if column == 0 else "")
-        _draw_words(axes, design, figures, colour[design])
+        _draw_words(axes, design, metrics, colour[design])
     _draw_title(drawn, comparison, width, height)
     return png(drawn)
 
 
-def verdict(figures: Mapping[str, Mapping[str, Estimate]], design: str) -> str:
+def verdict(metrics: Mapping[str, Mapping[str, Estimate]], design: str) -> str:
     """In words, by the limits of `metis_agents.compare.limits`; accuracy is judged beside `accuracy` if it was run."""
-    row = figures[design]
+    row = metrics[design]
     problems = []
     if row["redundant_rate"].mean > MAX_REDUNDANT:
         problems.append("calls without need")
     if row["tool_recall"].mean < MIN_NEEDED:
         problems.append("misses needed calls")
-    reference = figures.get("accuracy", row)["accuracy"].mean
+    reference = metrics.get("accuracy", row)["accuracy"].mean
     if row["accuracy"].mean < reference - MAX_LOST:
         problems.append("loses accuracy")
     return ", ".join(problems) or "calls only when needed"
@@ -80,11 +80,11 @@ def _draw_lines(axes: "Axes", results: Sequence[Result], colour: str) -> None:
     tidy(axes)
 
 
-def _draw_words(axes: "Axes", design: str, figures: Mapping[str, Mapping[str, Estimate]], colour: str) -> None:
-    row = figures[design]
+def _draw_words(axes: "Axes", design: str, metrics: Mapping[str, Mapping[str, Estimate]], colour: str) -> None:
+    row = metrics[design]
     needed, redundant = 100 * row["tool_recall"].mean, 100 * row["redundant_rate"].mean
     axes.text(0, 1.16, label(design), transform=axes.transAxes, fontsize=11.5, fontweight="bold", color=colour)
-    axes.text(0, 1.06, verdict(figures, design), transform=axes.transAxes, fontsize=10, color=INK)
+    axes.text(0, 1.06, verdict(metrics, design), transform=axes.transAxes, fontsize=10, color=INK)
     upper, lower = _apart(needed, redundant) if needed >= redundant else _apart(redundant, needed)[::-1]
     for height, value in ((upper, needed), (lower, redundant)):
         axes.annotate(f"{value:.1f}", (1, height), (5, 0), ("axes fraction", "data"), "offset points", va="center")

@@ -124,7 +124,7 @@ class BanditCollector:
 
 
 def bandit_rollout(task: int, tool: bool, right: bool) -> Rollout[Choice]:
-    """One finished episode."""
+    """One finished episode of the bandit, as a rollout that the trainer takes."""
     outcome = Outcome(
         task_id=f"bandit/{task}", answer_score=float(right), format_score=1.0, tool_calls=int(tool), tokens=1
     )

@@ -78,7 +78,7 @@ class Policy(Protocol[Payload]):
         ...
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """What the optimiser moves."""
+        """The parameters that the optimiser updates."""
         ...
 
     def state_dict(self) -> Mapping[str, Any]:

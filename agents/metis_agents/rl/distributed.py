@@ -32,12 +32,12 @@ class Ranks:
 
     @property
     def size(self) -> int:
-        """How many ranks there are."""
+        """How many processes train together."""
         return dist.get_world_size(self._group) if self._several else 1
 
     @property
     def rank(self) -> int:
-        """Which one this is."""
+        """The number of this process, from 0 on."""
         return dist.get_rank(self._group) if self._several else 0
 
     def gather(self, item: Item) -> list[Item]:

@@ -58,7 +58,7 @@ class LossConfig:
 
     @property
     def objective(self) -> Surrogate:
-        """The surrogate, built."""
+        """The surrogate objective that the configuration names."""
         return self._objective
 
     @property

@@ -133,7 +133,7 @@ class HDPO(BaseAlgorithm):
 
     @property
     def batches_done(self) -> int:
-        """Batches learned from."""
+        """How many batches the policy has learned from."""
         return self.trainer.batches_done
 
     def learn(

@@ -4,7 +4,7 @@ stable-baselines3's own vector environments reset a sub-environment to whatever 
 which task and which member of its group it plays. Here both follow from numbers alone:
 
 * group g of round r plays task number r·P + g of the run's stream, drawn by a generator seeded with (seed, number);
-* seat e is member e mod G of group e // G;
+* sub-environment e is member e mod G of group e // G;
 * `episode`, the third part of grader noise's key, is the round.
 
 So the state of a run is one number, its round, and every design that is trained with the same seed sees the same tasks.
@@ -40,8 +40,8 @@ Positions = NDArray[np.intp]
 class GroupVecEnv(VecEnv):
     """P × G sub-environments of one numeric environment, as stable-baselines3 steps them.
 
-    As any `VecEnv`, it starts a sub-environment's next episode as soon as one ends: the same seat in the next round.
-    `begin` and `play` are for collecting whole rounds: they step some seats only and start nothing by themselves.
+    As any `VecEnv`, it starts the next episode of a sub-environment as soon as one ends. `begin` and `play` are for
+    collecting whole rounds: they step only some of the sub-environments and start nothing by themselves.
 
     Args:
         env: An id, or an environment to make others like it; it is closed only with this one.
@@ -72,7 +72,7 @@ class GroupVecEnv(VecEnv):
         self.tasks, self.group_size, self.stream = tasks, group_size, seed
         self._own_noise_key = "noise_key" not in self.spec.kwargs
         self._rounds = np.zeros(tasks * group_size, dtype=np.int64)
-        self._seats = self._take_seats(min(workers, tasks))
+        self._sub_envs = self._make_sub_envs(min(workers, tasks))
         self._actions: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self._returns = np.zeros(tasks * group_size)
         self._lengths = np.zeros(tasks * group_size, dtype=np.int64)
@@ -85,47 +85,47 @@ class GroupVecEnv(VecEnv):
         return stream_task_id(self._taskset, self.stream, number)
 
     def begin(self, round_number: int) -> dict[str, NDArray[Any]]:
-        """Start a round in every seat; its first observations, one row for each seat."""
+        """Start a round in every sub-environment; its first observations, one row for each sub-environment."""
         self._rounds[:] = round_number
         return self._reset(np.arange(self.num_envs)).observations
 
-    def play(self, seats: Positions, actions: NDArray[np.int64]) -> Returned:
-        """Step these seats only. Those that are done stay so until `begin` or `reset`."""
-        returned = self._seats.step(seats.tolist(), actions.tolist())
-        self._returns[seats] += returned.rewards
-        self._lengths[seats] += 1
+    def play(self, sub_envs: Positions, actions: NDArray[np.int64]) -> Returned:
+        """Step these sub-environments only. Those that are done stay so until `begin` or `reset`."""
+        returned = self._sub_envs.step(sub_envs.tolist(), actions.tolist())
+        self._returns[sub_envs] += returned.rewards
+        self._lengths[sub_envs] += 1
         for position in np.flatnonzero(returned.terminated | returned.truncated):
-            seat = seats[position]
+            sub_env = sub_envs[position]
             seconds = round(time.time() - self._started, 6)
             returned.infos[position]["episode"] = {
-                "r": float(self._returns[seat]),
-                "l": int(self._lengths[seat]),
+                "r": float(self._returns[sub_env]),
+                "l": int(self._lengths[sub_env]),
                 "t": seconds,
             }
         return returned
 
     def reset(self) -> dict[str, NDArray[Any]]:
-        """Start the first round in every seat."""
+        """Start the first round in every sub-environment."""
         observations = self.begin(0)
         self._reset_seeds()
         self._reset_options()
         return observations
 
     def step_async(self, actions: NDArray[np.int64]) -> None:
-        """Take the actions, one for each seat."""
+        """Take the actions, one for each sub-environment."""
         self._actions = np.asarray(actions)
 
     def step_wait(self) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """Step every seat; those that end start their next round."""
+        """Step every sub-environment; those that end start their next round."""
         returned = self.play(np.arange(self.num_envs), self._actions)
         dones = returned.terminated | returned.truncated
         over = np.flatnonzero(dones)
         observations = returned.observations
-        for seat in over:
-            returned.infos[seat]["terminal_observation"] = {
-                key: rows[seat].copy() for key, rows in observations.items()
+        for sub_env in over:
+            returned.infos[sub_env]["terminal_observation"] = {
+                key: rows[sub_env].copy() for key, rows in observations.items()
             }
-            returned.infos[seat]["TimeLimit.truncated"] = bool(returned.truncated[seat])
+            returned.infos[sub_env]["TimeLimit.truncated"] = bool(returned.truncated[sub_env])
         if len(over):
             self._rounds[over] += 1
             for key, rows in self._reset(over).observations.items():
@@ -138,56 +138,56 @@ class GroupVecEnv(VecEnv):
             _check_numbers(seed=(seed, 0))
             self.stream = seed
         if self._own_noise_key:
-            self._seats.call(range(self.num_envs), "rekey", self.stream)
+            self._sub_envs.call(range(self.num_envs), "rekey", self.stream)
         return [self.stream] * self.num_envs
 
     def close(self) -> None:
         """Close all sub-environments. May be called twice."""
-        self._seats.close()
+        self._sub_envs.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """An attribute of the sub-environments."""
-        return self._seats.call(list(self._get_indices(indices)), "get", attr_name)
+        return self._sub_envs.call(list(self._get_indices(indices)), "get", attr_name)
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Set an attribute of the sub-environments."""
-        self._seats.call(list(self._get_indices(indices)), "set", attr_name, value)
+        self._sub_envs.call(list(self._get_indices(indices)), "set", attr_name, value)
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
         """Call a method of the sub-environments."""
-        return self._seats.call(list(self._get_indices(indices)), "method", method_name, method_args, method_kwargs)
+        return self._sub_envs.call(list(self._get_indices(indices)), "method", method_name, method_args, method_kwargs)
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Any = None) -> list[bool]:
         """Are the sub-environments wrapped in this? This environment itself reports episodes as `Monitor` does."""
         numbers = list(self._get_indices(indices))
         if issubclass(wrapper_class, Monitor):
             return [True] * len(numbers)
-        return self._seats.call(numbers, "wrapped", wrapper_class)
+        return self._sub_envs.call(numbers, "wrapped", wrapper_class)
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """An image of each sub-environment's conversation, with `render_mode="rgb_array"`."""
         return self.env_method("render")
 
-    def _reset(self, seats: Positions) -> Returned:
-        self._returns[seats], self._lengths[seats] = 0.0, 0
-        groups, members = np.divmod(seats, self.group_size)
-        rounds = self._rounds[seats]
+    def _reset(self, sub_envs: Positions) -> Returned:
+        self._returns[sub_envs], self._lengths[sub_envs] = 0.0, 0
+        groups, members = np.divmod(sub_envs, self.group_size)
+        rounds = self._rounds[sub_envs]
         numbers = rounds * self.tasks + groups
         ids = {number: self.task_id(number) for number in sorted(set(numbers.tolist()))}
         options = [
             {"task_id": ids[number], "member": member, "episode": episode}
             for number, member, episode in zip(numbers.tolist(), members.tolist(), rounds.tolist(), strict=True)
         ]
-        returned = self._seats.reset(seats.tolist(), options)
-        for seat, info in zip(seats, returned.infos, strict=True):
-            self.reset_infos[seat] = info
+        returned = self._sub_envs.reset(sub_envs.tolist(), options)
+        for sub_env, info in zip(sub_envs, returned.infos, strict=True):
+            self.reset_infos[sub_env] = info
         return returned
 
-    def _take_seats(self, workers: int) -> SubEnvs:
+    def _make_sub_envs(self, workers: int) -> SubEnvs:
         count = self.tasks * self.group_size
         if workers == 0:
             return LocalSubEnvs(lambda: make_from_spec(self.spec), count)
-        return WorkerSubEnvs(self.spec, [seat // self.group_size % workers for seat in range(count)])
+        return WorkerSubEnvs(self.spec, [sub_env // self.group_size % workers for sub_env in range(count)])
 
 
 def _check_numbers(**numbers: tuple[Any, int]) -> None:

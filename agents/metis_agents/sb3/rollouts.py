@@ -85,14 +85,14 @@ class Played:
 def play_round(
     env: GroupVecEnv, round_number: int, sample: ActionSampler, rng: np.random.Generator, on_step: OnStep
 ) -> list[list[Rollout[Played]]]:
-    """Play one round: every seat one episode.
+    """Play one round: every sub-environment one episode.
 
     Args:
         env: The sub-environments.
         round_number: Which round of the run's stream of tasks.
         sample: Chooses actions.
         rng: What `sample` draws from.
-        on_step: Called after every step with what the seats that took it returned.
+        on_step: Called after every step with what the sub-environments that took it returned.
 
     Returns:
         One list of rollouts for each group.
@@ -104,9 +104,9 @@ def play_round(
     while len(active):
         rows = seen.add(observations)
         actions = sample(seen, rows, rng)
-        for seat, row, action in zip(active.tolist(), rows.tolist(), actions.tolist(), strict=True):
-            played[seat].rows.append(row)
-            played[seat].actions.append(action)
+        for sub_env, row, action in zip(active.tolist(), rows.tolist(), actions.tolist(), strict=True):
+            played[sub_env].rows.append(row)
+            played[sub_env].actions.append(action)
         returned = env.play(active, actions)
         is_over = returned.terminated | returned.truncated
         for position in np.flatnonzero(is_over):
@@ -115,8 +115,8 @@ def play_round(
         active = active[~is_over]
         observations = {key: values[~is_over] for key, values in returned.observations.items()}
     rollouts = [
-        Rollout(outcome=outcomes[seat], model_tokens=len(episode.actions), payload=episode)
-        for seat, episode in enumerate(played)
+        Rollout(outcome=outcomes[sub_env], model_tokens=len(episode.actions), payload=episode)
+        for sub_env, episode in enumerate(played)
     ]
     return [rollouts[start : start + env.group_size] for start in range(0, len(rollouts), env.group_size)]
 
@@ -149,11 +149,11 @@ class PolicyAdapter:
         return draw(self._log_softmax(seen, rows).cpu().numpy(), rng.random(len(rows)))
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """The policy's."""
+        """The parameters of the policy."""
         return self.policy.parameters()
 
     def state_dict(self) -> Mapping[str, Any]:
-        """The policy's."""
+        """The state of the policy, for checkpoints."""
         return self.policy.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> object:
@@ -208,7 +208,7 @@ class GroupCollector:
         return {"round": self.round}
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:
-        """Go on with that round."""
+        """Continue with the tasks of the round that the state names."""
         self.round = state["round"]
 
 

@@ -84,7 +84,7 @@ class Demonstrations:
     needs_tool: NDArray[np.bool_]
 
     def rows(self, rows: NDArray[np.intp]) -> "Demonstrations":
-        """Those of some tasks only."""
+        """The demonstrations of some tasks only, given by their indices."""
         return Demonstrations(
             before={key: values[rows] for key, values in self.before.items()},
             after={key: values[rows] for key, values in self.after.items()},

@@ -1,8 +1,8 @@
 """Where the sub-environments of a group environment live: in this process, or in worker processes.
 
-Rendering a task is cached per process, so all seats of a group are in one process: the task is drawn once.
+Rendering a task is cached per process, so all sub-environments of a group are in one process: the task is drawn once.
 
-Axes: n seats of those that a call names, in the order in which it names them.
+Axes: n sub-environments of those that a call names, in the order in which it names them.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ Observations: TypeAlias = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Returned:
-    """What n seats returned, from `reset` or `step`.
+    """What n sub-environments returned, from `reset` or `step`.
 
     Attributes:
         observations: Key → array of shape (n, …).
@@ -50,15 +50,15 @@ class SubEnvs(Protocol):
     """Sub-environments that are reset and stepped by their number."""
 
     def reset(self, numbers: Sequence[int], options: Sequence[Mapping[str, Any]]) -> Returned:
-        """Reset the seats of these numbers, each with its own options."""
+        """Reset the sub-environments of these numbers, each with its own options."""
         ...
 
     def step(self, numbers: Sequence[int], actions: Sequence[int]) -> Returned:
-        """Step the seats of these numbers."""
+        """Step the sub-environments of these numbers."""
         ...
 
     def call(self, numbers: Sequence[int], function: str, *arguments: Any) -> list[Any]:
-        """Call `get`, `set`, `method` or `wrapped` of `LocalSubEnvs` on each of these seats."""
+        """Call `get`, `set`, `method` or `wrapped` of `LocalSubEnvs` on each of these sub-environments."""
         ...
 
     def close(self) -> None:
@@ -78,17 +78,17 @@ class LocalSubEnvs:
         self.envs = [make() for _ in range(count)]
 
     def reset(self, numbers: Sequence[int], options: Sequence[Mapping[str, Any]]) -> Returned:
-        """Reset the seats of these numbers."""
+        """Reset the sub-environments of these numbers."""
         pairs = [self.envs[number].reset(options=dict(given)) for number, given in zip(numbers, options, strict=True)]
         return _stacked([(observation, 0.0, False, False, info) for observation, info in pairs])
 
     def step(self, numbers: Sequence[int], actions: Sequence[int]) -> Returned:
-        """Step the seats of these numbers."""
+        """Step the sub-environments of these numbers."""
         steps = [self.envs[number].step(action) for number, action in zip(numbers, actions, strict=True)]
         return _stacked(steps)
 
     def call(self, numbers: Sequence[int], function: str, *arguments: Any) -> list[Any]:
-        """Call a function of this class on each of these seats."""
+        """Call a function of this class on each of these sub-environments."""
         return [getattr(self, function)(self.envs[number], *arguments) for number in numbers]
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class LocalSubEnvs:
 
     @staticmethod
     def method(env: gym.Env[Any, Any], name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-        """Call a method."""
+        """Call a method of an environment or of one of its wrappers."""
         return env.get_wrapper_attr(name)(*arguments, **keywords)
 
     @staticmethod
@@ -131,14 +131,14 @@ class WorkerSubEnvs:
 
     Args:
         spec: What `gymnasium.make` makes them from.
-        owners: For each seat, the number of its worker, from 0 on without gaps.
+        owners: For each sub-environment, the number of its worker, from 0 on without gaps.
     """
 
     def __init__(self, spec: EnvSpec, owners: Sequence[int]) -> None:
         workers = max(owners) + 1
         self._owners = np.asarray(owners)
         counts = np.bincount(self._owners, minlength=workers)
-        self._places = [int((self._owners[:seat] == owner).sum()) for seat, owner in enumerate(owners)]
+        self._places = [int((self._owners[:sub_env] == owner).sum()) for sub_env, owner in enumerate(owners)]
         context = multiprocessing.get_context("spawn")
         self._pipes: list[Connection] = []
         self._processes = []
@@ -153,15 +153,15 @@ class WorkerSubEnvs:
             self._processes.append(process)
 
     def reset(self, numbers: Sequence[int], options: Sequence[Mapping[str, Any]]) -> Returned:
-        """Reset the seats of these numbers."""
+        """Reset the sub-environments of these numbers."""
         return _joined(self._ask("reset", numbers, options))
 
     def step(self, numbers: Sequence[int], actions: Sequence[int]) -> Returned:
-        """Step the seats of these numbers."""
+        """Step the sub-environments of these numbers."""
         return _joined(self._ask("step", numbers, actions))
 
     def call(self, numbers: Sequence[int], function: str, *arguments: Any) -> list[Any]:
-        """Call a function of `LocalSubEnvs` on each of these seats."""
+        """Call a function of `LocalSubEnvs` on each of these sub-environments."""
         values: list[Any] = [None] * len(numbers)
         for positions, answers in self._ask("call", numbers, None, function, *arguments):
             for position, answer in zip(positions, answers, strict=True):
@@ -169,7 +169,7 @@ class WorkerSubEnvs:
         return values
 
     def close(self) -> None:
-        """End the workers."""
+        """Close the sub-environments and end the workers."""
         for pipe in self._pipes:
             with contextlib.suppress(OSError):
                 pipe.send(None)
@@ -216,7 +216,7 @@ def _work(pipe: Connection, spec: str, count: int, names: Sequence[tuple[str, st
     """The worker: answers until it is told to stop. Errors travel to whoever asked."""
     adopt(names)
     try:
-        seats = LocalSubEnvs(lambda: make_from_spec(spec), count)
+        sub_envs = LocalSubEnvs(lambda: make_from_spec(spec), count)
     except MetisError as error:
         pipe.send((False, error))
         return
@@ -224,10 +224,10 @@ def _work(pipe: Connection, spec: str, count: int, names: Sequence[tuple[str, st
         while (message := pipe.recv()) is not None:
             what, arguments = message
             try:
-                pipe.send((True, getattr(seats, what)(*arguments)))
+                pipe.send((True, getattr(sub_envs, what)(*arguments)))
             except Exception as error:  # noqa: BLE001 — the one boundary: the asking process raises it
                 pipe.send((False, error))
-    seats.close()
+    sub_envs.close()
 
 
 def _stacked(steps: Sequence[tuple[Any, Any, bool, bool, dict[str, Any]]]) -> Returned:

@@ -97,7 +97,7 @@ class Flag:
 
     @property
     def path(self) -> str:
-        """Path of the field."""
+        """Where the field is in the configuration, such as `cold_start.images`."""
         return self.leaf.path
 
     @property

@@ -21,7 +21,7 @@ fcntl fchmodat2 openat2 futex_waitv fstatfs statfs sysinfo
 
 
 def seccomp_profile() -> dict[str, Any]:
-    """As Docker reads it."""
+    """The filter of system calls, in the form that Docker reads."""
     names = sorted({*session_calls(), *_AGENT.split()})
     return {
         "defaultAction": "SCMP_ACT_ERRNO",

@@ -93,7 +93,7 @@ def max_result_bytes(limits: SandboxLimits) -> int:
 
 
 def pack_result(result: RunResult, *, alive: bool) -> bytes:
-    """A result as bytes."""
+    """Write a run's result as the bytes of one frame."""
     texts = [text.encode("utf-8", "replace") for text in (result.stdout, result.stderr, result.result_text)]
     lengths = [len(text) for text in texts]
     head = _RESULT.pack(_STATUSES.index(result.status), alive, result.seconds, *lengths, len(result.images))

@@ -61,7 +61,7 @@ class Display:
         ImageShow._viewers[:] = [_Viewer(self)]
 
     def clear(self) -> None:
-        """Begin a new run."""
+        """Forget what was shown: a new run begins."""
         self.sizes, self.pixels, self.over_limit = [], [], ""
 
     def show(self, value: object) -> bool:

@@ -74,7 +74,7 @@ class ReplyHeader:
 
 
 def pack_request(nonce: bytes, code: bytes) -> bytes:
-    """A request to run code."""
+    """Write a request to run code as the bytes of one frame."""
     return REQUEST.pack(MAGIC, nonce, len(code)) + code
 
 

@@ -16,7 +16,7 @@ from .worker import Worker, receive_exactly
 
 __all__ = ["wait_and_run"]
 
-_CHANNEL, _PARCEL, _IMAGES = 3, 4, 5
+_CHANNEL, _PAYLOAD, _IMAGES = 3, 4, 5
 _OUT_OF_THE_WAY = 64
 _REQUEST_BYTES = 1 << 16
 _DESCRIPTORS = 5
@@ -29,7 +29,7 @@ def wait_and_run(tier: Tier, link: socket.socket) -> None:
 
     Args:
         tier: How to isolate it.
-        link: Brings a `SessionSpec`, and with it channel, standard output, standard error, parcel and, where there are
+        link: Brings a `SessionSpec`, and with it channel, standard output, standard error, payload and, where there are
             images, their block.
     """
     tier.begin()
@@ -68,13 +68,13 @@ def _unpack(session: SessionSpec) -> None:
     """Write the files into the working folder."""
     total = sum(length for _, length in session.files)
     if total:
-        with mmap.mmap(_PARCEL, total, prot=mmap.PROT_READ) as parcel, memoryview(parcel) as content:
+        with mmap.mmap(_PAYLOAD, total, prot=mmap.PROT_READ) as payload, memoryview(payload) as content:
             start = 0
             for name, length in session.files:
                 with open(name, "wb") as file, content[start : start + length] as data:
                     file.write(data)
                 start += length
-    os.close(_PARCEL)
+    os.close(_PAYLOAD)
 
 
 def _preload(session: SessionSpec, channel: socket.socket) -> dict[str, object]:

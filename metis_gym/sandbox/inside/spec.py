@@ -79,7 +79,7 @@ class SessionLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionSpec:
-    """One session. Descriptors are sent along: the parcel, which holds the bytes of the files, and a block of images.
+    """One session. Descriptors are sent along: the payload, which holds the bytes of the files, and a block of images.
 
     Attributes:
         number: Which session of this zygote; chooses its user.

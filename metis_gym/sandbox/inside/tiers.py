@@ -17,7 +17,7 @@ Step = Callable[[str], None]
 
 
 class Tier(Protocol):
-    """One way to isolate."""
+    """One way to isolate a process from the host, step by step."""
 
     needs_launcher: bool
     """The zygote must be forked once more, after `unshare`, to be in its own pid namespace."""

@@ -53,7 +53,7 @@ class _Signals:
         self._all = tuple(map(int, signal.valid_signals()))
 
     def hold(self) -> None:
-        """Hold them from now on."""
+        """Block all signals from now on and remember which were blocked."""
         with contextlib.suppress(BaseException):  # the boundary: handlers of the code's own may be called a last time
             self._mask = pthread_sigmask(signal.SIG_BLOCK, ())
         with contextlib.suppress(BaseException):
@@ -96,7 +96,7 @@ class _Interrupt:
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[None]:
-        """While a cell runs."""
+        """Let SIGINT interrupt the cell that runs inside this context, and nothing else."""
         signal.signal(signal.SIGINT, self)
         self.was_used = False
         self.is_armed = True

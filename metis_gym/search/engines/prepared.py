@@ -63,7 +63,7 @@ class PreparedEngine:
         return {}
 
     def fingerprint(self) -> str:
-        """A digest of the file."""
+        """A digest of the file with the prepared results."""
         return self._fingerprint
 
     def search(self, query: ImageQuery, *, limit: int) -> tuple[ImageHit, ...]:

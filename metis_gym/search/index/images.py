@@ -117,7 +117,7 @@ def _hashes(file: ReadOnlyFile) -> Hashes:
 
 
 class _Writer:
-    """Writes one index."""
+    """Writes one image index, entry by entry."""
 
     def __init__(self, images: Iterable[TitledImage]) -> None:
         self._images = images
@@ -152,7 +152,7 @@ class _Writer:
 
 
 def _to_jpeg(pixels: ImageArray) -> bytes:
-    """A thumbnail, as JPEG."""
+    """Encode a thumbnail of an image as JPEG."""
     image = Image.fromarray(pixels)
     scale = _THUMBNAIL_SIDE / max(image.size)
     if scale < 1:

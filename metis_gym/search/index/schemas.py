@@ -27,7 +27,7 @@ class Schema:
 
     @functools.cached_property
     def tables(self) -> frozenset[str]:
-        """Names of all tables."""
+        """The names of all tables of the index."""
         return frozenset(name for _, name, _, _ in self.objects)
 
     @functools.cached_property
@@ -38,7 +38,7 @@ class Schema:
         return tuple(sorted(("table", name, name, sql) for name, sql in zip(names, statements, strict=True)))
 
     def script(self) -> str:
-        """What makes the tables."""
+        """The SQL that creates the tables."""
         return ";\n".join(self.made) + ";"
 
 

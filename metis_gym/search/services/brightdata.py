@@ -63,5 +63,5 @@ class BrightDataEngine(TextService):
         )
 
     def pages(self, answer: Any, limit: int) -> list[Passage]:
-        """Read `organic`."""
+        """Read the pages in `organic` of a reply."""
         return self.listed(answer, limit, "organic", "description", envelope="general")

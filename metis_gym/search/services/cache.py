@@ -161,21 +161,21 @@ class _CachedEngine(Generic[E]):
 
     @property
     def name(self) -> str:
-        """The engine's."""
+        """The name of the engine that is asked."""
         return self.engine.name
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The engine's."""
+        """The parameters of the engine that is asked."""
         return self.engine.parameters
 
     @property
     def is_live(self) -> bool:
-        """The engine's."""
+        """Does the engine that is asked reach the web?"""
         return self.engine.is_live
 
     def fingerprint(self) -> str:
-        """The engine's."""
+        """The fingerprint of the engine that is asked."""
         return self.engine.fingerprint()
 
 
@@ -197,7 +197,7 @@ class CachedTextEngine(_CachedEngine[TextEngine]):
         return self.cache.get(key, lambda: [vars(hit) for hit in self.engine.search(query, limit=limit)], _as_text_hits)
 
     def scores(self, query: str, passages: Sequence[Passage]) -> list[float] | None:
-        """The engine's, never kept."""
+        """Ask the engine; scores are never kept."""
         return self.engine.scores(query, passages)
 
 
@@ -226,7 +226,7 @@ class CachedImageEngine(_CachedEngine[ImageEngine]):
         )
 
     def distances(self, query: ImageQuery, images: Sequence[TitledImage]) -> list[float | None] | None:
-        """The engine's, never kept."""
+        """Ask the engine; distances are never kept."""
         return self.engine.distances(query, images)
 
 

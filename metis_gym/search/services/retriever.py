@@ -38,7 +38,7 @@ class RetrieverEngine(TextService):
         return {"url": self.url}
 
     def ask(self, query: str, limit: int) -> Any:
-        """Send the query."""
+        """Send the query to the retriever and return its reply as parsed JSON."""
         return self.client.json("POST", self.url, json={"queries": [query], "topk": limit, "return_scores": True})
 
     def pages(self, answer: Any, limit: int) -> list[Passage]:

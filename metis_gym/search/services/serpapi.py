@@ -54,12 +54,12 @@ class SerpApiEngine(TextService):
         return {"url": self.url, **self._options}
 
     def ask(self, query: str, limit: int) -> Any:
-        """Send the query."""
+        """Send the query to SerpApi and return its reply as parsed JSON."""
         options = {"engine": "google", "q": query, "num": limit, **self._options, "api_key": self._key.reveal()}
         return self.client.json("GET", self.url, params=options)
 
     def pages(self, answer: Any, limit: int) -> list[Passage]:
-        """Read `organic_results`."""
+        """Read the pages in `organic_results` of a reply."""
         check_status(self.client, answer)
         return self.listed(answer, limit, "organic_results", "snippet", envelope="search_metadata")
 

@@ -80,7 +80,7 @@ class SerpApiLensEngine:
         return {"url": self._url, "image_url": self._image_url, "thumbnails": self._thumbnails}
 
     def fingerprint(self) -> str:
-        """The web changes."""
+        """The mark of live engines: the web changes, so no digest can stand for it."""
         return LIVE
 
     def search(self, query: ImageQuery, *, limit: int) -> tuple[ImageHit, ...]:

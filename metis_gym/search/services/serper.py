@@ -49,10 +49,10 @@ class SerperEngine(TextService):
         return {"url": self.url, **self._options}
 
     def ask(self, query: str, limit: int) -> Any:
-        """Send the query."""
+        """Send the query to Serper and return its reply as parsed JSON."""
         body = {"q": query, "num": limit, **self._options}
         return self.client.json("POST", self.url, headers={"X-API-KEY": self._key.reveal()}, json=body)
 
     def pages(self, answer: Any, limit: int) -> list[Passage]:
-        """Read `organic`."""
+        """Read the pages in `organic` of a reply."""
         return self.listed(answer, limit, "organic", "snippet", envelope="searchParameters")

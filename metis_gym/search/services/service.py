@@ -42,7 +42,7 @@ class TextService(ABC):
         return {"url": self.url}
 
     def fingerprint(self) -> str:
-        """The web changes."""
+        """The mark of live engines: the web changes, so no digest can stand for it."""
         return LIVE
 
     def search(self, query: str, *, limit: int) -> tuple[TextHit, ...]:

@@ -8,7 +8,7 @@ __all__ = ["Client", "Policy", "check_url", "shape_error"]
 
 
 class Client(BoundedClient):
-    """Asks one search service."""
+    """The bounded HTTP client of a search service; its failures are search errors."""
 
     raises = SearchError
 

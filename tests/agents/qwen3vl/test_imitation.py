@@ -21,7 +21,7 @@ from metis_agents.qwen3vl.sft.demonstrations import (
     scripted_pairs,
     scripted_texts,
 )
-from metis_agents.qwen3vl.sft.sft import SFTConfig, imitate
+from metis_agents.qwen3vl.sft.sft import SFTConfig, fine_tune
 from metis_gym.errors import ConfigError, NonFiniteError, RecordingError, TaskDataError
 from metis_gym.records import Message, Necessity, Role
 from metis_gym.wrappers import Recorder
@@ -52,7 +52,7 @@ def test_imitating_a_pair_makes_the_first_way_as_frequent_as_asked():
     """The loss's minimum at the parting token is the share itself: −s·log p − (1 − s)·log(1 − p) is least at p = s."""
     kit = equipment()
     units = [pair(kit.renderer, *ways(), tool_rate=0.8)]
-    losses = imitate(kit.scorer, units, SFTConfig(steps=120, batch=1, lr=3e-3))
+    losses = fine_tune(kit.scorer, units, SFTConfig(steps=120, batch=1, lr=3e-3))
     assert losses[-1] < losses[0] / 5
     one = units[0][0].tokens
     with torch.no_grad():
@@ -65,22 +65,22 @@ def test_pieces_of_a_batch_change_no_step(kit):
     moved = []
     for limit in (None, 40):
         fresh = equipment()
-        imitate(fresh.scorer, [unit], SFTConfig(steps=1, batch=1, lr=1e-3, micro_batch_tokens=limit))
+        fine_tune(fresh.scorer, [unit], SFTConfig(steps=1, batch=1, lr=1e-3, micro_batch_tokens=limit))
         moved.append(torch.cat([p.detach().flatten() for p in fresh.scorer.parameters()]))
     torch.testing.assert_close(moved[0], moved[1], rtol=0, atol=2e-5)
 
 
 def test_nothing_to_imitate_is_an_error(kit):
     with pytest.raises(ConfigError, match="Expect at least one conversation to imitate, actually: none"):
-        imitate(kit.scorer, [], SFTConfig())
+        fine_tune(kit.scorer, [], SFTConfig())
 
 
 def test_a_loss_that_is_not_finite_stops(kit):
     broken = equipment()
     one = example(broken.renderer, ways()[1])
     weights_N = np.full_like(one.weights_N, np.nan)
-    with pytest.raises(NonFiniteError, match="imitation loss is nan in step 0"):
-        imitate(broken.scorer, [(Example(one.tokens, weights_N),)], SFTConfig(steps=1, batch=1))
+    with pytest.raises(NonFiniteError, match="SFT loss is nan in step 0"):
+        fine_tune(broken.scorer, [(Example(one.tokens, weights_N),)], SFTConfig(steps=1, batch=1))
 
 
 def test_grounding_says_where_and_never_what_the_view_hides(kit):

@@ -28,7 +28,7 @@ from metis_agents.qwen3vl.model.sharding import (
 )
 from metis_agents.qwen3vl.rollouts.collector import EpisodeCollector
 from metis_agents.qwen3vl.sft.demonstrations import Example
-from metis_agents.qwen3vl.sft.sft import SFTConfig, imitate
+from metis_agents.qwen3vl.sft.sft import SFTConfig, fine_tune
 from metis_agents.qwen3vl.train.checkpoints import Checkpoints
 from metis_agents.qwen3vl.train.policy import Qwen3VLPolicy
 from metis_agents.rl import Ranks, Trainer, TrainerConfig
@@ -68,7 +68,7 @@ def setup(tasks, lora, ranks=None):
 
 
 def imitated(ranks):
-    """The weights after three steps of imitation; every rank has other conversations, and not as many pieces."""
+    """The weights after three steps of SFT; every rank has other conversations, and not as many pieces."""
     kit = equipment()
     playing = whole_copy(kit.model, torch.float32)
     conversations = played_conversations(kit, tasks=2, group_size=3)
@@ -78,7 +78,7 @@ def imitated(ranks):
         shard(kit.scorer)
     limit = None if ranks.rank else 200
     config = SFTConfig(steps=3, batch=6 // ranks.size, lr=1e-3, micro_batch_tokens=limit)
-    imitate(kit.scorer, mine, config, ranks=ranks)
+    fine_tune(kit.scorer, mine, config, ranks=ranks)
     return weights(kit, playing)
 
 

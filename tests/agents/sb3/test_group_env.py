@@ -33,7 +33,8 @@ def test_a_group_shares_its_task_and_others_have_their_own():
     assert env.task_id(0) != env.task_id(1)
     for start in (0, 3):
         assert all(
-            (observations["image"][start] == observations["image"][seat]).all() for seat in range(start, start + 3)
+            (observations["image"][start] == observations["image"][sub_env]).all()
+            for sub_env in range(start, start + 3)
         )
 
 
@@ -110,8 +111,8 @@ def test_seats_that_are_done_wait_for_the_next_round():
 def test_workers_change_nothing(workers):
     here, there = make(tasks=3, grader_noise=0.3), make(tasks=3, grader_noise=0.3, workers=workers)
     assert same(here.begin(1), there.begin(1))
-    seats, actions = np.array([8, 0, 4, 5]), np.array([CROP, ANSWER, CROP + 7, 1])
-    one, other = here.play(seats, actions), there.play(seats, actions)
+    sub_envs, actions = np.array([8, 0, 4, 5]), np.array([CROP, ANSWER, CROP + 7, 1])
+    one, other = here.play(sub_envs, actions), there.play(sub_envs, actions)
     assert same(one.observations, other.observations)
     assert one.rewards.tolist() == other.rewards.tolist()
     assert one.terminated.tolist() == other.terminated.tolist()
@@ -127,7 +128,7 @@ def test_workers_change_nothing(workers):
 
 def test_groups_stay_in_one_worker():
     env = make(tasks=3, workers=2)
-    assert env._seats._owners.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0]
+    assert env._sub_envs._owners.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0]
     env.close()
 
 

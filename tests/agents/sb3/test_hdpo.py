@@ -97,7 +97,7 @@ def test_resuming_is_exact(design, small_start, tmp_path):
 
 def test_resuming_after_a_save_in_the_middle_of_a_batch(small_start, tmp_path):
     straight = learn(make(start=small_start, epochs=2, minibatches=2), 3)
-    # The third save is in the middle of the second batch: a batch takes at least two steps of all seats.
+    # The third save is in the middle of the second batch: a batch takes at least two steps of all sub_envs.
     checkpoints = CheckpointCallback(save_freq=1, save_path=str(tmp_path), name_prefix="m")
     stopped = learn(make(start=small_start, epochs=2, minibatches=2), 2, callbacks=[checkpoints])
     last = max(tmp_path.glob("m_*_steps.zip"), key=lambda path: int(path.stem.split("_")[1]))
@@ -109,7 +109,7 @@ def test_resuming_after_a_save_in_the_middle_of_a_batch(small_start, tmp_path):
 
 
 def test_a_saved_model_holds_no_observations(small_start):
-    """256 seats of them would be ten times the size of the policy and its optimiser."""
+    """256 sub_envs of them would be ten times the size of the policy and its optimiser."""
     model, buffer = learn(make(start=small_start), 1), io.BytesIO()
     model.save(buffer)
     assert len(buffer.getvalue()) < 3 * 4 * len(weights(model)) + 200_000  # weights and Adam's two moments, float32

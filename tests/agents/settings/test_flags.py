@@ -24,8 +24,8 @@ from metis_gym.errors import ConfigError
 
 DERIVED = {
     RunConfig: {
-        *("model.seed", "trainer.seed", "cold_start.imitation.seed", "cold_start.grounding.seed"),
-        *("cold_start.imitation.micro_batch_tokens", "cold_start.grounding.micro_batch_tokens"),
+        *("model.seed", "trainer.seed", "cold_start.sft.seed", "cold_start.grounding.seed"),
+        *("cold_start.sft.micro_batch_tokens", "cold_start.grounding.micro_batch_tokens"),
     },
     Plan: {"settings.start.seed"},
     Map: {"settings.start.seed"},
@@ -117,7 +117,7 @@ def test_help_shows_the_defaults_that_hold_for_the_model(model, capsys, monkeypa
         "batches": config.batches,
         "view-size": config.env["view_size"],
         "turn-tokens": config.budget.turn,
-        "sft-steps": config.cold_start.imitation.steps if config.cold_start else 0,
+        "sft-steps": config.cold_start.sft.steps if config.cold_start else 0,
         "model.lora-alpha": config.model.lora_alpha,
         "dtype": config.model.dtype,
     }
@@ -137,8 +137,8 @@ def test_the_common_flags_have_the_same_names_everywhere():
 def test_one_seed_feeds_everything():
     config = read_config([*OUT, "--seed", "7", "--micro-batch-tokens", "99"])
     start = config.cold_start
-    assert {config.seed, config.model.seed, config.trainer.seed, start.imitation.seed, start.grounding.seed} == {7}
-    assert {config.trainer.micro_batch_tokens, start.imitation.micro_batch_tokens} == {99}
+    assert {config.seed, config.model.seed, config.trainer.seed, start.sft.seed, start.grounding.seed} == {7}
+    assert {config.trainer.micro_batch_tokens, start.sft.micro_batch_tokens} == {99}
     assert start.grounding.micro_batch_tokens == 99
 
 
@@ -155,7 +155,7 @@ def test_one_seed_feeds_everything():
         ("--exact false", "exact", False),
         ("--exact --no-exact", "exact", False),
         ("--sft.train-vision false", "cold_start.train_vision", False),
-        ("--sft.warmup 0.5", "cold_start.imitation.warmup", 0.5),
+        ("--sft.warmup 0.5", "cold_start.sft.warmup", 0.5),
         ("--grounding.batch 3", "cold_start.grounding.batch", 3),
         ("--grounding-steps 0", "cold_start.grounding", None),
         ("--sft-steps 0", "cold_start", None),
@@ -257,8 +257,8 @@ def test_a_flag_that_there_is_not_names_the_nearest(capsys):
 @pytest.mark.parametrize(
     ("former", "flag", "path"),
     [
-        ("--cold-start 3", "--sft-steps", "cold_start.imitation.steps"),
-        ("--cold-start-batch 3", "--sft-batch", "cold_start.imitation.batch"),
+        ("--cold-start 3", "--sft-steps", "cold_start.sft.steps"),
+        ("--cold-start-batch 3", "--sft-batch", "cold_start.sft.batch"),
         ("--grounding 3", "--grounding-steps", "cold_start.grounding.steps"),
         ("--pictures 3", "--grounding-images", "cold_start.images"),
     ],

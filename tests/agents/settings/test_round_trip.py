@@ -56,13 +56,13 @@ trainers = st.builds(
     seed=count,
     loss=losses,
 )
-imitations = st.builds(
+sft_configs = st.builds(
     SFTConfig, steps=count, batch=count, lr=positive, warmup=share, micro_batch_tokens=maybe(count), seed=count
 )
 cold_starts = st.builds(
     ColdStartConfig,
-    imitation=imitations,
-    grounding=maybe(imitations),
+    sft=sft_configs,
+    grounding=maybe(sft_configs),
     images=count,
     habits=st.builds(Habits, tool_rate_none=share, look=st.integers(16, 900)),
     lora=maybe(count),
@@ -179,7 +179,7 @@ def test_flags_go_before_the_file_and_change_nothing_else(config, lr, seed):
 
 def test_a_cold_start_that_a_file_lacks_can_be_asked_for():
     config = RunConfig(out=Path("there"))
-    assert reread(TRAIN, config, "--sft-steps", "5").cold_start.imitation.steps == 5
+    assert reread(TRAIN, config, "--sft-steps", "5").cold_start.sft.steps == 5
     with_one = dataclasses.replace(config, cold_start=ColdStartConfig())
     assert reread(TRAIN, with_one, "--sft-steps", "0").cold_start is None
 

@@ -1,1 +1,1 @@
-"""Conversations as tokens."""
+"""Conversations as tokens: rendering, parsing, and which tokens the model itself wrote."""

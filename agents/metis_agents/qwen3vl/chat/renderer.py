@@ -81,7 +81,7 @@ class Renderer:
         return str(self.tokenizer.decode(list(kept), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def conversation(self, messages: Sequence[Message]) -> Tokens:
-        """A whole conversation whose assistant turns are the model's, as for imitation.
+        """A whole conversation whose assistant turns are the model's, as for SFT.
 
         A turn's closing `<|im_end|>` is the model's, unless the turn ends with a stop of the dialect: then generation
         would have stopped there.

@@ -17,15 +17,15 @@ class _Cache:
     """The part of the interface that only masks ask for; masks are given here, so the answers do not matter."""
 
     def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002 — the interface's
-        """Kept tokens."""
+        """How many tokens are kept, as transformers asks for it."""
         return 0
 
     def get_query_offset(self, layer_idx: int = 0) -> int:  # noqa: ARG002 — the interface's
-        """Where the queries begin."""
+        """The position at which the queries begin, as transformers asks for it."""
         return 0
 
     def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:  # noqa: ARG002 — the interface's
-        """Keys and offset."""
+        """Number of keys and their offset, from which transformers builds the attention mask."""
         return query_length, 0
 
 
@@ -48,7 +48,7 @@ class CacheSlab:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """How many conversations the slab holds."""
         return len(self.lengths)
 
     @property
@@ -89,7 +89,7 @@ class CacheSlab:
         self.lengths = [self.lengths[row] for row in order]
 
     def clear(self) -> None:
-        """Give all memory back."""
+        """Drop all rows and give their memory back to the device."""
         self.layers = [(self._empty(0, 0), self._empty(0, 0)) for _ in self.layers]
         self.lengths = []
 

@@ -79,7 +79,7 @@ class Network:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device that the model's weights are on."""
         device: torch.device = self.model.device
         return device
 

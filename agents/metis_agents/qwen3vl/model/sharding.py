@@ -38,7 +38,7 @@ class ShardedRanks(Ranks):
 
     @torch.no_grad()
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Turn means into sums."""
+        """Turn gradients that were averaged over the ranks into their sums, in place."""
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.mul_(self.size)

@@ -51,7 +51,7 @@ class SampledTurn:
 
 
 class Engine(Protocol):
-    """Continues conversations."""
+    """Generates the assistant's next turn of many conversations at once."""
 
     @property
     def capacity(self) -> int:

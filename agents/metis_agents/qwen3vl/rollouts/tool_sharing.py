@@ -37,7 +37,7 @@ class ResultCache:
             return self._results.get(key)
 
     def put(self, key: tuple[str, ...], result: ToolResult) -> None:
-        """Keep a result."""
+        """Keep the result of a call and let those who wait for it go on."""
         with self._lock:
             self._results[key] = result
             self._busy.pop(key, None)  # whoever comes now finds the result
@@ -50,7 +50,7 @@ class ResultCache:
             return self._busy.setdefault(key, threading.Lock())
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget all results, such as at the end of a batch."""
         with self._lock:
             self._results.clear()
             self._busy.clear()
@@ -72,7 +72,7 @@ class SharingToolbox(Toolbox):
         self._owed: list[ToolCall] = []
 
     def open(self, task: Task, *, seed: int) -> None:
-        """Start an episode."""
+        """Start an episode: its calls are looked up under its task and seed."""
         super().open(task, seed=seed)
         self._history, self._owed = (task.task_id, str(seed)), []
 

@@ -20,7 +20,7 @@ from metis_agents.qwen3vl.sft.demonstrations import (
     recorded_conversations,
     scripted_pairs,
 )
-from metis_agents.qwen3vl.sft.sft import SFTConfig, imitate
+from metis_agents.qwen3vl.sft.sft import SFTConfig, fine_tune
 from metis_agents.qwen3vl.train.config import ColdStartConfig, RunConfig
 from metis_agents.qwen3vl.train.parallel import Strategy
 from metis_agents.rl import Ranks
@@ -49,7 +49,7 @@ class ColdStart:
     strategy: Strategy
     say: Callable[[str], None]
 
-    def imitate(self, model: Any, tokenizer: Any, stop: tuple[str, ...]) -> Any:
+    def fine_tune(self, model: Any, tokenizer: Any, stop: tuple[str, ...]) -> Any:
         """Imitate.
 
         Every weight learns, or LoRA that is merged into the weights at the end: RL's own LoRA is a new one, and the
@@ -65,24 +65,24 @@ class ColdStart:
         """
         seen = dataclasses.replace(self.run.model, lora=self.config.lora, train_vision=self.config.train_vision)
         equipment = equip(model, tokenizer, seen, stop)
-        stages = [("cold start", self._demonstrations(equipment.renderer), self.config.imitation)]
+        stages = [("cold start", self._demonstrations(equipment.renderer), self.config.sft)]
         if self.config.grounding is not None:
             stages.insert(0, ("grounding", self._groundings(equipment.renderer), self.config.grounding))
 
         def learn(ranks: Ranks) -> None:
             for stage in stages:
-                self._imitate(*stage, equipment, ranks)
+                self._fine_tune(*stage, equipment, ranks)
 
         return self.strategy.sft(equipment, self.run.model, learn)
 
-    def _imitate(self, stage: str, units: Units, config: SFTConfig, equipment: Equipment, ranks: Ranks) -> None:
+    def _fine_tune(self, stage: str, units: Units, config: SFTConfig, equipment: Equipment, ranks: Ranks) -> None:
         self.say(f"{stage}: {len(units)} demonstrations, {config.steps} steps")
 
         def heard(step: int, loss: float) -> None:
             if (step + 1) % 100 == 0:
                 self.say(f"{stage}: step {step + 1}, loss {loss:.4f}")
 
-        imitate(equipment.scorer, units, config, ranks=ranks, rounding=self.run.rounding, heard=heard)
+        fine_tune(equipment.scorer, units, config, ranks=ranks, rounding=self.run.rounding, heard=heard)
 
     def _groundings(self, renderer: Renderer) -> Units:
         """This rank's share of the images to be looked at."""

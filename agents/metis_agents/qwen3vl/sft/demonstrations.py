@@ -88,7 +88,7 @@ def example(renderer: Renderer, conversation: Conversation) -> Example:
 def pair(
     renderer: Renderer, with_tool: Conversation, direct: Conversation, tool_rate: float
 ) -> tuple[Example, Example]:
-    """Two ways to do one task; imitating both makes the first one's share `tool_rate`.
+    """Two ways to do one task; fine-tuning on both makes the first one's share `tool_rate`.
 
     The token at which they part is weighed by twice the share of its way; all others count 1.
     """

@@ -20,7 +20,7 @@ from metis_agents.rl import Ranks
 from metis_gym.errors import ConfigError, NonFiniteError
 from metis_gym.parameters import check_parameters, number, whole
 
-__all__ = ["SFTConfig", "imitate"]
+__all__ = ["SFTConfig", "fine_tune"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class SFTConfig:
         return self.lr * 0.5 * (1.0 + math.cos(math.pi * passed))
 
 
-def imitate(
+def fine_tune(
     scorer: Scorer,
     units: Sequence[Sequence[Example]],
     config: SFTConfig,
@@ -103,7 +103,7 @@ def imitate(
         optimizer.zero_grad(set_to_none=True)
         loss = _backward(scorer, examples, config, ranks)
         if not math.isfinite(loss):
-            raise NonFiniteError(f"the imitation loss is {loss} in step {step}; no step was taken")
+            raise NonFiniteError(f"the SFT loss is {loss} in step {step}; no step was taken")
         ranks.sum_gradients(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
         optimizer.step()

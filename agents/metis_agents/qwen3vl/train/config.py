@@ -23,7 +23,7 @@ class ColdStartConfig:
     """Supervised fine-tuning (SFT) before RL.
 
     Attributes:
-        imitation: How conversations are imitated.
+        sft: How the model is fine-tuned on conversations.
         grounding: How a model with random weights first learns where things are in images; None for not at all.
         images: Images that grounding looks at.
         demonstrations: Tasks that scripted agents demonstrate both with and without a tool.
@@ -33,7 +33,7 @@ class ColdStartConfig:
         train_vision: Train the vision tower in the cold start, whatever RL does.
     """
 
-    imitation: SFTConfig = field(default_factory=SFTConfig)
+    sft: SFTConfig = field(default_factory=SFTConfig)
     grounding: SFTConfig | None = None
     images: int = whole(8_000, low=1)
     demonstrations: int = whole(2_500, low=0)

@@ -16,7 +16,7 @@ __all__ = ["defaults_for"]
 _ENVIRONMENT = {"answers": "open", "max_turns": 10, "dialect": "metis", "sandbox": "auto", "tools": None}
 _SHARED: Mapping[str, Any] = {
     "trainer.group_size": 16,
-    "cold_start.imitation.batch": 16,
+    "cold_start.sft.batch": 16,
     "cold_start.grounding.batch": 64,
     "cold_start.grounding.lr": 2e-3,
     "capacity": 128,
@@ -31,8 +31,8 @@ _PUBLISHED: Mapping[str, Any] = {
     "budget.response": 16_384,
     "budget.turn": 16_384,
     "budget.observation": 8_192,
-    "cold_start.imitation.steps": 0,
-    "cold_start.imitation.lr": 1e-5,
+    "cold_start.sft.steps": 0,
+    "cold_start.sft.lr": 1e-5,
     "cold_start.grounding.steps": 0,
     "cold_start.habits.look": 640,
 }
@@ -46,8 +46,8 @@ _SMALL: Mapping[str, Any] = {
     "budget.response": 768,
     "budget.turn": 128,
     "budget.observation": 512,
-    "cold_start.imitation.steps": 700,
-    "cold_start.imitation.lr": 2e-3,
+    "cold_start.sft.steps": 700,
+    "cold_start.sft.lr": 2e-3,
     "cold_start.grounding.steps": 1_000,
     "cold_start.habits.look": 64,
     "cold_start.train_vision": True,

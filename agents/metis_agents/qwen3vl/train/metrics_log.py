@@ -16,7 +16,7 @@ _FILE = "metrics.jsonl"
 
 
 class MetricsLog:
-    """Writes figures.
+    """Writes metrics.
 
     Args:
         folder: The run's folder.
@@ -45,9 +45,9 @@ class MetricsLog:
         self._board = _tensorboard(folder / "tensorboard", start) if tensorboard else None
         self._wandb = _wandb(wandb, folder, config or {}) if wandb else None
 
-    def write(self, batch: int, figures: Mapping[str, float]) -> None:
-        """Note the figures of a batch; those that are not finite are left out."""
-        finite = {name: value for name, value in figures.items() if math.isfinite(value)}
+    def write(self, batch: int, metrics: Mapping[str, float]) -> None:
+        """Note the metrics of a batch; those that are not finite are left out."""
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"batch": batch, **finite}) + "\n")
         if self._board is not None:
@@ -57,7 +57,7 @@ class MetricsLog:
             self._wandb.log(dict(finite), step=batch)
 
     def close(self) -> None:
-        """Close everything."""
+        """Close the file, TensorBoard's writer and W&B's run."""
         if self._board is not None:
             self._board.close()
         if self._wandb is not None:

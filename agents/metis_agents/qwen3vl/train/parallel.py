@@ -56,7 +56,7 @@ class Strategy(Protocol):
 
     @property
     def ranks(self) -> Ranks:
-        """The ranks."""
+        """The processes that train together."""
 
     def loaded_as(self, config: ModelConfig) -> ModelConfig:
         """How a checkpoint is loaded for weights that learn."""
@@ -68,7 +68,7 @@ class Strategy(Protocol):
         """Let `learn` train the equipment's model, given the ranks that take part; the model afterwards, whole."""
 
     def policy(self, equipment: Equipment, **options: Any) -> Qwen3VLPolicy:
-        """The policy that learns."""
+        """Build the policy that learns, on this rank."""
 
     def save(self, checkpoints: Checkpoints, trainer: Trainer[Tokens], equipment: Equipment) -> None:
         """Write a checkpoint. Every rank must call it."""
@@ -88,7 +88,7 @@ class Replicated:
     ranks: Ranks
 
     def loaded_as(self, config: ModelConfig) -> ModelConfig:
-        """As it is."""
+        """Every rank loads the whole model, as it is configured."""
         return config
 
     def spread(self, equipment: Equipment, config: ModelConfig) -> Acting:  # noqa: ARG002 — the interface's

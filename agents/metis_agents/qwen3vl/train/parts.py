@@ -69,7 +69,7 @@ class Parts:
         check_resumable(inside.taskset)
         probe.close()
         self._given: tuple[Any, Any] | None = None
-        self._players: dict[str, RolloutWorker] = {}
+        self._workers: dict[str, RolloutWorker] = {}
 
     def load(self) -> tuple[Any, Any]:
         """The model to begin with and its tokenizer, newly loaded or built."""
@@ -93,7 +93,7 @@ class Parts:
 
     @functools.cached_property
     def acting(self) -> Acting:
-        """The model that plays."""
+        """The model that generates rollouts; it follows the learning one."""
         return self.strategy.spread(self.equipment, self.config.model)
 
     @functools.cached_property
@@ -139,10 +139,10 @@ class Parts:
         )
 
     def player(self, split: str) -> RolloutWorker:
-        """The player of a split."""
-        if split not in self._players:
+        """What plays tasks of a split with the current weights; built at its first use."""
+        if split not in self._workers:
             config = self.config
-            self._players[split] = RolloutWorker(
+            self._workers[split] = RolloutWorker(
                 self.engine,
                 self.equipment.renderer,
                 lambda: make_env(config, split),
@@ -151,10 +151,10 @@ class Parts:
                 overlap=not config.exact,
                 share_results=config.share_results,
             )
-        return self._players[split]
+        return self._workers[split]
 
     def close(self) -> None:
         """End environments and threads."""
-        for player in self._players.values():
+        for player in self._workers.values():
             player.close()
-        self._players = {}
+        self._workers = {}

@@ -120,13 +120,13 @@ class Training:
         """
         self._ensure_start()
         trainer = self.trainer
-        journal = self._journal() if self.ranks.rank == 0 else None
+        log = self._open_log() if self.ranks.rank == 0 else None
         try:
             while trainer.batches_done < self.config.batches:
-                self._after(trainer.step(), journal)
+                self._after(trainer.step(), log)
         finally:
-            if journal is not None:
-                journal.close()
+            if log is not None:
+                log.close()
         if self.config.batches:
             self._save()
 
@@ -168,7 +168,7 @@ class Training:
         model, tokenizer = parts.load()
         if cold_start is not None:
             stage = ColdStart(config, cold_start, lambda: make_env(config, "train"), parts.strategy, self._say)
-            model = stage.imitate(model, tokenizer, parts.stop)
+            model = stage.fine_tune(model, tokenizer, parts.stop)
         if self.ranks.rank == 0 and (cold_start is not None or parts.source.name == TINY):
             model.save_pretrained(config.out / "start")
             tokenizer.save_pretrained(config.out / "start")
@@ -216,7 +216,7 @@ class Training:
         self._say(", ".join(f"{name} {metric}" for name, metric in metrics.items()))
         return metrics
 
-    def _after(self, report: BatchReport, journal: MetricsLog | None) -> None:
+    def _after(self, report: BatchReport, log: MetricsLog | None) -> None:
         done, config = self.trainer.batches_done, self.config
         metrics = {f"batch/{name}": float(value) for name, value in vars(report.batch).items()}
         for update in report.updates:
@@ -228,8 +228,8 @@ class Training:
         )
         if config.evaluate_every and done % config.evaluate_every == 0 and done < config.batches:
             metrics |= {f"evaluation/{name}": estimate.mean for name, estimate in self._play_test().items()}
-        if journal is not None:
-            journal.write(report.index, metrics)
+        if log is not None:
+            log.write(report.index, metrics)
         if config.save_every and done % config.save_every == 0 and done < config.batches:
             self._save()
 
@@ -244,7 +244,7 @@ class Training:
         write_json(self.config.out / "report.json", report)
         self.parts.equipment.save_pretrained(self.config.out / "model", self.parts.acting.model)
 
-    def _journal(self) -> MetricsLog:
+    def _open_log(self) -> MetricsLog:
         return MetricsLog(
             self.config.out,
             start=self.trainer.batches_done,
