@@ -47,7 +47,7 @@ class _Brush:
 
     def shape(self, colour: Colour, *points: tuple[float, float], even: bool = False) -> None:
         light = (1.0, 1.0, 1.0, 1.0) if even else self.light
-        self.draft.fill(self.at(*points), colour, light=light, grain=4.0, stain=self.stain, seed=self.seed)
+        self.draft.fill(self.at(*points), colour, light=light, stain=self.stain, seed=self.seed)
 
     def box(self, colour: Colour, left: float, top: float, right: float, bottom: float) -> None:
         self.shape(colour, (left, top), (right, top), (right, bottom), (left, bottom))
