@@ -86,5 +86,8 @@ def _look(rng: np.random.Generator, setting: str) -> ListLook:
     return ListLook(
         fill=_PAPERS[int(rng.integers(len(_PAPERS)))],
         ink=_INKS[int(rng.integers(len(_INKS)))],
+        title_face=("sans-bold", "serif-bold", "times-bold")[int(rng.integers(3))],
+        large_face=("sans", "serif")[int(rng.integers(2))],
+        sign=("", "☎", "✂", "✉", "☑", "♫", "☂", "⚑", "✎")[int(rng.integers(9))],
         held_by={"desk": "", "board": "pin", "wall": "tape"}[setting],
     )
