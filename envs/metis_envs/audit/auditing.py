@@ -20,8 +20,8 @@ from metis_gym.tasksets import TasksetSpec, make_taskset
 
 __all__ = ["audit", "available_workers"]
 
-_VIEWS_SHARE, _READINGS_SHARE = 1 / 20, 1 / 10
-_MIN_LOOKS = 16
+_VIEWS_SHARE, _READINGS_SHARE = 1 / 25, 1 / 10
+_MIN_VIEWS, _MIN_READINGS = 8, 16
 _WORDS_TIMES = 4
 """So many times more tasks are drawn where only their words are needed, which costs little."""
 _MIN_TASKS = 20
@@ -65,8 +65,8 @@ def audit(
         drawn=tasks,
         images=not {"statistics", "thumbnail"}.isdisjoint(probes),
         searches="blind" in probes,
-        views=max(_MIN_LOOKS, round(tasks * _VIEWS_SHARE)) if "views" in probes else 0,
-        readings=max(_MIN_LOOKS, round(tasks * _READINGS_SHARE)) if "print" in probes and has_tesseract() else 0,
+        views=max(_MIN_VIEWS, round(tasks * _VIEWS_SHARE)) if "views" in probes else 0,
+        readings=max(_MIN_READINGS, round(tasks * _READINGS_SHARE)) if "print" in probes and has_tesseract() else 0,
     )
     drawn = _drawn(parts, tasks, looks, seed, workers, progress)
     studied = [(part.name, drawn[place]) for place, part in enumerate(parts)]

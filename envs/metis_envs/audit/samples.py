@@ -2,9 +2,11 @@
 
 import multiprocessing
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from metis_envs.audit.views import views_hold
 from metis_envs.families.family import Blueprint, Brief, Family
 from metis_gym.grading.cascade import CascadeGrader
 from metis_gym.grading.choice import LETTERS
-from metis_gym.records import Necessity, Task
+from metis_gym.records import Necessity, Plan, Task
 from metis_gym.tasksets import SPLITS, Taskset, WeightedTaskset
 
 __all__ = ["Looks", "Part", "Sample", "draw_samples", "parts_of"]
@@ -188,7 +190,7 @@ def _of_family(family: Family, number: int, rng: np.random.Generator, looks: Loo
         kept.index(gold),
     )
     other = _elsewhere(family, SPLITS[1 - SPLITS.index(family.split)])
-    sample = replace(sample, gold_elsewhere=other.answer_index(seed, count), tools=_tools(blueprint, brief, state))
+    sample = replace(sample, gold_elsewhere=other.answer_index(seed, count), **_planned(blueprint, brief, state))
     if not looks.needs_drawing:
         return sample
     task = family.make(seed, family.task_id(seed))
@@ -199,13 +201,17 @@ def _of_family(family: Family, number: int, rng: np.random.Generator, looks: Loo
     )
 
 
-def _tools(blueprint: Blueprint, brief: Brief, state: int) -> tuple[str, ...]:
-    """The tools of the most accurate, then shortest plan: known before anything is drawn."""
+def _planned(blueprint: Blueprint, brief: Brief, state: int) -> dict[str, Any]:
+    """What is known of a task's worth before anything is drawn: blind accuracy, tools and calls of the best plan."""
+    if brief.necessity is Necessity.UNKNOWN:
+        return {}
+    blind = 1 / len(blueprint.left(state))
     if not brief.hides:
-        return ()
-    if blueprint.plans:
-        return tuple(sorted(min(blueprint.plans, key=lambda plan: (-plan.accuracy, plan.length)).calls))
-    return tuple(sorted({call.name for call in blueprint.calls(state)} or {"python"}))
+        return {"blind_accuracy": blind, "min_calls": 0}
+    calls = Counter(call.name for call in blueprint.calls(state)) or Counter(["python"])
+    plans = blueprint.plans or (Plan(calls=calls, accuracy=1.0),)
+    best = min(plans, key=lambda plan: (-plan.accuracy, plan.length))
+    return {"blind_accuracy": blind, "min_calls": best.length, "tools": tuple(sorted(best.calls))}
 
 
 def _elsewhere(family: Family, split: str) -> Family:

@@ -136,3 +136,16 @@ def test_the_page_is_current():
     images = [DOCS / target for target in re.findall(r"\]\((tasks/[^)]+)\)", page)]
     assert sorted(images) == sorted((DOCS / "tasks").iterdir())
     assert sum(image.stat().st_size for image in images) < 3_000_000
+
+
+def test_what_is_known_before_drawing_is_what_the_task_says():
+    options = "required_share=0.5,partial_share=0.3"
+    undrawn = audit(f"leaky:Notes:{options}", tasks=20, view_size=224, probes=("position",)).facts["notes"]
+    family = make_taskset(f"leaky:Notes:{options}", split="train", view_size=224)
+    seeds = [int(np.random.default_rng([0, number]).integers(1 << 31)) for number in range(80)]
+    tasks = [family.build(family.task_id(seed)) for seed in seeds]
+    for kind, known in undrawn["kinds"].items():
+        of_kind = [task for task in tasks if task.necessity.value == kind]
+        assert known["tasks"] == len(of_kind)
+        assert known["blind_accuracy"] == pytest.approx(np.mean([task.blind_accuracy for task in of_kind]), abs=1e-3)
+        assert {int(calls) for calls in known["min_calls"]} == {task.min_calls for task in of_kind}
