@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,9 @@ def candidate_features(question: str, texts: Sequence[str], *, has_order: bool) 
     count = len(texts)
     values = [numeric(text) for text in texts]
     numbers = np.array([_UNKNOWN if value is None else value for value in values])
-    alike = np.array([[_likeness(one, other) for other in texts] for one in texts])
+    alike = np.eye(count)
+    for one, other in combinations(range(count), 2):
+        alike[one, other] = alike[other, one] = _likeness(texts[one], texts[other])
     columns = [
         np.array([len(text) for text in texts], dtype=np.float64),
         np.array([sum(letter.isdigit() for letter in text) for text in texts], dtype=np.float64),

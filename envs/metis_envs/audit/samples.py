@@ -24,7 +24,7 @@ from metis_gym.tasksets import SPLITS, Taskset, WeightedTaskset
 __all__ = ["Looks", "Part", "Sample", "draw_samples", "parts_of"]
 
 _CHUNK = 8
-_MAX_CANDIDATES = 16
+_MAX_CANDIDATES = 8
 _SEEDS = 1 << 31
 
 

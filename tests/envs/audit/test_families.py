@@ -18,7 +18,7 @@ def broken(report):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_words_and_places_tell_nothing(name):
-    assert broken(audit(name, tasks=50, probes=OF_WORDS)) == []
+    assert broken(audit(name, tasks=40, probes=OF_WORDS)) == []
 
 
 @pytest.mark.slow
