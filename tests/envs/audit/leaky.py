@@ -13,7 +13,7 @@ from metis_gym.tasksets import Taskset
 
 CELL = 5
 PLACES = {"left": 16, "right": 120}
-LARGE, SMALL = 26, 3.2  # heights of the print, in pixels of the view
+LARGE, SMALL = 30, 3.2  # heights of the print, in pixels of the view
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
