@@ -46,7 +46,7 @@ def digests(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_both_answer_formats_and_every_necessity_occur(name):
-    kind = family(name)
+    kind = family(name, partial_share=0.25)
     plans = [kind.blueprint(seed)[1] for seed in range(40)]
     assert {plan.choices > 0 for plan in plans} == {True, False}
     assert {plan.necessity for plan in plans} == set(kind.necessities)
@@ -83,10 +83,10 @@ def test_tasks_are_whole(name):
         factor = source.shape[0] // view.shape[0]
         assert source.shape == (view.shape[0] * factor, view.shape[1] * factor, 3)
         assert task.explanation and task.notes and task.question.endswith("?")
-        assert "photograph" in task.notes
         assert task.gold.value in task.alternatives
         assert (task.gold.kind is AnswerKind.CHOICE) == bool(task.options)
         assert bool(task.solution) == (task.necessity is Necessity.REQUIRED)
+        assert (task.blind_accuracy is None) == (task.necessity is Necessity.UNKNOWN) == (not task.plans)
         left, top, right, bottom = task.region
         assert 0 <= left < right <= source.shape[1]
         assert 0 <= top < bottom <= source.shape[0]
@@ -124,7 +124,7 @@ def test_images_are_the_same_as_on_the_day_they_were_pinned(name):
 
 def test_generations_are_each_familys_own(monkeypatch):
     other, before = family("sums").task_id(1), family("signs").task_id(1)
-    monkeypatch.setattr(type(family("signs")), "generation", 2)
+    monkeypatch.setattr(type(family("signs")), "generation", family("signs").generation + 1)
     after = family("signs").task_id(1)
     assert before.partition("@")[0] == after.partition("@")[0]
     assert before != after
@@ -139,8 +139,7 @@ def test_the_first_generation_keeps_the_ids_that_were_recorded_before_families_h
     packages = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn")
     installed = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages)
     recorded = f"{zlib.crc32(f'generation 1, {installed}'.encode()):08x}"
-    assert family("sums").generation == 1
-    assert family("sums").task_id(5).endswith(f"@{recorded}")
+    assert versions_fingerprint(1) == recorded
 
 
 class Shaded(type(make_taskset("patches", split="train", view_size=448))):
@@ -213,7 +212,8 @@ def test_view_size_redraws_the_scene_for_its_own_factor():
         assert brief.canvas.view_width == view_size
         task = kind.build(kind.task_id(1))
         left, top, right, bottom = (edge // brief.canvas.factor for edge in task.region)
-        assert (task.images[0].view[top:bottom, left:right] == 128).all()
+        # A fine pattern averages to the patch's own colour: what is left is the average of its grain.
+        assert task.images[0].view[top:bottom, left:right].std(axis=(0, 1)).max() < 2
 
 
 def test_the_mixture_draws_by_its_weights():
