@@ -20,6 +20,8 @@ __all__ = ["OPEN_ANSWERS", "LabelTask", "plan_labels"]
 
 OPEN_ANSWERS = 10
 """Possible answers of an open question."""
+_SMUDGED = 4
+"""How many texts make up what the view shows of small print that is not asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ def plan_labels(brief: Brief, task: LabelTask) -> Blueprint:
         draw_stands(draft, setting, [thing.sheet for thing in things])
         for thing in things:
             thing.paint(draft, stream)
-        scene = draft.scene()
+        scene = draft.scene(seed=seed)
         for thing in things:
             thing.print_frame(scene, stream)
         _print_others(scene, task, start, brief.canvas.factor)
@@ -101,7 +103,8 @@ def _print_others(scene: ImageArray, task: LabelTask, start: int, factor: int) -
 
     if task.others[0].is_small:
         parts = [thing.print_box for thing in task.others]
-        conceal_among(scene, parts, draw, start, range(len(task.answers)), factor)
+        every = [(start + step) % len(task.answers) for step in range(_SMUDGED)]
+        conceal_among(scene, parts, draw, start, every, factor)
     else:
         draw(scene, start)
 

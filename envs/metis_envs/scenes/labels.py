@@ -161,4 +161,4 @@ def draw_stands(draft: Draft, setting: str, sheets: Sequence[Sheet]) -> None:
         edges = [(0.0, level), (float(canvas.width), level)]
         lower = [(float(canvas.width), level + canvas.px(5)), (0.0, level + canvas.px(5))]
         draft.shadow([*edges, *lower], blur=canvas.px(7), drop=(0.0, canvas.px(7)), strength=0.5)
-        draft.fill([*edges, *lower], _SHELF, light=(1.1, 1.0, 0.8, 0.9), grain=5)
+        draft.fill([*edges, *lower], _SHELF, light=(1.1, 1.0, 0.8, 0.9))

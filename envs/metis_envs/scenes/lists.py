@@ -125,12 +125,12 @@ class ListSheet:
         first, second, third, fourth = (float(part) for part in rng.uniform(0.86, 1.06, size=4))
         light = (first, second, third, fourth)
         seed = int(rng.integers(1 << 31))
-        draft.fill(corners, look.border or look.fill, light=light, grain=3.0, seed=seed)
+        draft.fill(corners, look.border or look.fill, light=light, seed=seed)
         if look.border is not None:
             inset = 0.16 * em
-            draft.fill(sheet.outline(inset, max(0.0, radius - inset)), look.fill, light=light, grain=3.5, seed=seed)
+            draft.fill(sheet.outline(inset, max(0.0, radius - inset)), look.fill, light=light, seed=seed)
         if look.head is not None:
-            draft.fill(sheet.quad(0, 0, sheet.width, _TITLE * em), look.head, light=light, grain=3.0, seed=seed)
+            draft.fill(sheet.quad(0, 0, sheet.width, _TITLE * em), look.head, light=light, seed=seed)
         self._hold(draft)
 
     def _hold(self, draft: Draft) -> None:
@@ -147,7 +147,7 @@ class ListSheet:
                 ends = [
                     sheet.at(x + dx * em, dy * em) for dx, dy in ((-0.9, 0.2), (-0.5, -0.5), (0.9, 0.1), (0.5, 0.8))
                 ]
-                draft.fill(ends, (226, 218, 186), grain=2.0)
+                draft.fill(ends, (226, 218, 186))
 
     def print_frame(self, scene: ImageArray, rng: np.random.Generator) -> None:
         """Print everything but the values."""

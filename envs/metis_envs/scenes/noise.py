@@ -10,23 +10,23 @@ from metis_gym.records import ImageArray
 
 __all__ = ["add_grain", "clouds", "grain"]
 
-_SIDE = 1024
+_SIDE = 2304
 _STEP = 8
 """Clouds are computed at this fraction of their size: they have no finer detail."""
 
 
-def grain(rng: np.random.Generator, height: int, width: int, sigma: float) -> NDArray[np.int16]:
-    """Grain of a standard deviation, shape (height, width)."""
-    top, left = (int(start) for start in rng.integers(0, _SIDE, size=2))
-    tile = _tile(sigma)
-    rows, columns = -(-(top + height) // _SIDE), -(-(left + width) // _SIDE)
-    return np.tile(tile, (rows, columns))[top : top + height, left : left + width]
+def grain(rng: np.random.Generator, height: int, width: int, sigma: float) -> NDArray[np.int8]:
+    """Grain of a standard deviation of at most 30, shape (height, width), read-only; at most 2048 a side."""
+    top, left = (int(rng.integers(0, _SIDE - side + 1)) for side in (height, width))
+    return _tile(sigma)[top : top + height, left : left + width]
 
 
 @functools.lru_cache(maxsize=8)
-def _tile(sigma: float) -> NDArray[np.int16]:
-    drawn = np.random.default_rng(20_260_401).normal(0.0, sigma, (_SIDE, _SIDE))
-    return np.rint(drawn).astype(np.int16)
+def _tile(sigma: float) -> NDArray[np.int8]:
+    drawn = np.random.default_rng(20_260_401).standard_normal((_SIDE, _SIDE), dtype=np.float32)
+    tile = np.rint(sigma * np.clip(drawn, -4, 4)).astype(np.int8)
+    tile.flags.writeable = False
+    return tile
 
 
 def add_grain(image: ImageArray, rng: np.random.Generator, sigma: float) -> None:

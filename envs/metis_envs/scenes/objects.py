@@ -47,7 +47,7 @@ class _Brush:
 
     def shape(self, colour: Colour, *points: tuple[float, float], even: bool = False) -> None:
         light = (1.0, 1.0, 1.0, 1.0) if even else self.light
-        self.draft.fill(self.at(*points), colour, light=light, grain=4.0, stain=self.stain, seed=self.seed)
+        self.draft.fill(self.at(*points), colour, light=light, stain=self.stain, seed=self.seed)
 
     def box(self, colour: Colour, left: float, top: float, right: float, bottom: float) -> None:
         self.shape(colour, (left, top), (right, top), (right, bottom), (left, bottom))
@@ -151,8 +151,8 @@ def _tin(brush: _Brush, colour: Colour) -> None:
 
 
 def _jersey(brush: _Brush, colour: Colour) -> None:
-    outline = [(0.32, 0.04), (0.4, 0.09), (0.5, 0.11), (0.6, 0.09), (0.68, 0.04), (0.98, 0.16), (1.0, 0.36), (0.82, 0.38),
-               (0.81, 1.0), (0.5, 1.02), (0.19, 1.0), (0.18, 0.38), (0.0, 0.36), (0.02, 0.16)]  # fmt: skip
+    left = [(0.5, 0.11), (0.4, 0.09), (0.32, 0.04), (0.02, 0.16), (0.0, 0.36), (0.18, 0.38), (0.19, 1.0), (0.5, 1.02)]
+    outline = [*left, *((1 - x, y) for x, y in reversed(left[1:-1]))]
     brush.shadow(*outline, blur=0.06, drop=0.05)
     brush.shape(colour, *outline)
     brush.shape(lit(colour, 0.86), (0.18, 0.38), (0.22, 0.3), (0.26, 1.0), (0.19, 1.0))

@@ -158,9 +158,9 @@ def _hang(rng: _Rng, draft: Draft, name: str) -> None:
         return [(a, b), (c, b), (c, d), (a, d)]
 
     draft.shadow(box(0), blur=canvas.px(5), drop=(canvas.px(2), canvas.px(4)))
-    draft.fill(box(0), (wood, round(0.8 * wood), round(0.62 * wood)), light=(1.3, 1.1, 0.9, 1.0), grain=4)
+    draft.fill(box(0), (wood, round(0.8 * wood), round(0.62 * wood)), light=(1.3, 1.1, 0.9, 1.0))
     draft.fill(box(frame), (240, 238, 230), light=(0.86, 0.95, 1.0, 0.95))
-    draft.place(box(frame + mount), photo, grain=3.0)
+    draft.place(box(frame + mount), photo)
 
 
 def _street(rng: _Rng, split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
@@ -222,7 +222,7 @@ def _drop_pencil(rng: _Rng, draft: Draft) -> None:
     draft.shadow(strip(0, length), blur=canvas.px(3), drop=(canvas.px(1), canvas.px(3)), strength=0.5)
     draft.fill(strip(0, 0.05 * length), (214, 138, 134))
     draft.fill(strip(0.05 * length, 0.08 * length), (180, 178, 170))
-    draft.fill(strip(0.08 * length, 0.9 * length), colour, light=(1.2, 1.1, 0.9, 1.0), grain=3)
+    draft.fill(strip(0.08 * length, 0.9 * length), colour, light=(1.2, 1.1, 0.9, 1.0))
     draft.fill(strip(0.9 * length, length, 0.15), (222, 190, 150))
     draft.fill(strip(0.975 * length, length, 0.2), (50, 48, 48))
 
