@@ -6,8 +6,10 @@ import subprocess
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from metis_envs.scenes.prints import hull
+from metis_envs.scenes.view import box_view
 from metis_gym.tasksets import make_taskset
 
 pytestmark = [
@@ -19,11 +21,18 @@ FAMILIES = ("charts", "sums", "geometry", "wordmaths")
 TASKS = 20
 
 
-def words(image, folder, scale):
-    path = folder / "image.png"
-    Image.fromarray(image).resize((image.shape[1] * scale, image.shape[0] * scale), Image.Resampling.BICUBIC).save(path)
-    done = subprocess.run(["tesseract", str(path), "-", "--psm", "6"], capture_output=True, text=True, check=True)
-    return re.findall(r"\w+", done.stdout.casefold())
+_TEXT = 45
+"""Text is enlarged to about this many pixels, three times at least in the view."""
+
+
+def words(image, em, folder):
+    scale = max(1, round(_TEXT / em))
+    grey = Image.fromarray(image).convert("L").resize((image.shape[1] * scale, image.shape[0] * scale))
+    if np.median(np.asarray(grey)) < 128:  # chalk: the program expects dark text
+        grey = ImageOps.invert(grey)
+    grey.save(folder / "image.png")
+    command = ["tesseract", str(folder / "image.png"), "-", "--psm", "6"]
+    return re.findall(r"\w+", subprocess.run(command, capture_output=True, text=True, check=True).stdout.casefold())
 
 
 def share_read(name, folder, *, required, crop):
@@ -34,14 +43,15 @@ def share_read(name, folder, *, required, crop):
         blueprint, brief = kind.blueprint(seed)
         index = kind.answer_index(seed, len(blueprint.answers))
         owner = blueprint.draw_detail.__self__
-        sheet_box = owner.box if hasattr(owner, "chart") else owner.sheet.cells(0, 0, owner.sheet.width, owner.sheet.height)
-        task = kind.build(kind.task_id(seed))
-        printed = owner.chart.names[index] if hasattr(owner, "chart") else [p.text for p in owner.content.varying[index]]
-        wanted = re.findall(r"\w+", " ".join(printed).casefold())
-        image, factor = (task.images[0].source, 1) if crop else (task.images[0].view, brief.canvas.factor)
-        left, top, right, bottom = (edge // factor for edge in sheet_box)
-        read = words(np.ascontiguousarray(image[top:bottom, left:right]), folder, 3 if not crop or brief.canvas.factor < 6 else 2)
-        shares.append(np.mean([word in read for word in wanted]))
+        names = owner.chart.names[index] if hasattr(owner, "chart") else [p.text for p in owner.content.varying[index]]
+        source = blueprint.render(index)
+        factor = 1 if crop else brief.canvas.factor
+        image = source if crop else box_view(source, factor)
+        left, top, right, bottom = (edge // factor for edge in hull(owner.parts))
+        margin = 4 if factor > 1 else 12
+        part = image[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
+        read = words(np.ascontiguousarray(part), owner.printer.em / factor, folder)
+        shares.append(np.mean([name.casefold() in read for name in names]))
     return float(np.mean(shares))
 
 
