@@ -12,6 +12,7 @@ from metis_gym.terminal import say
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
+    "audit": ("metis_envs.audit.command:audit_command", "find what gives tasks away without looking"),
     "compare": (
         "metis_agents.compare.command:compare_command",
         "train a small policy with several reward designs and compare them",

@@ -55,6 +55,7 @@ def _problems(made: Any) -> list[str]:
 TASKSETS: "Registry[Taskset]" = Registry(
     "taskset",
     {
+        "areas": "metis_envs.families.areas:Areas",
         "benchmark": "metis_envs.benchmarks:benchmark_taskset",
         "charts": "metis_envs.families.charts:Charts",
         "documents": "metis_envs.families.documents:Documents",
@@ -68,8 +69,12 @@ TASKSETS: "Registry[Taskset]" = Registry(
         "relations": "metis_envs.families.relations:Relations",
         "hub": "metis_gym.filesets.hub:hub_taskset",
         "jsonl": "metis_gym.filesets.files:jsonl_taskset",
+        "ledgers": "metis_envs.families.ledgers:Ledgers",
         "mixture": "metis_envs.mixture:mixture",
         "parquet": "metis_gym.filesets.files:parquet_taskset",
+        "plaques": "metis_envs.families.plaques:Plaques",
+        "tariffs": "metis_envs.families.tariffs:Tariffs",
+        "timetables": "metis_envs.families.timetables:Timetables",
         "patches": "metis_envs.families.patches:Patches",
         "signs": "metis_envs.families.signs:Signs",
         "spotting": "metis_envs.families.spotting:Spotting",
@@ -162,6 +167,10 @@ class WeightedTaskset(Taskset):
     Args:
         weighted: Pairs of a taskset and its weight.
 
+    Attributes:
+        parts: The tasksets.
+        shares: The share of each part; they add up to 1.
+
     Raises:
         ConfigError: There is none, or a weight is not a positive number.
     """
@@ -178,6 +187,7 @@ class WeightedTaskset(Taskset):
         self.tools = _united(part.tools for part in self.parts)
         self.is_benchmark = all(part.is_benchmark for part in self.parts)
         weights = np.asarray([weight for _, weight in weighted], dtype=np.float64)
+        self.shares = tuple(float(share) for share in weights / weights.sum())
         self._thresholds = np.cumsum(weights / weights.sum())
 
     @property

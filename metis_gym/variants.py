@@ -14,6 +14,8 @@ class Variants(Sequence[Task]):
     Args:
         answers: The answers, as the gold answers name them: letters for a choice.
         make: Makes the task with the answer of a place; called when it is asked for.
+        keys: What the task's later calls have in their arguments, as a number for each place; the same for all where
+            it has no such chain of calls.
 
     >>> from metis_gym.records import GoldAnswer, Task
     >>> def make(place):
@@ -22,8 +24,9 @@ class Variants(Sequence[Task]):
     ['A', 'B']
     """
 
-    def __init__(self, answers: Sequence[str], make: Callable[[int], Task]) -> None:
+    def __init__(self, answers: Sequence[str], make: Callable[[int], Task], keys: Sequence[int] = ()) -> None:
         self.answers = tuple(answers)
+        self.keys = tuple(keys) or (0,) * len(self.answers)
         self._make = make
 
     def __len__(self) -> int:

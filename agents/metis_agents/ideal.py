@@ -138,25 +138,43 @@ class OptimalAgent(InformedAgent):
         return None
 
     def _choose(self) -> int:
-        likeliest = self._likeliest
-        return likeliest[int(self._rng.integers(len(likeliest)))]
+        """A place with the most probable answer, whatever the key."""
+        answers, sums = self._rules.possible.answers, dict[str, float]()
+        for place, weight in zip(self._left, self._weights, strict=True):
+            sums[answers[place]] = sums.get(answers[place], 0.0) + weight
+        best = max(sums.values())
+        likeliest = [answer for answer, weight in sums.items() if weight >= best * (1 - 1e-9)]
+        return answers.index(likeliest[int(self._rng.integers(len(likeliest)))])
 
     @property
     def _likeliest(self) -> list[int]:
-        """The most probable answers, each as probable as the others."""
-        places = self._left
-        weights = np.ones(len(places))
-        for shown in self._shown.values():
-            weights *= self._likelihoods(places, shown)
-        return [place for place, weight in zip(places, weights, strict=True) if weight >= weights.max() * (1 - 1e-9)]
+        """The most probable places, each as probable as the others."""
+        weights = self._weights
+        return [place for place, weight in zip(self._left, weights, strict=True) if weight >= max(weights) * (1 - 1e-9)]
 
-    def _likelihoods(self, places: Sequence[int], shown: Sequence[int]) -> NDArray[np.float64]:
-        """How probable it is, for each answer, that a tool shows what these answers show."""
+    @property
+    def _weights(self) -> list[float]:
+        """How probable each place is that the view leaves, up to a factor."""
+        weights = np.ones(len(self._left))
+        for shown in self._shown.values():
+            weights *= self._likelihoods(shown)
+        return [float(weight) for weight in weights]
+
+    def _likelihoods(self, shown: Sequence[int]) -> NDArray[np.float64]:
+        """How probable it is, for each place, that a tool shows what these places show.
+
+        A wrong tool works on another answer with the same key.
+        """
+        places, keys = np.array(self._left), np.array(self._rules.possible.keys)
         if not shown:  # nothing of what is known would show this: it tells nothing
             return np.ones(len(places))
-        each = self._rules.noise / (len(places) - 1)
-        is_shown = np.isin(places, shown)
-        likelihoods: NDArray[np.float64] = is_shown * (1 - self._rules.noise) + (len(shown) - is_shown) * each
+        of_key = {int(key): int((keys[places] == key).sum()) for key in set(keys[places].tolist())}
+        shown_of_key = Counter(int(keys[place]) for place in shown)
+        likelihoods = np.zeros(len(places))
+        for number, place in enumerate(places.tolist()):
+            is_shown, key = place in shown, int(keys[place])
+            others = (shown_of_key[key] - is_shown) / max(1, of_key[key] - 1)
+            likelihoods[number] = is_shown * (1 - self._rules.noise) + self._rules.noise * others
         return likelihoods
 
 
