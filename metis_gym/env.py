@@ -66,7 +66,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     |---|---|
     | text with tool calls | the calls run in order; their results are the next observation |
     | text with an answer | the answer is graded and the episode terminates |
-    | text with calls and an answer | the calls run, the answer is not taken, the observation says so |
+    | text with calls and an answer | the calls run, the answer is not taken (in `deepeyes_v2` the other way round) |
     | anything else | an observation that says what was expected |
 
     ## Observation Space
