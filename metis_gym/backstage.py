@@ -15,6 +15,7 @@ import numpy as np
 
 from metis_gym.dialects import Dialect
 from metis_gym.errors import ConfigError, InfrastructureError
+from metis_gym.grading import Grade
 from metis_gym.records import Episode, Outcome
 from metis_gym.tasksets import Taskset
 from metis_gym.tools.toolbox import Toolbox
@@ -45,6 +46,11 @@ class Backstage(Protocol):
     @property
     def episode(self) -> Episode:
         """The episode so far: the task, gold answer included, and the conversation."""
+        ...
+
+    @property
+    def grade(self) -> Grade:
+        """How the final answer was graded."""
         ...
 
     @property

@@ -20,7 +20,6 @@ from metis_gym.dialects.contract import returned
 from metis_gym.errors import ConfigError, InfrastructureError
 from metis_gym.grading import GRADERS, Grade, GraderNoise, GradingStep, Visit, checked_grade
 from metis_gym.records import (
-    INVALID_CALLS,
     Episode,
     Message,
     Outcome,
@@ -31,14 +30,13 @@ from metis_gym.records import (
     ToolStatus,
     Turn,
 )
-from metis_gym.registries import nearest, parse_spec
+from metis_gym.registries import nearest
 from metis_gym.rendering import conversation_image, conversation_text
 from metis_gym.spaces import Image, Images, Unicode
 from metis_gym.tasksets import Taskset, TasksetSpec, draw_task, make_taskset
-from metis_gym.tools import TOOLS, ToolSettings
-from metis_gym.tools.contract import wanted_settings
+from metis_gym.tools.contract import ToolSettings
 from metis_gym.tools.noise import ToolNoise
-from metis_gym.tools.offered import check_callable, default_tools, tool_settings
+from metis_gym.tools.offered import default_tools, make_toolbox, tool_settings
 from metis_gym.tools.toolbox import Toolbox
 from metis_gym.turns import MAX_ACTION_CHARS, TurnTaker, encodable, estimated_tokens
 from metis_gym.worth import noisy_plans, offered_plans, worth_fields
@@ -214,6 +212,11 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         return self._episode
 
     @property
+    def grade(self) -> Grade:
+        """How the final answer was graded; 0 while there is none."""
+        return self._end.grade
+
+    @property
     def outcome(self) -> Outcome:
         """The episode so far; what a reward design would see of it is `outcome.for_designs`."""
         episode, end = self.episode, self._end
@@ -326,22 +329,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         toolbox.open(task, seed=seed, stand_ins=noise.stand_ins(self.taskset, task, self._visit, toolbox.tools))
 
     def _make_toolbox(self, tools: Sequence[str], prices: Mapping[str, float], settings: ToolSettings) -> Toolbox:
-        if isinstance(tools, str):
-            raise ConfigError(f"tools must be a sequence of names, such as ({tools!r},); actually the text {tools!r}")
-        names = [parse_spec(spec)[0] for spec in tools]
-        made = [
-            TOOLS.make(spec, **wanted_settings(TOOLS.get(name), settings))
-            for spec, name in zip(tools, names, strict=True)
-        ]
-        own = {name: tool.name for name, tool in zip(names, made, strict=True)}
-        check_callable(self.dialect, tuple(own.values()))
-        self._check_prices(prices, tuple(dict.fromkeys([*own.values(), *own])))
-        return Toolbox(made, prices={own.get(name, name): price for name, price in prices.items()})
-
-    def _check_prices(self, prices: Mapping[str, float], tools: Sequence[str]) -> None:
-        for name in prices:
-            if name not in (*tools, INVALID_CALLS):
-                raise ConfigError(f"a price is given for {name!r}. {nearest(name, (*tools, INVALID_CALLS))}")
+        return make_toolbox(tools, prices, settings, self.dialect)
 
     def _take_turn(self, text: str) -> "tuple[Turn, _End]":
         """Take a turn and see how the episode stands. The one place where failures become unscored episodes."""

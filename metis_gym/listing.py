@@ -15,6 +15,7 @@ __all__ = ["KINDS", "list_command"]
 
 KINDS = {
     "agents": (("metis_gym.agents:AGENTS",), "who plays: --agent"),
+    "benchmarks": (("metis_envs.benchmarks:BENCHMARKS",), "the paper's evaluation sets: --benchmark"),
     "collections": (("metis_gym.search.index.corpora:COLLECTIONS",), "images that can be searched: dhash:collection="),
     "corpora": (("metis_gym.search.index.corpora:CORPORA",), "text that can be searched: fts5:corpus="),
     "dialects": (("metis_gym.dialects:DIALECTS",), "what a model writes and reads: dialect="),

@@ -21,6 +21,7 @@ from metis_gym.grading.choice import LETTERS
 from metis_gym.records import Box, ImageArray, Message, Task, TaskImage
 from metis_gym.tools import Tool, ToolSettings
 from metis_gym.tools.crop import CropTool
+from metis_gym.tools.offered import check_prices
 from metis_gym.tools.text_search import TextSearchTool
 from metis_gym.tools.toolbox import Toolbox
 
@@ -171,7 +172,7 @@ class NumericToolUseEnv(ToolUseEnv):
         made: list[Tool] = [CropTool()]
         if has_search:
             made.append(TextSearchTool(text_engine=settings["text_engine"]))
-        self._check_prices(prices, tuple(tool.name for tool in made))
+        check_prices(prices, tuple(tool.name for tool in made))
         return Toolbox(made, prices=prices)
 
     @property

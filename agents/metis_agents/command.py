@@ -11,7 +11,8 @@ from typing import Any
 from metis_agents.agent import Agent, BatchAgent
 from metis_agents.agents import AGENTS, make_agent
 from metis_agents.chat.usage import read_prices
-from metis_agents.evaluate import Report, compare_table, evaluate, needs_table
+from metis_agents.evaluate import Report, compare_table, evaluate, needs_table, regrade
+from metis_agents.results.benchmarks import published_table
 from metis_agents.settings.words import read_environment, take_environment
 from metis_gym.errors import MetisError
 from metis_gym.terminal import say
@@ -20,6 +21,7 @@ from metis_gym.worth import DEFAULT_LAM
 __all__ = ["eval_command"]
 
 _ENV = "MetisVQA-v0"
+_EPISODES = 100
 _INTERRUPTED = 130
 
 
@@ -27,6 +29,11 @@ def eval_command(argv: Sequence[str]) -> int:
     """Evaluate agents and print the tables."""
     words, environment = take_environment(argv)
     given = _parser().parse_args(words)
+    if given.regrade is not None:
+        say(str(regrade(given.regrade, given.grader)))
+        return 0
+    if given.grader is not None:
+        environment["grader"] = given.grader
     if given.dialect is not None:
         environment["dialect"] = given.dialect
     agents = [make_agent(spec) for spec in given.agent]
@@ -42,6 +49,9 @@ def eval_command(argv: Sequence[str]) -> int:
         raise
     several = [compare_table(reports), needs_table(reports)]
     say("\n\n".join(several) if len(reports) > 1 else str(reports[0]))
+    scores = [score for report in reports for score in report.benchmarks]
+    if given.published and scores:
+        say("\n" + published_table(scores))
     _say_where(given, folders, is_whole=not any(report.stopped for report in reports))
     return 0
 
@@ -53,6 +63,8 @@ def _report(
     kwargs: dict[str, Any] = {**getattr(agent, "env_kwargs", {}), "split": given.split}
     if given.taskset:
         kwargs["taskset"] = given.taskset
+    if given.benchmark:
+        kwargs["taskset"] = "+".join(f"benchmark:{name.replace(':', ',', 1)}" for name in given.benchmark)
     kwargs |= read_environment(env_id, environment)
     if given.tool_noise is not None:
         kwargs["tool_noise"] = given.tool_noise
@@ -60,7 +72,7 @@ def _report(
     return evaluate(
         agent,
         env_id,
-        given.episodes,
+        given.episodes or ("all" if given.benchmark else _EPISODES),
         given.seed,
         workers=given.workers,
         parallel=given.parallel,
@@ -122,7 +134,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--taskset", help='"signs", "charts:answers=choice", "signs+sums" (default: the agent\'s, else the id\'s own)')
     add("--dialect", help="what the model writes and reads, the same as --env.dialect")
     add("--split", default="test", help="train or test (default: %(default)s)")
-    add("--episodes", type=int, default=100, help="how many (default: %(default)s)")
+    add(
+        "--benchmark",
+        nargs="+",
+        metavar="NAME",
+        help="benchmarks to play whole, such as vstar or mathvista:path=testmini.parquet (metis-gym list benchmarks)",
+    )
+    add("--published", action="store_true", help="print published figures beside those of the benchmarks")
+    add("--grader", help="what compares answers, such as judge:model=NAME,base_url=URL; the same as --env.grader")
+    add("--regrade", type=Path, metavar="RUN", help="grade the kept answers of a run again, and play nothing")
+    add("--episodes", type=int, help=f"how many (default: {_EPISODES}, or all of a benchmark)")
     add("--seed", type=int, default=0, help="same seed, same tasks (default: %(default)s)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
     add("--parallel", type=int, default=1, help="episodes at a time of an endpoint (default: %(default)s)")

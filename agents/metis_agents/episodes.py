@@ -47,6 +47,8 @@ class Played:
         usage: What the model used, by name; empty for agents that do not say.
         failure: What failed, where the episode is not scored.
         ended: Why the model gave no answer, where it was the model that ended the episode.
+        answer: The final answer; None if there was none, or if nobody kept it.
+        step: What decided its grade.
     """
 
     number: int
@@ -54,6 +56,8 @@ class Played:
     usage: Mapping[str, int] = field(default_factory=dict)
     failure: str = ""
     ended: str = ""
+    answer: str | None = None
+    step: str = ""
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,8 @@ def _play_episode(
 ) -> Played | None:
     """Play an episode; None if it was given up because nobody listens any more."""
     outcome = Outcome(task_id=request.task_id, answer_score=0.0, format_score=0.0, tool_calls=0, turns=0)
-    failure = ended = ""
+    failure = ended = step = ""
+    answer = None
     try:
         for info, has_ended in _turns(agent, env, request):
             outcome = Outcome.from_info(info)
@@ -196,16 +201,25 @@ def _play_episode(
                 return None
         cause = backstage(env).failure
         failure = "" if cause is None else str(cause) or type(cause).__name__
+        answer, step = _answer_of(env)
     except NoAnswerError as reason:
         outcome, ended = dataclasses.replace(outcome, truncated=True), str(reason)
     except InfrastructureError as error:
         outcome = dataclasses.replace(outcome, truncated=True, scored=False)
         failure = str(error) or type(error).__name__
     if not isinstance(agent, ModelAgent):
-        return Played(number=number, outcome=outcome, failure=failure, ended=ended)
+        return Played(number=number, outcome=outcome, failure=failure, ended=ended, answer=answer, step=step)
     usage = agent.usage.to_json()
     outcome = agent.finish(outcome, backstage(env).toolbox.prices)
-    return Played(number=number, outcome=outcome, usage=usage, failure=failure, ended=ended)
+    played = Played(number=number, outcome=outcome, usage=usage, failure=failure, ended=ended)
+    return dataclasses.replace(played, answer=answer, step=step)
+
+
+def _answer_of(env: gym.Env[Any, Any]) -> tuple[str | None, str]:
+    """The final answer, and what decided its grade."""
+    inside = backstage(env)
+    turns = inside.episode.turns
+    return (turns[-1].answer if turns else None), inside.grade.step.value
 
 
 def _turns(agent: Agent, env: gym.Env[Any, Any], request: RolloutRequest) -> Iterator[tuple[dict[str, Any], bool]]:

@@ -1,6 +1,7 @@
 """Evaluation: an agent plays episodes, the outcomes become a report."""
 
 import contextlib
+import functools
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,15 +14,19 @@ from metis_agents.chat.usage import Prices, Usage, total
 from metis_agents.episodes import EnvFactory, Played
 from metis_agents.play import played_by, requests_of
 from metis_agents.progress import progress_bar
+from metis_agents.results.benchmarks import regraded, score_benchmarks
 from metis_agents.results.report import Report, compare_table, markdown_table, needs_table
-from metis_agents.results.store import ResultStore
+from metis_agents.results.store import ResultStore, read_outcomes, read_settings, write_outcomes
+from metis_gym.backstage import backstage
 from metis_gym.errors import ConfigError, InfrastructureError
 from metis_gym.frontier import agent_point, optimal_frontier
+from metis_gym.grading import GRADERS
 from metis_gym.metrics import by_family, regret_curve, summarise
 from metis_gym.registries import path_of
+from metis_gym.tasksets import Taskset
 from metis_gym.worth import DEFAULT_LAM, checked_lam
 
-__all__ = ["Report", "compare_table", "evaluate", "markdown_table", "needs_table"]
+__all__ = ["Report", "compare_table", "evaluate", "markdown_table", "needs_table", "regrade"]
 
 _MAX_UNSCORED = 20
 _MAX_REASONS = 5
@@ -30,7 +35,7 @@ _MAX_REASONS = 5
 def evaluate(
     agent: Agent | BatchAgent | ModelAgent,
     env_id: str,
-    episodes: int,
+    episodes: int | str,
     seed: int,
     *,
     workers: int = 1,
@@ -48,7 +53,7 @@ def evaluate(
     Args:
         agent: The agent.
         env_id: One of this package's ids.
-        episodes: How many, each on a task of its own.
+        episodes: How many, each on a task of its own; "all" for every task of a taskset that has an end, in order.
         seed: The same seed gives the same tasks and the same report, whatever `workers` and `parallel` are; as far as
             the agent itself repeats itself, which servers do not promise.
         workers: Processes. With more than one, the calling script needs the usual `if __name__ == "__main__":`.
@@ -87,8 +92,39 @@ def evaluate(
         if store is not None:
             run.played, run.discarded = store.played, store.discarded
         what = f"{agent.name} on {env_id}"
-        with progress_bar(what, episodes, shown=progress, done=len(run.played)) as advance:
+        with progress_bar(what, run.count, shown=progress, done=len(run.played)) as advance:
             return run.finish(store, advance)
+
+
+def regrade(folder: str | Path, grader: str | None = None) -> Report:
+    """Grade the kept answers of an evaluation again, with the same tasks; no model is asked and no tool runs.
+
+    Args:
+        folder: The evaluation's; its outcomes and its report are written anew.
+        grader: What compares answers now; None for what the evaluation named.
+
+    Raises:
+        StorageError: The folder holds no evaluation that can be read.
+        ConfigError: Its taskset cannot be made.
+    """
+    settings = read_settings(folder)
+    env = dict(settings["env"])
+    env["grader"] = grader or env.get("grader", "cascade")
+    with contextlib.closing(EnvFactory(settings["env_id"], env)()) as made:
+        taskset = backstage(made).taskset
+    played = regraded(taskset, read_outcomes(folder), GRADERS.make(env["grader"]))
+    outcomes = tuple(one.outcome for one in played)
+    report = Report(
+        agent=str(settings["agent"]["name"]),
+        env_id=settings["env_id"],
+        outcomes=outcomes,
+        metrics=summarise(outcomes),
+        families=by_family(outcomes),
+        benchmarks=score_benchmarks(taskset, played),
+        warnings=(f"graded again by {env['grader']}",),
+    )
+    write_outcomes(folder, played, report.to_json())
+    return report
 
 
 @dataclass(kw_only=True, eq=False)
@@ -97,7 +133,7 @@ class _Evaluation:
 
     agent: Agent | BatchAgent | ModelAgent
     env_id: str
-    episodes: int
+    episodes: int | str
     seed: int
     workers: int
     parallel: int
@@ -112,7 +148,10 @@ class _Evaluation:
 
     def check(self) -> None:
         """See that the arguments can be right."""
-        if min(self.episodes, self.workers, self.parallel) < 1:
+        if isinstance(self.episodes, str) and self.episodes != "all":
+            raise ConfigError(f'episodes must be a number or "all", actually: {self.episodes!r}')
+        counts = (self.workers, self.parallel, *([self.episodes] if isinstance(self.episodes, int) else []))
+        if min(counts) < 1:
             raise ConfigError(
                 "episodes, workers and parallel must be at least 1, actually: "
                 f"{self.episodes}, {self.workers}, {self.parallel}"
@@ -153,11 +192,32 @@ class _Evaluation:
                 store.write_report(self.report().to_json())
         return self.report()
 
+    @functools.cached_property
+    def tasks(self) -> int | Sequence[str]:
+        """How many tasks are drawn, or the ids of all."""
+        if isinstance(self.episodes, int):
+            return self.episodes
+        ids = self.taskset.task_ids()
+        if ids is None:
+            raise ConfigError("episodes='all' needs tasks that have an end, such as a benchmark's; say how many")
+        return ids
+
+    @functools.cached_property
+    def taskset(self) -> Taskset:
+        """The tasks, as the environment draws them."""
+        with contextlib.closing(EnvFactory(self.env_id, dict(self.make_kwargs))()) as env:
+            return backstage(env).taskset
+
+    @property
+    def count(self) -> int:
+        """How many episodes there are."""
+        return self.tasks if isinstance(self.tasks, int) else len(self.tasks)
+
     def _playing(self) -> Iterator[Played]:
         """The episodes that are missing, as they end."""
         notes = {"agent": self.agent.name, "seed": self.seed}
         kwargs = dict(self.make_kwargs)
-        requests = enumerate(requests_of(EnvFactory(self.env_id, kwargs), self.episodes, 1, self.seed))
+        requests = enumerate(requests_of(EnvFactory(self.env_id, kwargs), self.tasks, 1, self.seed))
         missing = [(number, request) for number, request in requests if number not in self.played]
         if not missing or self._is_too_dear():
             return
@@ -200,7 +260,7 @@ class _Evaluation:
         episodes = [self.played[number] for number in sorted(self.played)]
         outcomes = tuple(played.outcome for played in episodes)
         reasons = Counter(played.failure for played in episodes if not played.outcome.scored)
-        is_complete = len(episodes) == self.episodes
+        is_complete = len(episodes) == self.count
         return Report(
             agent=self.agent.name,
             env_id=self.env_id,
@@ -211,6 +271,7 @@ class _Evaluation:
             regret_curve=regret_curve(outcomes),
             frontier=optimal_frontier(outcomes),
             reached=agent_point(outcomes),
+            benchmarks=score_benchmarks(self.taskset, episodes) if self.episodes == "all" else (),
             usage=self._usage(),
             cost=self._cost(),
             warnings=tuple(getattr(self.agent, "warnings", ())),

@@ -55,7 +55,7 @@ class CascadeGrader:
         if len(answer) >= _limit(task):
             return Grade(0.0, GradingStep.TOO_LONG)
         step = _choice_step(answer, task) if task.options else _open_step(answer, task)
-        return Grade(float(step is not GradingStep.NO_MATCH), step)
+        return Grade(float(step not in (GradingStep.NO_MATCH, GradingStep.NO_CHOICE)), step)
 
 
 def _limit(task: Task) -> int:
@@ -65,7 +65,9 @@ def _limit(task: Task) -> int:
 
 def _choice_step(answer: str, task: Task) -> GradingStep:
     chosen = chosen_letters(answer, task.options, task.question)
-    return GradingStep.CHOICE if chosen and chosen <= _right_letters(task) else GradingStep.NO_MATCH
+    if not chosen:
+        return GradingStep.NO_CHOICE
+    return GradingStep.CHOICE if chosen <= _right_letters(task) else GradingStep.NO_MATCH
 
 
 def _right_letters(task: Task) -> frozenset[str]:

@@ -137,7 +137,7 @@ class JudgeGrader:
         return Grade(float(self._verdict(answer, task)), GradingStep.JUDGE)
 
     def _verdict(self, answer: str, task: Task) -> bool:
-        gold, rubric = [task.gold.value, *task.gold.candidates], str(getattr(task.gold, "rubric", ""))
+        gold, rubric = [task.gold.value, *task.gold.candidates], str(task.gold.rubric)
         key = _digest([self.model, RUBRIC.version, rubric, task.question, gold, answer])
         known = self._verdicts.get(key)
         if known is not None:

@@ -21,6 +21,8 @@ class GradingStep(StrEnum):
     """Equal LaTeX expressions."""
     CANDIDATE = "candidate"
     """Equal to another accepted answer."""
+    NO_CHOICE = "no_choice"
+    """The answer names none of the options, or several."""
     NO_MATCH = "no_match"
     """Nothing matched."""
     NO_ANSWER = "no_answer"

@@ -5,10 +5,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from metis_agents.chat.usage import Usage
+from metis_agents.results.benchmarks import benchmark_json
 from metis_gym.frontier import FrontierPoint, accuracy_at
 from metis_gym.markdown import table
 from metis_gym.metrics import Estimate
 from metis_gym.records import Necessity, Outcome
+from metis_gym.scores import Score
 from metis_gym.worth import DEFAULT_LAM
 
 __all__ = ["Report", "compare_table", "estimate_json", "markdown_table", "needs_table", "short"]
@@ -44,6 +46,7 @@ class Report:
         regret_curve: λ → regret.
         frontier: The best accuracy on these tasks for each price of calls; empty where no plan is known.
         reached: What the agent reached on the same tasks.
+        benchmarks: The figures of each benchmark that was played whole.
     """
 
     agent: str
@@ -61,6 +64,7 @@ class Report:
     regret_curve: Mapping[float, Estimate] = field(default_factory=dict)
     frontier: tuple[FrontierPoint, ...] = ()
     reached: FrontierPoint | None = None
+    benchmarks: tuple[Score, ...] = ()
 
     def __str__(self) -> str:
         """A Markdown table, a row for each family and one for all; below it what the model used."""
@@ -94,10 +98,11 @@ class Report:
                 "optimal": [asdict(point) for point in self.frontier],
                 "agent": None if self.reached is None else asdict(self.reached),
             },
+            "benchmarks": [benchmark_json(score) for score in self.benchmarks],
         }
 
     def _below(self) -> list[str]:
-        lines = self._worth()
+        lines = [*map(str, self.benchmarks), *self._worth()]
         lines += [] if self.usage is None else [_usage_line(self.usage, self.cost)]
         lines += [f"not scored, {count} times: {reason}" for reason, count in self.failures.items()]
         lines += [f"warning: {warning}" for warning in self.warnings]

@@ -12,7 +12,7 @@ run/
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -23,7 +23,7 @@ from metis_gym.errors import StorageError
 from metis_gym.records import Outcome
 from metis_gym.storage import write_atomically, write_json
 
-__all__ = ["OUTCOMES", "REPORT", "SETTINGS", "ResultStore", "read_outcomes", "read_settings"]
+__all__ = ["OUTCOMES", "REPORT", "SETTINGS", "ResultStore", "read_outcomes", "read_settings", "write_outcomes"]
 
 SETTINGS, OUTCOMES, DISCARDED, REPORT = "settings.json", "outcomes.jsonl", "discarded.jsonl", "report.json"
 _LOCK = ".lock"
@@ -159,9 +159,21 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
         return found
 
 
+def write_outcomes(folder: str | Path, played: Iterable[Played], report: Mapping[str, Any]) -> None:
+    """Replace the outcomes and the report of an evaluation, such as after grading again.
+
+    Raises:
+        StorageError: They cannot be written, or another process writes them.
+    """
+    with _saying(f"cannot write results to {folder}"), _locked(Path(folder)):
+        write_atomically(Path(folder) / OUTCOMES, b"".join(map(_line, played)))
+        write_json(Path(folder) / REPORT, report)
+
+
 def _line(played: Played) -> bytes:
     row: dict[str, Any] = {"number": played.number, "outcome": played.outcome.to_info()}
-    row |= {name: getattr(played, name) for name in ("usage", "failure", "ended") if getattr(played, name)}
+    kept = ("usage", "failure", "ended", "answer", "step")
+    row |= {name: getattr(played, name) for name in kept if getattr(played, name)}
     return json.dumps(row).encode() + b"\n"
 
 
@@ -175,6 +187,8 @@ def _parsed(data: bytes, path: Path) -> Iterator[Played]:
                 usage=Usage.from_json(row.get("usage", {})).to_json(),
                 failure=str(row.get("failure", "")),
                 ended=str(row.get("ended", "")),
+                answer=None if row.get("answer") is None else str(row["answer"]),
+                step=str(row.get("step", "")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StorageError(f"cannot read {path}, line {number}: {type(error).__name__}: {error}") from error

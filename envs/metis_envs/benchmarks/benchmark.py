@@ -24,11 +24,11 @@ from metis_gym.filesets.rows import column_names
 from metis_gym.filesets.texts import clean, shown
 from metis_gym.grading.choice import LETTERS
 from metis_gym.images import MAX_DECODED_PIXELS, decode, decode_file, path_below
-from metis_gym.metrics import Estimate
 from metis_gym.records import AnswerKind, GoldAnswer, ImageArray, Task, TaskImage
+from metis_gym.scores import Score
 from metis_gym.tasksets import Taskset
 
-__all__ = ["VIEW_PIXELS", "Benchmark", "BenchmarkScore", "Item", "Row", "choice_gold", "letter_gold"]
+__all__ = ["VIEW_PIXELS", "Benchmark", "Item", "Row", "choice_gold", "letter_gold"]
 
 VIEW_PIXELS = 16_384 * 28 * 28
 """Largest image that a model is shown whole, in pixels; larger ones are shrunk to it."""
@@ -54,48 +54,6 @@ class Item:
     options: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     unit: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchmarkScore:
-    """The figures of a benchmark.
-
-    Attributes:
-        name: The benchmark.
-        figures: Figure → mean and interval, the primary ones first.
-        primary: The figures that its authors put first.
-        bounds: Primary figure → what it would be if all unscored rows were wrong, and if all were right.
-        scored: Rows that were graded.
-        total: Rows that the benchmark has here, those that were left out included.
-        no_choice: Answers that name no option, where there were options: they count as wrong.
-        notes: What differs from the authors' evaluation.
-    """
-
-    name: str
-    figures: Mapping[str, Estimate]
-    primary: tuple[str, ...]
-    bounds: Mapping[str, tuple[float, float]]
-    scored: int
-    total: int
-    no_choice: int = 0
-    notes: tuple[str, ...] = ()
-
-    @property
-    def is_partial(self) -> bool:
-        """Are some rows not scored?"""
-        return self.scored < self.total
-
-    def __str__(self) -> str:
-        """A line for each figure."""
-        head = f"{self.name}: {self.scored} of {self.total} rows scored{', partial' if self.is_partial else ''}"
-        lines = [f"  {name}: {_percent(figure)}{self._bound(name)}" for name, figure in self.figures.items()]
-        return "\n".join([head, *lines, *(f"  note: {note}" for note in self.notes)])
-
-    def _bound(self, name: str) -> str:
-        if name not in self.bounds or not self.is_partial:
-            return ""
-        low, high = self.bounds[name]
-        return f" (unscored rows allow {100 * low:.2f} to {100 * high:.2f})"
 
 
 class Row:
@@ -163,6 +121,7 @@ class Benchmark(Taskset):
         TaskDataError: The files are not there, or hold something else.
     """
 
+    is_benchmark = True
     name: ClassVar[str]
     hub: ClassVar[str]
     """Where it is on the hub, `owner/name`."""
@@ -283,7 +242,7 @@ class Benchmark(Taskset):
                     found.setdefault(value, []).append(result)
         return {value: share(part) for value, part in sorted(found.items())}
 
-    def score(self, scores: Mapping[str, float | None], no_choice: int = 0) -> BenchmarkScore:
+    def score(self, scores: Mapping[str, float | None], no_choice: int = 0) -> Score:
         """The figures of some graded rows.
 
         Args:
@@ -300,7 +259,7 @@ class Benchmark(Taskset):
         filled = [[result.filled(value) for result in every] for value in (0.0, 1.0)]
         low, high = (self.figures(results) for results in filled)
         found = self.figures(every)
-        return BenchmarkScore(
+        return Score(
             name=self.name,
             figures=estimate_figures(found),
             primary=self.primary,
@@ -411,9 +370,3 @@ def _view(source: ImageArray, view_pixels: int) -> ImageArray:
     scale = (view_pixels / (height * width)) ** 0.5
     size = max(1, int(width * scale)), max(1, int(height * scale))
     return np.array(Image.fromarray(source).resize(size, Image.Resampling.BOX, reducing_gap=2.0), dtype=np.uint8)
-
-
-def _percent(figure: Estimate) -> str:
-    if figure.n == 0:
-        return "–"
-    return f"{100 * figure.mean:.2f} [{100 * figure.low:.2f}, {100 * figure.high:.2f}], n = {figure.n}"

@@ -1,0 +1,56 @@
+"""The figures of a benchmark, as a taskset with figures of its own gives them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from metis_gym.metrics import Estimate
+
+__all__ = ["Score"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """The figures of a benchmark.
+
+    Attributes:
+        name: The benchmark.
+        figures: Figure → mean and interval, the primary ones first.
+        primary: The figures that its authors put first.
+        bounds: Primary figure → what it would be if all unscored rows were wrong, and if all were right.
+        scored: Rows that were graded.
+        total: Rows that the benchmark has here, those that were left out included.
+        no_choice: Answers that name no option, where there were options: they count as wrong.
+        notes: What differs from the authors' evaluation.
+    """
+
+    name: str
+    figures: Mapping[str, Estimate]
+    primary: tuple[str, ...]
+    bounds: Mapping[str, tuple[float, float]]
+    scored: int
+    total: int
+    no_choice: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_partial(self) -> bool:
+        """Are some rows not scored?"""
+        return self.scored < self.total
+
+    def __str__(self) -> str:
+        """A line for each figure."""
+        head = f"{self.name}: {self.scored} of {self.total} rows scored{', partial' if self.is_partial else ''}"
+        lines = [f"  {name}: {_percent(figure)}{self._bound(name)}" for name, figure in self.figures.items()]
+        return "\n".join([head, *lines, *(f"  note: {note}" for note in self.notes)])
+
+    def _bound(self, name: str) -> str:
+        if name not in self.bounds or not self.is_partial:
+            return ""
+        low, high = self.bounds[name]
+        return f" (unscored rows allow {100 * low:.2f} to {100 * high:.2f})"
+
+
+def _percent(figure: Estimate) -> str:
+    if figure.n == 0:
+        return "–"
+    return f"{100 * figure.mean:.2f} [{100 * figure.low:.2f}, {100 * figure.high:.2f}], n = {figure.n}"

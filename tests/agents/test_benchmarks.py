@@ -1,0 +1,131 @@
+"""Benchmarks through `metis-gym eval`: played whole, in order, kept, graded again, beside published figures."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from metis_agents.command import eval_command
+from metis_agents.evaluate import evaluate, regrade
+from metis_agents.results.benchmarks import PUBLISHED
+from metis_gym.errors import ConfigError, StorageError
+from metis_gym.grading import GRADERS, Grade, GradingStep
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Twelve rows whose right answers are A, B, C, D in turn."""
+    pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    stream = io.BytesIO()
+    Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(stream, format="PNG")
+    made = [
+        {
+            "question": f"Question {number}?",
+            **{f"choice_{letter}": f"{letter}{number}" for letter in "ABCD"},
+            "answer": "ABCD"[number % 4],
+            "question_image_type": ("chart", "map", "web")[number % 3],
+            "image": {"bytes": stream.getvalue(), "path": None},
+        }
+        for number in range(12)
+    ]
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pa.Table.from_pylist(made), path)
+    return path
+
+
+class AnswersA:
+    """Answers A, but for every sixth question, where it names no option."""
+
+    name = "answers-a"
+
+    def reset(self, rng):
+        self.asked = 0
+
+    def act(self, observation, info):
+        is_lost = any(f"Question {number}?" in observation["text"] for number in (0, 6))
+        return {"answer": "I cannot tell" if is_lost else "A"}
+
+
+def played(rows, **options):
+    return evaluate(
+        AnswersA(), "MetisVQA-v0", "all", 0, progress=False, taskset=f"benchmark:seed2plus,path={rows}", **options
+    )
+
+
+def test_every_row_is_played_once_in_order_and_scored(rows, tmp_path):
+    report = played(rows, out=tmp_path / "run")
+    assert [outcome.task_id.partition("@")[0] for outcome in report.outcomes] == [f"seed2plus/{n}" for n in range(12)]
+    (score,) = report.benchmarks
+    # A is right in rows 0, 4, 8; row 0 names no option.
+    assert score.figures["overall"].mean == pytest.approx(2 / 12)
+    assert (score.scored, score.total, score.no_choice, score.is_partial) == (12, 12, 2, False)
+    kept = json.loads((tmp_path / "run" / "report.json").read_text())["benchmarks"]
+    assert kept[0]["figures"]["overall"]["mean"] == score.figures["overall"].mean
+    assert kept[0]["no_choice"] == 2
+
+
+def test_a_limit_is_not_called_the_whole(rows):
+    report = evaluate(
+        AnswersA(), "MetisVQA-v0", "all", 0, progress=False, taskset=f"benchmark:seed2plus,path={rows},limit=4"
+    )
+    assert report.benchmarks[0].total == 4
+
+
+def test_an_outage_leaves_rows_unscored_and_says_what_they_allow(rows, tmp_path):
+    played(rows, out=tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "outcomes.jsonl").read_text().splitlines()]
+    for line in lines[:3]:
+        line["outcome"]["scored"] = False
+        line.pop("step", None)
+    (tmp_path / "run" / "outcomes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (score,) = regrade(tmp_path / "run").benchmarks
+    assert (score.scored, score.total, score.is_partial) == (9, 12, True)
+    assert score.figures["overall"].mean == pytest.approx(2 / 9)
+    assert score.bounds["overall"] == (pytest.approx(2 / 12), pytest.approx(5 / 12))
+    assert "partial" in str(score)
+
+
+def test_kept_answers_are_graded_again_without_playing(rows, tmp_path):
+    class Strict:
+        def grade(self, answer, task):
+            return Grade(0.0, GradingStep.OWN)
+
+    played(rows, out=tmp_path / "run")
+    name = "strict-for-this-test"
+    if name not in GRADERS:
+        GRADERS.register(name)(Strict)
+    assert regrade(tmp_path / "run", name).benchmarks[0].figures["overall"].mean == 0.0
+    again = regrade(tmp_path / "run", "cascade")
+    assert again.benchmarks[0].figures["overall"].mean == pytest.approx(2 / 12)
+    with pytest.raises(StorageError):
+        regrade(tmp_path / "nothing")
+
+
+def test_tasks_without_an_end_cannot_all_be_played():
+    with pytest.raises(ConfigError, match="say how many"):
+        evaluate(AnswersA(), "MetisVQA-v0", "all", 0, progress=False, taskset="patches")
+
+
+def test_the_command_plays_a_benchmark_and_prints_published_figures_beside_it(rows, tmp_path, capsys):
+    words = ["--agent", "never-tool", "--benchmark", f"seed2plus:path={rows}", "--published", "--quiet"]
+    assert eval_command([*words, "--workers", "1", "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert "12 of 12 rows scored" in said
+    assert "Metis (published)" in said
+    assert "72.5" in said
+    assert "reproduced" not in said
+    assert eval_command(["--regrade", str(tmp_path / "run")]) == 0
+    assert "graded again by" in capsys.readouterr().out
+
+
+def test_published_figures_are_those_of_thirteen_columns():
+    assert {system: len(row) for system, row in PUBLISHED.items()} == {
+        "Qwen3-VL-8B": 13,
+        "Metis": 13,
+        "DeepEyesV2": 13,
+        "Skywork-R1V4": 4,
+        "LLaVA-OneVision": 10,
+    }
