@@ -16,12 +16,12 @@ from metis_envs.scenes.sheets import Sheet
 __all__ = ["COLOURS", "LABEL", "THINGS", "Thing", "draw_thing"]
 
 COLOURS: dict[str, Colour] = {
-    "red": (176, 44, 42),
-    "green": (58, 120, 72),
-    "blue": (52, 88, 162),
-    "yellow": (216, 182, 66),
-    "purple": (112, 66, 134),
-    "orange": (214, 120, 48),
+    "red": (166, 50, 46),
+    "green": (62, 114, 74),
+    "blue": (56, 88, 152),
+    "yellow": (204, 172, 70),
+    "purple": (106, 70, 126),
+    "orange": (204, 118, 56),
 }
 """Colours that can be told apart at a glance."""
 

@@ -122,6 +122,12 @@ def _surface(rng: _Rng, split: str) -> tuple[str, Material]:
     return "painted wall", materials.plaster(paint, rough=float(rng.uniform(8, 26)))
 
 
+def _bare(rng: _Rng, split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
+    """A wall with nothing on it."""
+    name, surface = _surface(rng, split)
+    return name, _draws(surface)
+
+
 def _wall(rng: _Rng, split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
     """A wall indoors, mostly with a picture on it."""
     name, surface = _surface(rng, split)
@@ -279,6 +285,7 @@ def _water(rng: _Rng, _split: str) -> tuple[str, Callable[[_Rng, Canvas, int, in
 
 _DRAWN: dict[str, Callable[[_Rng, str], tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]]] = {
     "street": _street,
+    "bare wall": _bare,
     "wall": _wall,
     "desk": _desk,
     "board": _board,
