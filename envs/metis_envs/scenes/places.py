@@ -108,8 +108,8 @@ def _surface(rng: _Rng, split: str) -> tuple[str, Material]:
         if split == "train":
             name = "brick wall (photograph: bricks)"
             return name, materials.photographed("bricks", dark, light, enlarged=float(rng.uniform(1.0, 1.7)))
-        name = "pebble-dashed wall (photograph: gravel)"
-        return name, materials.photographed("gravel", dark, light, enlarged=float(rng.uniform(1.0, 1.4)))
+        name = "gabion wall (photograph: gravel)"
+        return name, materials.photographed("gravel", dark, light, enlarged=float(rng.uniform(1.0, 1.2)))
     if kind == 1:
         grey = int(rng.integers(120, 190))
         return "concrete wall", materials.concrete((grey, grey - 3, grey - 8))
