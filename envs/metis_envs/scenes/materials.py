@@ -112,22 +112,26 @@ def cork(colour: Colour = (186, 140, 92)) -> Material:
     return fill
 
 
-def photographed(name: str, dark: Colour, light: Colour, *, enlarged: float = 1.0) -> Material:
-    """A texture of which there is a photograph, such as bricks, in colours of one's own."""
+def photographed(name: str, dark: Colour, light: Colour, *, enlarged: float = 1.2) -> Material:
+    """A texture of which there is a photograph, such as bricks, in colours of one's own.
+
+    Args:
+        name: The photograph; a square one.
+        dark: For its darkest parts.
+        light: For its lightest parts.
+        enlarged: Its side as a multiple of the longer side of the area, at least 1: it is never repeated.
+    """
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
         tile = Image.fromarray(photograph(name)).convert("L")
         if name == "bricks":
             tile = tile.transpose(Image.Transpose.ROTATE_90)
-        side = max(64, round(512 * enlarged * max(height, width) / 1024))
-        tile = tile.resize((side, side), Image.Resampling.BILINEAR)
-        plain = np.asarray(tile)
-        mirrored = np.concatenate([plain, plain[:, ::-1]], axis=1)
-        whole = np.concatenate([mirrored, mirrored[::-1]], axis=0)
-        top, left = (int(start) for start in rng.integers(0, side, size=2))
-        rows, columns = -(-(top + height) // (2 * side)), -(-(left + width) // (2 * side))
-        shades = np.tile(whole, (rows, columns))[top : top + height, left : left + width]
-        return _toned(Image.fromarray(np.ascontiguousarray(shades)), dark, light)
+        side = round(enlarged * max(height, width))
+        top, left = int(rng.integers(0, side - height + 1)), int(rng.integers(0, side - width + 1))
+        share = tile.width / side
+        piece = (left * share, top * share, (left + width) * share, (top + height) * share)
+        shades = tile.resize((width, height), Image.Resampling.BILINEAR, box=piece)
+        return _toned(shades, dark, light)
 
     return fill
 

@@ -21,6 +21,8 @@ from metis_gym.records import Box, ImageArray
 __all__ = ["Sheet", "lay_sheet", "print_mask", "print_text", "roughen"]
 
 _PAD = 2
+_SMALL = 44
+"""Print less high than this, in pixels, is warped with more care."""
 _INK_STRENGTH = 240
 """How much print covers, of 255: it is a little transparent, as ink is."""
 
@@ -169,7 +171,8 @@ def print_mask(scene: ImageArray, sheet: Sheet, corner: tuple[float, float], mas
     back = np.array([[1.0, 0.0, -corner[0]], [0.0, 1.0, -corner[1]], [0.0, 0.0, 1.0]]) @ back
     coefficients = tuple(float(part) for part in (back / back[2, 2]).reshape(-1)[:8])
     size = (right - left, bottom - top)
-    cover = mask.transform(size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC)
+    smooth = Image.Resampling.BICUBIC if mask.height < _SMALL else Image.Resampling.BILINEAR
+    cover = mask.transform(size, Image.Transform.PERSPECTIVE, coefficients, smooth)
     printed = Image.fromarray(scene[top:bottom, left:right])
     printed.paste(colour, (0, 0), cover)
     scene[top:bottom, left:right] = np.asarray(printed)
