@@ -35,8 +35,8 @@ def words(image, em, folder):
     return re.findall(r"\w+", subprocess.run(command, capture_output=True, text=True, check=True).stdout.casefold())
 
 
-def share_read(name, folder, *, required, crop):
-    """How much of what the answer decides is read: the share of its words and numbers."""
+def share_read(name, folder, *, required, crop, plain=False):
+    """How much of what the answer decides is read, concealed or plain: the share of its words and numbers."""
     kind = make_taskset(name, split="train", view_size=448, options={"required_share": float(required)})
     shares = []
     for seed in range(TASKS):
@@ -44,7 +44,9 @@ def share_read(name, folder, *, required, crop):
         index = kind.answer_index(seed, len(blueprint.answers))
         owner = blueprint.draw_detail.__self__
         names = owner.chart.names[index] if hasattr(owner, "chart") else [p.text for p in owner.content.varying[index]]
-        source = blueprint.render(index)
+        source = blueprint.paint() if plain else blueprint.render(index)
+        if plain:
+            blueprint.draw_detail(source, index)
         factor = 1 if crop else brief.canvas.factor
         image = source if crop else box_view(source, factor)
         left, top, right, bottom = (edge // factor for edge in hull(owner.parts))
@@ -62,5 +64,7 @@ def test_large_print_is_read_in_the_view(name, tmp_path):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_small_print_is_read_in_the_crop_and_not_in_the_view(name, tmp_path):
-    assert share_read(name, tmp_path, required=True, crop=True) >= 0.9
+    # The program reads short numbers badly even where they are plain: what concealment costs is what is measured.
+    plain = share_read(name, tmp_path, required=True, crop=True, plain=True)
+    assert share_read(name, tmp_path, required=True, crop=True) >= 0.9 * plain
     assert share_read(name, tmp_path, required=True, crop=False) <= 0.1
