@@ -34,6 +34,10 @@ class InformedAgent:
 
     name = ""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the episode behind: it stays with the environment of its process."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
     def reset(self, rng: np.random.Generator) -> None:
         """Start an episode."""
         self._rng = rng

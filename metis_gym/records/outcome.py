@@ -1,6 +1,7 @@
 """What a finished episode came to: what reports look at and, but for its last fields, what reward designs see."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -139,11 +140,13 @@ def _flagged(values: Mapping[str, float | None]) -> dict[str, Any]:
     return numbers | {f"{name}_known": value is not None for name, value in values.items()}
 
 
+@functools.lru_cache(maxsize=1024)
 def _plans_text(plans: tuple[PricedPlan, ...]) -> str:
     """Plans as JSON, a list [calls, cost, accuracy] for each; empty text for none."""
     return json.dumps([dataclasses.astuple(plan) for plan in plans]) if plans else ""
 
 
+@functools.lru_cache(maxsize=1024)
 def _read_plans(text: str) -> tuple[PricedPlan, ...]:
     rows = json.loads(text) if text else []
     return tuple(PricedPlan(calls=int(calls), cost=float(cost), accuracy=float(share)) for calls, cost, share in rows)

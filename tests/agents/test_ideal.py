@@ -1,6 +1,7 @@
 """Ideal agents: no regret in expectation, by comparing what is returned with every possible answer and nothing else."""
 
 import dataclasses
+import pickle
 
 import gymnasium as gym
 import numpy as np
@@ -199,6 +200,15 @@ def test_a_rehearsal_leaves_the_episode_alone(engines, sandbox_kwargs):
 def test_ideal_agents_keep_the_contract(name):
     check_agent(name, NUMERIC)
     check_agent(name, NUMERIC, tool_noise=0.5)
+
+
+@pytest.mark.parametrize("name", ["optimal", "last-result", "oracle"])
+def test_an_agent_that_has_played_can_be_sent_to_a_worker(name):
+    agent = make_agent(name)
+    played(agent, 2, tool_noise=0.5, required_share=1.0)
+    copy = pickle.loads(pickle.dumps(agent))
+    one, other = (played(player, 3, tool_noise=0.5, required_share=1.0).outcomes for player in (agent, copy))
+    assert one == other
 
 
 def test_a_taskset_that_knows_no_other_answers_is_named():
