@@ -10,7 +10,7 @@ from typing import Any
 
 from metis_agents.agent import Agent, BatchAgent, ModelAgent
 from metis_agents.chat.usage import Prices, Usage, total
-from metis_agents.episodes import EnvFactory, Played
+from metis_agents.episodes import EnvFactory, Played, remove_empty_recordings
 from metis_agents.play import played_by, requests_of
 from metis_agents.progress import progress_bar
 from metis_agents.results.report import Report, compare_table, markdown_table, needs_table
@@ -36,7 +36,7 @@ def evaluate(
     progress: bool = True,
     out: str | Path | None = None,
     record: str | Path | None = None,
-    prices: Prices | None = None,
+    token_prices: Prices | None = None,
     max_cost: float | None = None,
     **make_kwargs: Any,
 ) -> Report:
@@ -54,7 +54,7 @@ def evaluate(
         out: A folder that keeps each episode as soon as it ends. A second start with the same folder and settings plays
             what is missing or not scored.
         record: A folder for recordings, one for each environment, and for the requests to an endpoint.
-        prices: Of the model's tokens.
+        token_prices: Of a million of the model's tokens; `prices`, an argument of the environment, are those of tools.
         max_cost: Begin no further episode when the tokens cost so much.
         **make_kwargs: For `gymnasium.make`; the split is "test" unless they say otherwise.
 
@@ -72,7 +72,7 @@ def evaluate(
         workers=workers,
         parallel=parallel,
         record=None if record is None else Path(record),
-        prices=prices,
+        token_prices=token_prices,
         max_cost=max_cost,
         make_kwargs={"split": "test", **make_kwargs},
     )
@@ -97,7 +97,7 @@ class _Evaluation:
     workers: int
     parallel: int
     record: Path | None
-    prices: Prices | None
+    token_prices: Prices | None
     max_cost: float | None
     make_kwargs: Mapping[str, Any]
     played: dict[int, Played] = field(default_factory=dict)
@@ -111,12 +111,12 @@ class _Evaluation:
                 "episodes, workers and parallel must be at least 1, actually: "
                 f"{self.episodes}, {self.workers}, {self.parallel}"
             )
-        if self.prices is not None and not isinstance(self.agent, ModelAgent):
-            raise ConfigError(f"prices are given, but {self.agent.name} does not say how many tokens it uses")
+        if self.token_prices is not None and not isinstance(self.agent, ModelAgent):
+            raise ConfigError(f"token_prices are given, but {self.agent.name} does not say how many tokens it uses")
         if self.max_cost is not None and not self.max_cost > 0:
             raise ConfigError(f"max_cost must be positive, actually: {self.max_cost!r}")
-        if self.max_cost is not None and self.prices is None:
-            raise ConfigError("max_cost needs prices (--price in=…,out=…), or nothing would ever cost anything")
+        if self.max_cost is not None and self.token_prices is None:
+            raise ConfigError("max_cost needs token_prices (--price in=…,out=…), or nothing would ever cost anything")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -143,6 +143,8 @@ class _Evaluation:
             self.stopped = str(error) or type(error).__name__
             raise
         finally:
+            if self.record is not None:
+                remove_empty_recordings(self.record)
             if store is not None and self.played:
                 store.write_report(self.report().to_json())
         return self.report()
@@ -187,7 +189,7 @@ class _Evaluation:
 
     def _cost(self) -> float | None:
         usage = self._usage()
-        return None if self.prices is None or usage is None else self.prices.cost(usage)
+        return None if self.token_prices is None or usage is None else self.token_prices.cost(usage)
 
     def report(self) -> Report:
         """What was found so far."""
