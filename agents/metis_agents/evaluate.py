@@ -121,8 +121,7 @@ class _Evaluation:
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the outcomes."""
-        own = getattr(self.agent, "settings", {})
-        agent = {"name": self.agent.name, "class": path_of(type(self.agent)), **own}
+        agent = {"name": self.agent.name, "class": path_of(type(self.agent)), **_settings_of(self.agent)}
         return {
             "agent": agent,
             "env_id": self.env_id,
@@ -210,3 +209,11 @@ class _Evaluation:
             failures=dict(reasons.most_common(_MAX_REASONS)),
             stopped="" if is_complete else self.stopped,
         )
+
+
+def _settings_of(agent: Any) -> dict[str, Any]:
+    """What decides how an agent plays: what it says itself, else its public attributes that JSON can hold."""
+    if hasattr(agent, "settings"):
+        return dict(agent.settings)
+    plain = (str, int, float, bool, type(None))
+    return {name: value for name, value in vars(agent).items() if name[:1] != "_" and isinstance(value, plain)}

@@ -183,6 +183,20 @@ def test_other_settings_are_refused_with_the_difference(name, tmp_path):
         play(agent(stub.url, timeout=9, attempts=3), 4, out=tmp_path / "run", parallel=3)
 
 
+def test_parameters_of_any_agent_are_settings(tmp_path):
+    from metis_agents.evaluate import evaluate
+    from metis_agents.scripted import RandomAgent
+
+    def start(probability):
+        kwargs = {"taskset": TASKS, "tools": (), "progress": False}
+        return evaluate(RandomAgent(probability), "MetisVQA-v0", 4, 0, out=tmp_path / "run", **kwargs)
+
+    first = start(0.2)
+    assert start(0.2).outcomes == first.outcomes
+    with pytest.raises(StorageError, match=r"agent\.call_probability is 0\.2 there and 0\.9 here"):
+        start(0.9)
+
+
 def test_a_folder_is_written_by_one_process_at_a_time(tmp_path):
     from metis_agents.results.store import ResultStore
 
