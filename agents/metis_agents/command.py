@@ -79,7 +79,7 @@ def _report(
         progress=not given.quiet,
         out=out,
         record=record if record is None or len(given.agent) == 1 else record / _folder_name(agent.name),
-        prices=None if given.price is None else read_prices(given.price),
+        token_prices=None if given.price is None else read_prices(given.price),
         max_cost=given.max_cost,
         lam=given.lam,
         **kwargs,

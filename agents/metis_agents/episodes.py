@@ -7,6 +7,7 @@ import contextlib
 import copy
 import dataclasses
 import multiprocessing
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -23,13 +24,22 @@ from metis_agents.ideal import InformedAgent
 from metis_agents.scripted import OracleAgent, ScriptedAgent
 from metis_gym.backstage import backstage
 from metis_gym.errors import InfrastructureError, RecordingError
+from metis_gym.recording.files import EVENTS
 from metis_gym.records import Outcome
 from metis_gym.registration import register_all
 from metis_gym.registries import adopt, in_process_names
 from metis_gym.rules import Rules
 from metis_gym.wrappers import Recorder
 
-__all__ = ["EnvFactory", "Played", "in_batches", "in_processes", "in_threads", "one_by_one"]
+__all__ = [
+    "EnvFactory",
+    "Played",
+    "in_batches",
+    "in_processes",
+    "in_threads",
+    "one_by_one",
+    "remove_empty_recordings",
+]
 
 _CHUNK = 8
 _PATIENCE = 10.0
@@ -262,3 +272,10 @@ def _own_folder(record: Path) -> Path:
             number += 1
         except OSError as error:
             raise RecordingError(f"cannot record into {folder}: {error}") from error
+
+
+def remove_empty_recordings(record: Path) -> None:
+    """Remove the recordings of environments that were made and never played in."""
+    for events in record.glob("[0-9][0-9][0-9]*/" + EVENTS):
+        if events.stat().st_size == 0:
+            shutil.rmtree(events.parent, ignore_errors=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from metis_agents.agent import Agent, BatchAgent, ModelAgent
 from metis_agents.chat.usage import Prices, Usage, total
-from metis_agents.episodes import EnvFactory, Played
+from metis_agents.episodes import EnvFactory, Played, remove_empty_recordings
 from metis_agents.play import played_by, requests_of
 from metis_agents.progress import progress_bar
 from metis_agents.results.benchmarks import regraded, score_benchmarks
@@ -43,7 +43,7 @@ def evaluate(
     progress: bool = True,
     out: str | Path | None = None,
     record: str | Path | None = None,
-    prices: Prices | None = None,
+    token_prices: Prices | None = None,
     max_cost: float | None = None,
     lam: float = DEFAULT_LAM,
     **make_kwargs: Any,
@@ -62,7 +62,7 @@ def evaluate(
         out: A folder that keeps each episode as soon as it ends. A second start with the same folder and settings plays
             what is missing or not scored.
         record: A folder for recordings, one for each environment, and for the requests to an endpoint.
-        prices: Of the model's tokens.
+        token_prices: Of a million of the model's tokens; `prices`, an argument of the environment, are those of tools.
         max_cost: Begin no further episode when the tokens cost so much.
         lam: λ, the accuracy that one unit of price is worth, for regret, excess and missing calls.
         **make_kwargs: For `gymnasium.make`; the split is "test" unless they say otherwise.
@@ -81,7 +81,7 @@ def evaluate(
         workers=workers,
         parallel=parallel,
         record=None if record is None else Path(record),
-        prices=prices,
+        token_prices=token_prices,
         max_cost=max_cost,
         lam=checked_lam(lam),
         make_kwargs={"split": "test", **make_kwargs},
@@ -138,7 +138,7 @@ class _Evaluation:
     workers: int
     parallel: int
     record: Path | None
-    prices: Prices | None
+    token_prices: Prices | None
     max_cost: float | None
     lam: float
     make_kwargs: Mapping[str, Any]
@@ -156,18 +156,17 @@ class _Evaluation:
                 "episodes, workers and parallel must be at least 1, actually: "
                 f"{self.episodes}, {self.workers}, {self.parallel}"
             )
-        if self.prices is not None and not isinstance(self.agent, ModelAgent):
-            raise ConfigError(f"prices are given, but {self.agent.name} does not say how many tokens it uses")
+        if self.token_prices is not None and not isinstance(self.agent, ModelAgent):
+            raise ConfigError(f"token_prices are given, but {self.agent.name} does not say how many tokens it uses")
         if self.max_cost is not None and not self.max_cost > 0:
             raise ConfigError(f"max_cost must be positive, actually: {self.max_cost!r}")
-        if self.max_cost is not None and self.prices is None:
-            raise ConfigError("max_cost needs prices (--price in=…,out=…), or nothing would ever cost anything")
+        if self.max_cost is not None and self.token_prices is None:
+            raise ConfigError("max_cost needs token_prices (--price in=…,out=…), or nothing would ever cost anything")
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the outcomes."""
-        own = getattr(self.agent, "settings", {})
-        agent = {"name": self.agent.name, "class": path_of(type(self.agent)), **own}
+        agent = {"name": self.agent.name, "class": path_of(type(self.agent)), **_settings_of(self.agent)}
         return {
             "agent": agent,
             "env_id": self.env_id,
@@ -188,6 +187,8 @@ class _Evaluation:
             self.stopped = str(error) or type(error).__name__
             raise
         finally:
+            if self.record is not None:
+                remove_empty_recordings(self.record)
             if store is not None and self.played:
                 store.write_report(self.report().to_json())
         return self.report()
@@ -253,7 +254,7 @@ class _Evaluation:
 
     def _cost(self) -> float | None:
         usage = self._usage()
-        return None if self.prices is None or usage is None else self.prices.cost(usage)
+        return None if self.token_prices is None or usage is None else self.token_prices.cost(usage)
 
     def report(self) -> Report:
         """What was found so far."""
@@ -279,3 +280,11 @@ class _Evaluation:
             failures=dict(reasons.most_common(_MAX_REASONS)),
             stopped="" if is_complete else self.stopped,
         )
+
+
+def _settings_of(agent: Any) -> dict[str, Any]:
+    """What decides how an agent plays: what it says itself, else its public attributes that JSON can hold."""
+    if hasattr(agent, "settings"):
+        return dict(agent.settings)
+    plain = (str, int, float, bool, type(None))
+    return {name: value for name, value in vars(agent).items() if name[:1] != "_" and isinstance(value, plain)}

@@ -33,6 +33,7 @@ _PASSING = (408, 409, 429)
 _OPTIONAL = ("seed", "stop", "temperature")
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _MAX_WORDS = 600
+_MIN_SECRET = 8
 _OVERFLOW = re.compile(
     r"context[ _](?:length|window|size)|max_model_len|maximum (?:model|input) length|range of input length|"
     r"input token count|too many (?:input |prompt )?tokens|prompt is too long|reduce the length",
@@ -188,10 +189,16 @@ class ChatClient:
 
     def _drop(self, names: list[str], words: str) -> None:
         with self._lock:
-            for name in names:
-                if name not in self._dropped:
-                    self.warnings.append(f"the server refuses the field {name!r}, which is no longer sent: {words}")
-            self._dropped.update(names)
+            fresh = [name for name in names if name not in self._dropped]
+            self._dropped.update(fresh)
+        for name in fresh:
+            self.warn(f"the server refuses the field {name!r}, which is no longer sent: {words}")
+
+    def warn(self, text: str) -> None:
+        """Have the report say something, once."""
+        with self._lock:
+            if text not in self.warnings:
+                self.warnings.append(text)
 
     def _words(self, answer: Answer) -> str:
         """What a refusal says, without the key."""
@@ -210,8 +217,11 @@ class ChatClient:
         return text if self.key is None else self.key.hide_in(text)
 
     def _without_key(self, read: Any) -> Any:
-        """What was read, the key hidden in every text: a server may repeat it."""
-        if self.key is None:
+        """What was read, the key hidden in every text: a server may repeat it.
+
+        A dummy key such as "none" is no secret, and may well be a word of the answer.
+        """
+        if self.key is None or len(self.key.reveal()) < _MIN_SECRET:
             return read
         if isinstance(read, str):
             return self._hide(read)

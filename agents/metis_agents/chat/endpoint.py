@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from metis_agents.chat.agent import ChatAgent
-from metis_agents.chat.client import ChatClient, Completion
+from metis_agents.chat.client import ChatClient, Completion, ContextOverflowError
 from metis_agents.chat.images import ImageFormat
 from metis_agents.chat.limiter import Limiter
 from metis_agents.chat.messages import Conversation
@@ -113,7 +113,12 @@ class EndpointAgent(ChatAgent):
 
     def complete(self, conversation: Conversation, seed: int) -> Completion:
         """Ask the endpoint."""
-        return self._client.complete(self.body(conversation, seed))
+        try:
+            return self._client.complete(self.body(conversation, seed))
+        except ContextOverflowError:
+            if not any(message["role"] == "assistant" for message in conversation.messages):
+                self._client.warn(_TOO_LONG)
+            raise
 
     def body(self, conversation: Conversation, seed: int) -> dict[str, Any]:
         """The request for the next turn.
@@ -138,8 +143,12 @@ class EndpointAgent(ChatAgent):
         return body | self._extra
 
 
-_NOT_SETTINGS = ("api_key", "api_key_env", "timeout", "attempts", "name", "max_request_bytes")
+_NOT_SETTINGS = ("api_key", "api_key_env", "timeout", "attempts", "name")
 _FIRST_MESSAGES = 2
+_TOO_LONG = (
+    "the first prompt of an episode is longer than the model's context: serve the model with a longer one, or show "
+    "smaller images (--env.view-size)"
+)
 
 
 def read_extra(given: str | Mapping[str, Any]) -> dict[str, Any]:

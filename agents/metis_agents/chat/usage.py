@@ -8,7 +8,7 @@ from typing import Any
 from metis_gym.errors import ConfigError
 from metis_gym.registries import nearest
 
-__all__ = ["Prices", "Usage", "read_prices", "total"]
+__all__ = ["Prices", "Usage", "read_prices", "total", "usage_of"]
 
 _MILLION = 1_000_000.0
 

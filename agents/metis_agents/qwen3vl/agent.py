@@ -71,6 +71,16 @@ class Qwen3VLAgent:
             temperature=temperature or run.get("model", {}).get("temperature", 1.0),
         )
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What decides how it plays."""
+        return {
+            "model": self._config.name,
+            "greedy": self._greedy,
+            "dtype": self._config.dtype,
+            "temperature": self._config.temperature,
+        }
+
     def play(self, make_env: MakeEnv, requests: Sequence[RolloutRequest]) -> Iterator[tuple[int, Outcome]]:
         """Play episodes.
 

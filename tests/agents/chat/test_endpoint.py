@@ -231,6 +231,14 @@ def test_a_conversation_that_is_too_long_is_the_models_own(words):
     assert report.usage.overflow == 2
 
 
+def test_a_first_prompt_that_does_not_fit_is_a_warning():
+    with Stub(turns(ANSWER), StubOptions(max_context=10)) as stub:
+        report = play(agent(stub.url), 3, parallel=3)
+    assert report.usage.overflow == 3
+    [warning] = report.warnings
+    assert "the first prompt of an episode" in warning
+
+
 def test_where_only_the_room_for_the_answer_is_too_large_the_limit_is_left_out():
     def script(body):
         if "max_tokens" in body:

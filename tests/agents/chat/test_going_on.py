@@ -125,16 +125,16 @@ def test_a_second_start_plays_only_what_is_missing_or_not_scored(tmp_path):
 
     with Stub(script) as stub:
         is_broken.set()
-        first = play(agent(stub.url, attempts=1), 9, out=tmp_path / "run", prices=Prices(read=1, written=1))
+        first = play(agent(stub.url, attempts=1), 9, out=tmp_path / "run", token_prices=Prices(read=1, written=1))
         lost = sum(not outcome.scored for outcome in first.outcomes)
         assert lost == 3
         is_broken.clear()
         asked.clear()
-        second = play(agent(stub.url, attempts=1), 9, out=tmp_path / "run", prices=Prices(read=1, written=1))
+        second = play(agent(stub.url, attempts=1), 9, out=tmp_path / "run", token_prices=Prices(read=1, written=1))
         assert len(asked) == 3
         assert all(outcome.scored for outcome in second.outcomes)
         asked.clear()
-        third = play(agent(stub.url, attempts=1), 9, out=tmp_path / "run", prices=Prices(read=1, written=1))
+        third = play(agent(stub.url, attempts=1), 9, out=tmp_path / "run", token_prices=Prices(read=1, written=1))
     assert asked == []
     assert third.outcomes == second.outcomes
     assert third.cost == second.cost
@@ -151,9 +151,9 @@ def test_what_was_spent_on_episodes_that_are_played_again_counts_in_the_cost(tmp
 
     prices = Prices(read=0, written=1_000_000)
     with Stub(script) as stub:
-        play(agent(stub.url, attempts=1), 1, out=tmp_path / "run", prices=prices)
+        play(agent(stub.url, attempts=1), 1, out=tmp_path / "run", token_prices=prices)
         is_broken.clear()
-        report = play(agent(stub.url, attempts=1), 1, out=tmp_path / "run", prices=prices)
+        report = play(agent(stub.url, attempts=1), 1, out=tmp_path / "run", token_prices=prices)
     tokens = [-(-len(text.encode()) // 4) for text in (f"<tool_call>{LOOK}", ANSWER)]
     assert report.cost == 2 * tokens[0] + tokens[1], "the first turn was paid twice"
     assert report.outcomes[0].tokens == sum(tokens)
@@ -183,6 +183,20 @@ def test_other_settings_are_refused_with_the_difference(name, tmp_path):
         play(agent(stub.url, timeout=9, attempts=3), 4, out=tmp_path / "run", parallel=3)
 
 
+def test_parameters_of_any_agent_are_settings(tmp_path):
+    from metis_agents.evaluate import evaluate
+    from metis_agents.scripted import RandomAgent
+
+    def start(probability):
+        kwargs = {"taskset": TASKS, "tools": (), "progress": False}
+        return evaluate(RandomAgent(probability), "MetisVQA-v0", 4, 0, out=tmp_path / "run", **kwargs)
+
+    first = start(0.2)
+    assert start(0.2).outcomes == first.outcomes
+    with pytest.raises(StorageError, match=r"agent\.call_probability is 0\.2 there and 0\.9 here"):
+        start(0.9)
+
+
 def test_a_folder_is_written_by_one_process_at_a_time(tmp_path):
     from metis_agents.results.store import ResultStore
 
@@ -204,18 +218,21 @@ def test_a_damaged_line_is_named(line, tmp_path):
 def test_a_limit_of_cost_stops_it_and_a_higher_one_goes_on(tmp_path):
     prices = Prices(read=0, written=1_000_000 / -(-len(ANSWER.encode()) // 4))  # an episode costs 1
     with Stub(turns(ANSWER)) as stub:
-        report = play(agent(stub.url), 20, out=tmp_path / "run", prices=prices, max_cost=4.5)
+        report = play(agent(stub.url), 20, out=tmp_path / "run", token_prices=prices, max_cost=4.5)
         assert 5 <= len(report.outcomes) <= 7, "and what was begun ends as it would"
         assert report.cost == pytest.approx(len(report.outcomes))
         assert "no further episode begins" in report.stopped
-        report = play(agent(stub.url), 20, out=tmp_path / "run", prices=prices, max_cost=100)
+        report = play(agent(stub.url), 20, out=tmp_path / "run", token_prices=prices, max_cost=100)
     assert len(report.outcomes) == 20
     assert report.stopped == ""
 
 
 @pytest.mark.parametrize(
     ("kwargs", "words"),
-    [({"max_cost": 1.0}, "needs prices"), ({"max_cost": 0.0, "prices": Prices(read=1, written=1)}, "positive")],
+    [
+        ({"max_cost": 1.0}, "needs token_prices"),
+        ({"max_cost": 0.0, "token_prices": Prices(read=1, written=1)}, "positive"),
+    ],
 )
 def test_limits_of_cost_that_cannot_be_right(kwargs, words):
     with Stub() as stub, pytest.raises(ConfigError, match=words):
@@ -266,7 +283,7 @@ def test_requests_that_were_cut_off_by_a_kill_do_not_spoil_the_file(tmp_path, cu
 
 def test_results_side_by_side(tmp_path, capsys):
     with Stub(default_script) as stub:
-        play(agent(stub.url), 12, out=tmp_path / "a", prices=Prices(read=1, written=1))
+        play(agent(stub.url), 12, out=tmp_path / "a", token_prices=Prices(read=1, written=1))
         play(agent(stub.url, name="other"), 10, out=tmp_path / "b", dialect="qwen")
     assert main(["results", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     printed = capsys.readouterr().out

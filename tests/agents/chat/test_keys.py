@@ -108,3 +108,10 @@ def test_a_password_in_an_address_is_refused_and_not_repeated():
 def test_a_variable_that_is_not_set_is_named():
     with pytest.raises(ConfigError, match="NO_SUCH_KEY"):
         make_agent("openai:model=m,base_url=stub,api_key_env=NO_SUCH_KEY")
+
+
+@pytest.mark.parametrize("key", ["A", "none", "EMPTY", "1"])
+def test_a_dummy_key_does_not_change_what_the_model_says(key):
+    with Stub(lambda body: completion(f"<reason>{key}</reason><answer>A</answer>"), keep=True) as stub:
+        with_key, without = play(agent(stub.url, api_key=key), 3), play(agent(stub.url), 3)
+    assert with_key.outcomes == without.outcomes

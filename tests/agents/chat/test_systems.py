@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playing import TASKS
-from toys import QWEN3_FORM, write_checkpoint
+from toys import CONTINUED_FORM, HUB_FORM, QWEN3_FORM, write_checkpoint
 
 from metis_agents.chat.stub import Stub, StubOptions, main
 from metis_agents.chat.stub_replies import completion, turns
@@ -60,7 +60,8 @@ def checkpoint(lane, model, form, folder):
     if lane == "qwen3vl":
         return write_checkpoint(folder, "qwen3_vl", says=FORMS[form], form=QWEN3_FORM)
     architecture = next(found for name, found in ARCHITECTURES.items() if name in model)
-    return write_checkpoint(folder, architecture, says=FORMS[form])
+    ends = CONTINUED_FORM if form == "thyme" else HUB_FORM
+    return write_checkpoint(folder, architecture, says=FORMS[form], form=ends)
 
 
 def test_every_system_has_a_command():
@@ -118,7 +119,7 @@ def test_what_the_page_says_of_names_and_options(capsys):
 def test_the_stub_is_served_by_itself(tmp_path, monkeypatch, capsys):
     """`python -m metis_agents.chat.stub`, its server replaced by one that is asked and then ends."""
     made = []
-    monkeypatch.setattr(Stub, "serve", made.append)
+    monkeypatch.setattr(Stub, "serve", lambda stub: made.append(stub))  # noqa: PLW0108 — a function, to be bound
     (tmp_path / "replies.json").write_text('["one", "two"]')
     replies = str(tmp_path / "replies.json")
     assert main(["--port", "0", "--faults", "0.1", "--kinds", "hang", "429", "--replies", replies]) == 0

@@ -126,8 +126,10 @@ ARCHITECTURES = {
 
 
 HUB_FORM = ("<|quad_start|>", "<|quad_end|>")
+CONTINUED_FORM = ("<|quad_start|>", "</sandbox_output>")
 QWEN3_FORM = ("<|im_start|>assistant\n",)
-"""The tokens that end a prompt: of the first turn and of further ones in our templates; of any in Qwen3-VL's own."""
+"""What ends a prompt: of the first turn and of further ones in our templates, of an observation of Thyme's behind the
+first turn, of any turn in Qwen3-VL's own template."""
 
 
 def write_checkpoint(folder, architecture, *, says=(), form=HUB_FORM):
@@ -146,9 +148,9 @@ def write_checkpoint(folder, architecture, *, says=(), form=HUB_FORM):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = ARCHITECTURES[architecture](tokenizer)
-    if says:
-        prompts = [tokenizer.encode(prompt, add_special_tokens=False)[-1] for prompt in form]
-        _make_it_say(model, tokenizer, dict(zip(prompts, _ids(tokenizer, *says), strict=False)))
+        if says:
+            prompts = [tokenizer.encode(prompt, add_special_tokens=False)[-1] for prompt in form]
+            _make_it_say(model, tokenizer, dict(zip(prompts, _ids(tokenizer, *says), strict=False)))
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
     if form is QWEN3_FORM:
