@@ -150,7 +150,9 @@ class Family(Taskset):
             family=self.name,
             question=blueprint.question,
             images=(TaskImage(source=_frozen(source), view=_frozen(box_view(source, brief.canvas.factor))),),
-            gold=GoldAnswer(value=alternatives[blueprint.answer_of(state)], kind=AnswerKind.CHOICE if is_choice else blueprint.kind),
+            gold=GoldAnswer(
+                value=alternatives[blueprint.answer_of(state)], kind=AnswerKind.CHOICE if is_choice else blueprint.kind
+            ),
             options=blueprint.answers if is_choice else (),
             necessity=brief.necessity,
             ability=self.ability,

@@ -133,9 +133,7 @@ def _extent(
     return round(widest + 1.6 * size), round(size * (1.35 * len(large) + 1.5) + 1.6 * small_size * small_count)
 
 
-def _fits(
-    canvas: Canvas, style: NoticeStyle, large: Sequence[Sequence[str]], small_count: int, view_size: int
-) -> bool:
+def _fits(canvas: Canvas, style: NoticeStyle, large: Sequence[Sequence[str]], small_count: int, view_size: int) -> bool:
     width, height = _extent(style, large, small_count, canvas.px(view_size), round(SMALL * canvas.factor))
     return width <= _WIDEST * canvas.width and height <= _HIGHEST * canvas.height
 
