@@ -16,8 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from metis_envs.families.candidates import Candidates, draw_candidates
 from metis_envs.families.family import Blueprint, Brief, Overlay, SearchFamily
 from metis_envs.families.wordings import choose_wording

@@ -1,4 +1,4 @@
-"""`plaques`: what is true of a building whose plaque names it in small print only. See `metis_envs.families.printed`."""
+"""`plaques`: what is true of a building that its plaque names in small print. See `metis_envs.families.printed`."""
 
 from typing import ClassVar
 
