@@ -18,7 +18,7 @@ from metis_envs.families.names import name_split, place_name
 from metis_envs.families.sums import expression_split
 from metis_envs.families.versions import versions_fingerprint
 from metis_envs.mixture import WEIGHTS
-from metis_envs.scenes.photographs import PHOTOGRAPHS, photograph
+from metis_envs.scenes.photographs import PHOTOGRAPHS, photographs_of
 from metis_gym.errors import ConfigError, TaskIdError
 from metis_gym.images.transforms import fingerprint
 from metis_gym.records import AnswerKind, Necessity
@@ -47,7 +47,8 @@ def digests(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_both_answer_formats_and_every_necessity_occur(name):
-    kind = family(name)
+    has_partial = Necessity.PARTIAL in family(name).necessities
+    kind = family(name, required_share=0.4, partial_share=0.3) if has_partial else family(name)
     plans = [kind.blueprint(seed)[1] for seed in range(40)]
     assert {plan.choices > 0 for plan in plans} == {True, False}
     assert {plan.necessity for plan in plans} == set(kind.necessities)
@@ -84,7 +85,7 @@ def test_tasks_are_whole(name):
         factor = source.shape[0] // view.shape[0]
         assert source.shape == (view.shape[0] * factor, view.shape[1] * factor, 3)
         assert task.explanation and task.notes and task.question.endswith("?")
-        assert "photograph" in task.notes
+        assert "photograph" in task.notes or "drawn" in task.notes
         assert task.gold.value in task.alternatives
         assert (task.gold.kind is AnswerKind.CHOICE) == bool(task.options)
         assert bool(task.solution) == (task.necessity is Necessity.REQUIRED)
@@ -179,12 +180,28 @@ def test_users_matplotlib_settings_do_not_matter():
         assert digest("charts", 2) == before
 
 
-def test_splits_share_no_part_of_a_photograph():
-    for entry in PHOTOGRAPHS:
-        train, test = photograph(entry.name, "train"), photograph(entry.name, "test")
-        assert train.shape[1] + test.shape[1] in range(300, 1500)
-        assert train.shape[1] / (train.shape[1] + test.shape[1]) == pytest.approx(0.7, abs=0.01)
-        assert train.base is test.base is None or not np.shares_memory(train, test)
+def test_splits_share_no_photograph():
+    shown = {split: {entry.name for entry in PHOTOGRAPHS if entry.split == split} for split in ("train", "test")}
+    assert not shown["train"] & shown["test"]
+    assert min(map(len, shown.values())) >= 8
+    for split in ("train", "test"):
+        assert {
+            entry.name for textures in (True, False) for entry in photographs_of(split, textures=textures)
+        } == shown[split]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_images_show_one_photograph_of_their_own_split(name, split):
+    allowed = {entry.name for entry in PHOTOGRAPHS if entry.split == split}
+    kind = family(name, split=split)
+    for seed in range(12):
+        notes = kind.blueprint(seed)[0].notes
+        assert "mosaic" not in notes
+        named = {
+            entry.name for entry in PHOTOGRAPHS if entry.name in notes.split(": ", 1)[-1].replace(")", "").split(", ")
+        }
+        assert named <= allowed
 
 
 def test_splits_share_no_name_and_no_sum():

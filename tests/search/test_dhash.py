@@ -23,8 +23,9 @@ from metis_gym.search.index.images import ImageIndex, write_image_index
 
 
 def photographs():
-    """Both parts of every photograph: 32 real images."""
-    return [photograph(entry.name) for entry in PHOTOGRAPHS]
+    """Two parts of every photograph: 34 real images."""
+    wholes = [photograph(entry.name) for entry in PHOTOGRAPHS]
+    return [part for whole in wholes for part in np.split(whole, [int(0.7 * whole.shape[1])], axis=1)]
 
 
 @pytest.fixture(scope="module")

@@ -163,5 +163,8 @@ def _look(rng: np.random.Generator, setting: str) -> ListLook:
         ink=_INKS[int(rng.integers(len(_INKS)))],
         head=_HEADS[int(rng.integers(len(_HEADS)))],
         face=("sans", "sans", "serif")[int(rng.integers(3))],
+        title_face=("sans-bold", "serif-bold", "times-bold")[int(rng.integers(3))],
+        large_face=("sans", "serif", "times")[int(rng.integers(3))],
+        sign=("", "☎", "✂", "✉", "☑", "♫", "☂", "⚑", "✎")[int(rng.integers(9))],
         held_by={"desk": "", "board": "pin", "wall": "tape"}[setting],
     )

@@ -20,6 +20,8 @@ __all__ = ["OPEN_ANSWERS", "LabelTask", "plan_labels"]
 
 OPEN_ANSWERS = 10
 """Possible answers of an open question."""
+_SMUDGED = 4
+"""How many texts make up what the view shows of small print that is not asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ class LabelTask:
 def plan_labels(brief: Brief, task: LabelTask) -> Blueprint:
     """Put the things into a place."""
     rng, setting = brief.rng, task.asked[0].setting
-    place = choose_place(rng, brief.canvas, brief.split, {"shelf": "room", "line": "room"}.get(setting, setting))
+    place = choose_place(rng, brief.canvas, brief.split, {"shelf": "wall", "line": "wall"}.get(setting, setting))
     seed, start = (int(draw) for draw in rng.integers([1 << 31, len(task.answers)]))
     things = sorted((*task.asked, *task.others), key=lambda thing: thing.sheet.corners[2][1])
 
@@ -58,7 +60,7 @@ def plan_labels(brief: Brief, task: LabelTask) -> Blueprint:
         draw_stands(draft, setting, [thing.sheet for thing in things])
         for thing in things:
             thing.paint(draft, stream)
-        scene = draft.scene()
+        scene = draft.scene(seed=seed)
         for thing in things:
             thing.print_frame(scene, stream)
         _print_others(scene, task, start, brief.canvas.factor)
@@ -101,7 +103,8 @@ def _print_others(scene: ImageArray, task: LabelTask, start: int, factor: int) -
 
     if task.others[0].is_small:
         parts = [thing.print_box for thing in task.others]
-        conceal_among(scene, parts, draw, start, range(len(task.answers)), factor)
+        every = [(start + step) % len(task.answers) for step in range(_SMUDGED)]
+        conceal_among(scene, parts, draw, start, every, factor)
     else:
         draw(scene, start)
 

@@ -25,6 +25,8 @@ __all__ = ["OPEN_ANSWERS", "ListFamily", "ListTask", "draw_fields", "draw_lines"
 OPEN_ANSWERS = 10
 """Possible answers of an open question."""
 _MIN_LINES, _MAX_LINES = 3, 5
+_SMUDGED = 4
+"""How many values make up what the view shows of small print that is not asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ class ListFamily(Family):
             draft = Draft(brief.canvas, place.paint_half())
             for sheet in (large, small):
                 sheet.paint(draft, stream)
-            scene = draft.scene()
+            scene = draft.scene(seed=seed)
             for sheet in (large, small):
                 sheet.print_frame(scene, stream)
             _print_other(scene, other, task, other_start, other_line)
@@ -159,7 +161,7 @@ def _print_other(scene: ImageArray, sheet: ListSheet, task: ListTask, start: int
         sheet.print_values(scene, _turned(task, index, line))
 
     if sheet.is_small:
-        every = range(len(task.answers))
+        every = [(start + step) % len(task.answers) for step in range(_SMUDGED)]
         conceal_among(scene, (sheet.values_box,), draw, start, every, sheet.sheet.canvas.factor)
     else:
         draw(scene, start)

@@ -164,5 +164,8 @@ def _look(rng: np.random.Generator) -> ListLook:
         ink=ink,
         border=(ink, None, (120, 120, 118))[int(rng.integers(3))],
         rounded=float(rng.choice([0.0, 0.25, 0.4])),
+        title_face=("sans-bold", "sans-bold", "serif-bold", "times-bold")[int(rng.integers(4))],
+        large_face=("sans", "sans", "serif")[int(rng.integers(3))],
+        sign=("", "→", "←", "↑", "⚠", "☎", "✉", "ⓘ", "♿", "☕")[int(rng.integers(10))],
         held_by="bolts",
     )

@@ -10,13 +10,12 @@ import numpy as np
 from PIL import Image
 
 from metis_envs.scenes.canvas import Canvas
-from metis_envs.scenes.noise import add_grain
+from metis_envs.scenes.draft import Draft
 from metis_envs.scenes.photographs import photograph, photographs_of
 from metis_gym.records import Box, ImageArray
 
 __all__ = ["Background", "choose_background"]
 
-_GRAIN = 4.0
 _MIN_SHARE = 0.6
 
 
@@ -44,21 +43,17 @@ class Background:
         return f"one enlarged photograph, with grain: {self.name}"
 
     def paint_half(self) -> ImageArray:
-        """Paint it at half the size of the scene, rounded up: shape (⌈height / 2⌉, ⌈width / 2⌉, 3), the caller's."""
+        """Paint it without grain, at half the size of the scene, rounded up; the caller's own."""
         photo = Image.fromarray(photograph(self.name))
         size = (-(-self.canvas.width // 2), -(-self.canvas.height // 2))
         half = photo.resize(size, Image.Resampling.BILINEAR, box=self.piece)
         if self.is_mirrored:
             half = half.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        pixels = np.array(half)
-        add_grain(pixels, np.random.default_rng(self.seed), _GRAIN)
-        return pixels
+        return np.array(half)
 
     def paint(self) -> ImageArray:
         """Paint it: shape (height, width, 3), uint8, the caller's own. Each pixel of the half size is doubled."""
-        half = Image.fromarray(self.paint_half())
-        full = half.resize((2 * half.width, 2 * half.height), Image.Resampling.NEAREST)
-        return np.array(full.crop((0, 0, self.canvas.width, self.canvas.height)))
+        return Draft(self.canvas, self.paint_half()).scene(seed=self.seed)
 
 
 def choose_background(

@@ -20,6 +20,7 @@ __all__ = ["Draft", "Points", "lit"]
 Points: TypeAlias = Sequence[tuple[float, float]]
 
 _SCALE = 2
+_GRAIN = 4.0
 _SHADOW_STEP = 8
 """Shadows are computed at this fraction of the draft's size: they have no detail."""
 
@@ -125,8 +126,14 @@ class Draft:
         part.paste(colour, (0, 0), mask.reduce(_SCALE))
         self.pixels[top:bottom, left:right] = np.asarray(part)
 
-    def scene(self) -> ImageArray:
-        """The scene: each pixel doubled. Shape (height, width, 3), uint8, the caller's own."""
+    def scene(self, *, grain: float = _GRAIN, seed: int = 0) -> ImageArray:
+        """The scene with the grain of a camera, each pixel doubled. Shape (height, width, 3), the caller's own.
+
+        Args:
+            grain: Its standard deviation.
+            seed: Of the grain.
+        """
+        add_grain(self.pixels, np.random.default_rng(seed), grain)
         half = Image.fromarray(self.pixels)
         full = half.resize((_SCALE * half.width, _SCALE * half.height), Image.Resampling.NEAREST)
         if full.size != (self.canvas.width, self.canvas.height):

@@ -10,7 +10,7 @@ from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.draft import Draft
 from metis_envs.scenes.drawing import Colour, font, text_width
 from metis_envs.scenes.lists import SMALL_PRINT
-from metis_envs.scenes.objects import THINGS, Thing, draw_thing
+from metis_envs.scenes.objects import LABEL, THINGS, Thing, draw_thing
 from metis_envs.scenes.sheets import Sheet, lay_sheet, print_mask, print_text, roughen
 from metis_gym.records import Box, ImageArray
 
@@ -80,7 +80,10 @@ class Labelled:
     def print_frame(self, scene: ImageArray, rng: np.random.Generator) -> None:
         """Print what its label says besides the text: a bar code, if it has one."""
         if self.is_small:
-            roughen(scene, self.label_box, rng, 3.0)
+            if self.thing.plate == "box":
+                x, y, half = self.label
+                print_mask(scene, self.sheet, (x - half, y - half), Image.new("L", (round(2 * half),) * 2, 255), LABEL)
+            roughen(scene, self.label_box, rng, 4.0)
         if self.is_small or not self.thing.has_code:
             return
         factor, (x, y, half) = self.sheet.canvas.factor, self.label
@@ -161,4 +164,4 @@ def draw_stands(draft: Draft, setting: str, sheets: Sequence[Sheet]) -> None:
         edges = [(0.0, level), (float(canvas.width), level)]
         lower = [(float(canvas.width), level + canvas.px(5)), (0.0, level + canvas.px(5))]
         draft.shadow([*edges, *lower], blur=canvas.px(7), drop=(0.0, canvas.px(7)), strength=0.5)
-        draft.fill([*edges, *lower], _SHELF, light=(1.1, 1.0, 0.8, 0.9), grain=5)
+        draft.fill([*edges, *lower], _SHELF, light=(1.1, 1.0, 0.8, 0.9))

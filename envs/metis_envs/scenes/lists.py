@@ -43,7 +43,10 @@ class ListLook:
         head: Of a band behind the title, or none.
         border: Of a line along its edge, or none.
         rounded: Radius of its corners as a share of the text size.
-        face: Font of the lines.
+        face: Font of lines in small print: one with thin strokes.
+        large_face: Font of lines in large print.
+        title_face: Font of titles and further large print.
+        sign: A pictogram on a sheet in small print.
         held_by: "pin", "bolts", "tape" or nothing.
     """
 
@@ -53,6 +56,9 @@ class ListLook:
     border: Colour | None = None
     rounded: float = 0.0
     face: FontName = "sans"
+    large_face: FontName = "sans"
+    title_face: FontName = "sans-bold"
+    sign: str = ""
     held_by: str = ""
 
 
@@ -125,12 +131,12 @@ class ListSheet:
         first, second, third, fourth = (float(part) for part in rng.uniform(0.86, 1.06, size=4))
         light = (first, second, third, fourth)
         seed = int(rng.integers(1 << 31))
-        draft.fill(corners, look.border or look.fill, light=light, grain=3.0, seed=seed)
+        draft.fill(corners, look.border or look.fill, light=light, seed=seed)
         if look.border is not None:
             inset = 0.16 * em
-            draft.fill(sheet.outline(inset, max(0.0, radius - inset)), look.fill, light=light, grain=3.5, seed=seed)
+            draft.fill(sheet.outline(inset, max(0.0, radius - inset)), look.fill, light=light, seed=seed)
         if look.head is not None:
-            draft.fill(sheet.quad(0, 0, sheet.width, _TITLE * em), look.head, light=light, grain=3.0, seed=seed)
+            draft.fill(sheet.quad(0, 0, sheet.width, _TITLE * em), look.head, light=light, seed=seed)
         self._hold(draft)
 
     def _hold(self, draft: Draft) -> None:
@@ -147,7 +153,7 @@ class ListSheet:
                 ends = [
                     sheet.at(x + dx * em, dy * em) for dx, dy in ((-0.9, 0.2), (-0.5, -0.5), (0.9, 0.1), (0.5, 0.8))
                 ]
-                draft.fill(ends, (226, 218, 186), grain=2.0)
+                draft.fill(ends, (226, 218, 186))
 
     def print_frame(self, scene: ImageArray, rng: np.random.Generator) -> None:
         """Print everything but the values."""
@@ -156,13 +162,26 @@ class ListSheet:
             roughen(scene, self.box, rng)
         title_ink = look.ink if look.head is None else _contrast(look.head)
         place = (_PAD * em, (0.5 * _TITLE + 0.08) * em)
-        print_text(scene, sheet, place, self.title, font("sans-bold", em), title_ink)
+        print_text(scene, sheet, place, self.title, font(look.title_face, em), title_ink)
         for number, field in enumerate(self.fields):
             print_text(scene, sheet, (self.corner[0], self._middle(number)), field, self._face, look.ink)
         left, top = self.other_at
-        other = font("sans-bold", em) if self.is_small else font("sans", _small(sheet.canvas))
+        other = font(look.title_face, em) if self.is_small else font("sans", _small(sheet.canvas))
         for number, line in enumerate(self.other_print):
             print_text(scene, sheet, (left, top + number * 1.5 * other.size), line, other, look.ink)
+        self._print_sign(scene)
+
+    def _print_sign(self, scene: ImageArray) -> None:
+        """A pictogram at the right of the lines in small print, where there is room."""
+        right = self.values_box[2] - self.values_box[0] + self.corner[0] + self.column
+        room = self.sheet.width - right
+        size = round(min(2.6 * self.em, 0.8 * room))
+        if not (self.is_small and self.look.sign and size > self.em):
+            return
+        middle = min((self.corner[1] + self._bottom) / 2, self.sheet.height - 0.6 * size)
+        x = right + 0.5 * room - 0.15 * self.em
+        if abs(middle - self.other_at[1]) > 0.5 * (size + self.em):
+            print_text(scene, self.sheet, (x, middle), self.look.sign, font("sans", size), self.look.ink, anchor="mm")
 
     def print_values(self, scene: ImageArray, values: Sequence[str]) -> None:
         """Print what the lines say."""
@@ -172,7 +191,7 @@ class ListSheet:
 
     @property
     def _face(self) -> ImageFont.FreeTypeFont:
-        return font(self.look.face, self.text_size)
+        return font(self.look.face if self.is_small else self.look.large_face, self.text_size)
 
     def _middle(self, number: int) -> float:
         return self.corner[1] + (number + 0.5) * self.pitch
@@ -204,7 +223,7 @@ def lay_lists(
     Raises:
         ValueError: No legible size fits into the view.
     """
-    boxes, size = _fitting(rng, canvas, looks[0].face, (*titles, other_print[0]), fields, values)
+    boxes, size = _fitting(rng, canvas, looks, (*titles, other_print[0]), fields, values)
     em = size * canvas.factor
     order = rng.permutation(2)
     sheets = []
@@ -212,7 +231,7 @@ def lay_lists(
         sheet = lay_sheet(rng, canvas, boxes[int(order[number])], turn=turn, tilt=turn / 150)
         is_small = number == 1
         text = _small(canvas) if is_small else em
-        face = font(looks[number].face, text)
+        face = font(looks[number].face if is_small else looks[number].large_face, text)
         column = max(text_width(field, face) for field in fields) + text * (_SMALL_GAP if is_small else _GAP)
         lines = len(fields) * text * (_SMALL_PITCH if is_small else _PITCH)
         other_height = (1.3 * em) if is_small else 2 * 1.5 * _small(canvas)
@@ -243,16 +262,19 @@ def lay_lists(
 def _fitting(
     rng: np.random.Generator,
     canvas: Canvas,
-    face: FontName,
+    looks: Sequence[ListLook],
     large: Sequence[str],
     fields: Sequence[str],
     values: Sequence[str],
 ) -> tuple[list[Box], int]:
     """Two boxes of one size, and the size of large print in view pixels."""
     for size in _SIZES:
-        text, title = font(face, size), font("sans-bold", size)
+        text, titles = font(looks[0].large_face, size), [font(look.title_face, size) for look in looks]
         line = max(text_width(field, text) for field in fields) + max(text_width(value, text) for value in values)
-        width = round(max(line + _GAP * size, *(text_width(text, title) for text in large)) + 2.4 * _PAD * size)
+        width = round(
+            max(line + _GAP * size, *(text_width(text, title) for text in large for title in titles))
+            + 2.4 * _PAD * size
+        )
         height = round(size * (_TITLE + _PITCH * len(fields) + 2 * _PAD) + _FOOT * SMALL_PRINT)
         is_beside = 2 * width + 3 * _MARGIN <= canvas.view_width and height + 2 * _MARGIN <= canvas.view_height
         is_below = width + 2 * _MARGIN <= canvas.view_width and 2 * height + 3 * _MARGIN <= canvas.view_height

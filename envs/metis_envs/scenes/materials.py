@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from metis_envs.scenes.drawing import Colour
@@ -49,9 +48,7 @@ def plaster(colour: Colour, *, rough: float = 14.0) -> Material:
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
         sizes = ((height / 2, width / 2), (height / 6, width / 6), (24, 24))
-        pixels = _toned(clouds(rng, height, width, sizes), *_around(colour, rough))
-        add_grain(pixels, rng, 3.0)
-        return pixels
+        return _toned(clouds(rng, height, width, sizes), *_around(colour, rough))
 
     return fill
 
@@ -73,9 +70,7 @@ def brushed(colour: Colour) -> Material:
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
         sizes = ((height / 2, width / 2), (6, width / 2))
-        pixels = _toned(clouds(rng, height, width, sizes, step=2), *_around(colour, 18))
-        add_grain(pixels, rng, 3.0)
-        return pixels
+        return _toned(clouds(rng, height, width, sizes, step=2), *_around(colour, 18))
 
     return fill
 
@@ -101,7 +96,6 @@ def wood(dark: Colour, light: Colour, *, planks: int, upright: bool = False) -> 
         pixels = _toned(Image.fromarray(np.clip(shades, 0, 255).astype(np.uint8)), dark, light)
         if upright:
             pixels = np.ascontiguousarray(pixels.transpose(1, 0, 2))
-        add_grain(pixels, rng, 3.5)
         return pixels
 
     return fill
@@ -118,24 +112,26 @@ def cork(colour: Colour = (186, 140, 92)) -> Material:
     return fill
 
 
-def photographed(name: str, dark: Colour, light: Colour, *, enlarged: float = 1.0) -> Material:
-    """A texture of which there is a photograph, such as bricks, in colours of one's own."""
+def photographed(name: str, dark: Colour, light: Colour, *, enlarged: float = 1.2) -> Material:
+    """A texture of which there is a photograph, such as bricks, in colours of one's own.
+
+    Args:
+        name: The photograph; a square one.
+        dark: For its darkest parts.
+        light: For its lightest parts.
+        enlarged: Its side as a multiple of the longer side of the area, at least 1.
+    """
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
         tile = Image.fromarray(photograph(name)).convert("L")
         if name == "bricks":
             tile = tile.transpose(Image.Transpose.ROTATE_90)
-        side = max(64, round(512 * enlarged * max(height, width) / 1024))
-        tile = tile.resize((side, side), Image.Resampling.BILINEAR)
-        plain = np.asarray(tile)
-        mirrored = np.concatenate([plain, plain[:, ::-1]], axis=1)
-        whole = np.concatenate([mirrored, mirrored[::-1]], axis=0)
-        top, left = (int(start) for start in rng.integers(0, side, size=2))
-        rows, columns = -(-(top + height) // (2 * side)), -(-(left + width) // (2 * side))
-        shades = np.tile(whole, (rows, columns))[top : top + height, left : left + width]
-        pixels = _toned(Image.fromarray(np.ascontiguousarray(shades)), dark, light)
-        add_grain(pixels, rng, 3.0)
-        return pixels
+        side = round(enlarged * max(height, width))
+        top, left = int(rng.integers(0, side - height + 1)), int(rng.integers(0, side - width + 1))
+        share = tile.width / side
+        piece = (left * share, top * share, (left + width) * share, (top + height) * share)
+        shades = tile.resize((width, height), Image.Resampling.BILINEAR, box=piece)
+        return _toned(shades, dark, light)
 
     return fill
 
@@ -157,9 +153,7 @@ def sky(blue: Colour, cloud: Colour, *, cover: float) -> Material:
         haze = np.linspace(0, 110, height).astype(np.uint8)[:, None].repeat(width, axis=1)
         image = Image.fromarray(pixels)
         image.paste((226, 232, 236), (0, 0), Image.fromarray(haze))
-        pixels = np.array(image)
-        add_grain(pixels, rng, 3.0)
-        return pixels
+        return np.array(image)
 
     return fill
 
@@ -173,9 +167,7 @@ def water(dark: Colour, light: Colour) -> Material:
         rows = (np.linspace(0.0, 1.0, height) ** 0.55 * (height - 1)).astype(int)
         shades = np.clip((noise[rows] - 128) * 2 + 120, 0, 255).astype(np.uint8)
         pixels = _toned(Image.fromarray(shades), dark, light)
-        pixels = fall_of_light(pixels, 1.12, 1.0, 0.86, 0.9)
-        add_grain(pixels, rng, 3.0)
-        return pixels
+        return fall_of_light(pixels, 1.12, 1.0, 0.86, 0.9)
 
     return fill
 
@@ -183,12 +175,12 @@ def water(dark: Colour, light: Colour) -> Material:
 def fall_of_light(
     pixels: ImageArray, upper_left: float, upper_right: float, lower_right: float, lower_left: float
 ) -> ImageArray:
-    """Pixels under a light that differs between the four corners; each factor is at most 1.25."""
+    """Pixels under a light that differs between the four corners: the best lit one as it is, the others darker."""
     height, width = pixels.shape[:2]
-    corners: NDArray[np.float64] = np.array([[upper_left, upper_right], [lower_left, lower_right]]) * 200
-    ramp = Image.fromarray(np.rint(corners).astype(np.uint8)).resize(
-        (width, height), Image.Resampling.BILINEAR, box=(0.5, 0.5, 1.5, 1.5)
-    )
-    product = pixels.astype(np.uint16) * np.asarray(ramp)[:, :, None] // 200
-    bounded: ImageArray = np.minimum(product, 255).astype(np.uint8)
-    return bounded
+    best = max(1.0, upper_left, upper_right, lower_right, lower_left)
+    lacking = 255 * (1 - np.array([[upper_left, upper_right], [lower_left, lower_right]]) / best)
+    corners = Image.fromarray(np.rint(lacking).astype(np.uint8))
+    mask = corners.resize((width, height), Image.Resampling.BILINEAR, box=(0.5, 0.5, 1.5, 1.5))
+    lit = Image.fromarray(pixels)
+    lit.paste((0, 0, 0), (0, 0), mask)
+    return np.array(lit)

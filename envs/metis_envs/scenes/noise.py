@@ -10,23 +10,24 @@ from metis_gym.records import ImageArray
 
 __all__ = ["add_grain", "clouds", "grain"]
 
-_SIDE = 1024
+_SIDE = 2304
 _STEP = 8
 """Clouds are computed at this fraction of their size: they have no finer detail."""
 
 
-def grain(rng: np.random.Generator, height: int, width: int, sigma: float) -> NDArray[np.int16]:
-    """Grain of a standard deviation, shape (height, width)."""
-    top, left = (int(start) for start in rng.integers(0, _SIDE, size=2))
-    tile = _tile(sigma)
-    rows, columns = -(-(top + height) // _SIDE), -(-(left + width) // _SIDE)
-    return np.tile(tile, (rows, columns))[top : top + height, left : left + width]
+def grain(rng: np.random.Generator, height: int, width: int, sigma: float) -> NDArray[np.int8]:
+    """Grain of a standard deviation of at most 30, shape (height, width), read-only; at most 2048 a side."""
+    top, left = (int(rng.integers(0, _SIDE - side + 1)) for side in (height, width))
+    part: NDArray[np.int8] = _tile(sigma)[top : top + height, left : left + width]
+    return part
 
 
 @functools.lru_cache(maxsize=8)
-def _tile(sigma: float) -> NDArray[np.int16]:
-    drawn = np.random.default_rng(20_260_401).normal(0.0, sigma, (_SIDE, _SIDE))
-    return np.rint(drawn).astype(np.int16)
+def _tile(sigma: float) -> NDArray[np.int8]:
+    drawn = np.random.default_rng(20_260_401).standard_normal((_SIDE, _SIDE), dtype=np.float32)
+    tile: NDArray[np.int8] = np.rint(sigma * np.clip(drawn, -4, 4)).astype(np.int8)
+    tile.flags.writeable = False
+    return tile
 
 
 def add_grain(image: ImageArray, rng: np.random.Generator, sigma: float) -> None:
@@ -40,7 +41,7 @@ def add_grain(image: ImageArray, rng: np.random.Generator, sigma: float) -> None
 def clouds(
     rng: np.random.Generator, height: int, width: int, sizes: tuple[tuple[float, float], ...], *, step: int = _STEP
 ) -> Image.Image:
-    """Smooth noise around 128: the mean of noises of several sizes.
+    """Smooth noise around 128: of several sizes, each with half the weight of the one before.
 
     Args:
         rng: Draws it.
@@ -54,9 +55,10 @@ def clouds(
     """
     small = (max(1, width // step), max(1, height // step))
     total = np.zeros((small[1], small[0]), dtype=np.int32)
-    for spot_height, spot_width in sizes:
+    weights = [1 << (len(sizes) - 1 - number) for number in range(len(sizes))]
+    for weight, (spot_height, spot_width) in zip(weights, sizes, strict=True):
         shape = (max(2, round(height / spot_height) + 1), max(2, round(width / spot_width) + 1))
         spots = Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8))
-        total += np.asarray(spots.resize(small, Image.Resampling.BICUBIC))
-    mean = Image.fromarray((total // len(sizes)).astype(np.uint8))
+        total += weight * np.asarray(spots.resize(small, Image.Resampling.BICUBIC)).astype(np.int32)
+    mean = Image.fromarray((total // sum(weights)).astype(np.uint8))
     return mean.resize((width, height), Image.Resampling.BILINEAR)

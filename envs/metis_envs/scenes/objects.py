@@ -13,7 +13,7 @@ from metis_envs.scenes.draft import Draft, Points, lit
 from metis_envs.scenes.drawing import Colour
 from metis_envs.scenes.sheets import Sheet
 
-__all__ = ["COLOURS", "THINGS", "Thing", "draw_thing"]
+__all__ = ["COLOURS", "LABEL", "THINGS", "Thing", "draw_thing"]
 
 COLOURS: dict[str, Colour] = {
     "red": (176, 44, 42),
@@ -25,7 +25,8 @@ COLOURS: dict[str, Colour] = {
 }
 """Colours that can be told apart at a glance."""
 
-_LABEL = (244, 242, 234)
+LABEL: Colour = (240, 238, 230)
+"""Colour of labels."""
 _WOOD = (126, 90, 56)
 
 
@@ -47,7 +48,7 @@ class _Brush:
 
     def shape(self, colour: Colour, *points: tuple[float, float], even: bool = False) -> None:
         light = (1.0, 1.0, 1.0, 1.0) if even else self.light
-        self.draft.fill(self.at(*points), colour, light=light, grain=4.0, stain=self.stain, seed=self.seed)
+        self.draft.fill(self.at(*points), colour, light=light, stain=self.stain, seed=self.seed)
 
     def box(self, colour: Colour, left: float, top: float, right: float, bottom: float) -> None:
         self.shape(colour, (left, top), (right, top), (right, bottom), (left, bottom))
@@ -102,7 +103,7 @@ def _boat(brush: _Brush, colour: Colour) -> None:
     """A sailing boat; the sail carries the label."""
     brush.shadow((0.12, 0.98), (0.9, 0.98), (0.8, 1.06), (0.2, 1.06), blur=0.03, drop=0.03, strength=0.5)
     brush.line((84, 62, 44), 0.03, (0.24, 0.02), (0.24, 0.86))
-    brush.shape(_LABEL, (0.26, 0.08), (0.72, 0.02), (0.84, 0.74), (0.26, 0.76))
+    brush.shape(LABEL, (0.26, 0.08), (0.72, 0.02), (0.84, 0.74), (0.26, 0.76))
     brush.line((206, 202, 190), 0.008, (0.26, 0.74), (0.84, 0.72))
     brush.shape(lit(colour, 0.8), (0.22, 0.06), (0.22, 0.7), (0.04, 0.72))
     brush.shape(colour, (0.04, 0.8), (0.98, 0.78), (0.84, 1.0), (0.18, 1.0))
@@ -151,17 +152,17 @@ def _tin(brush: _Brush, colour: Colour) -> None:
 
 
 def _jersey(brush: _Brush, colour: Colour) -> None:
-    outline = [(0.32, 0.04), (0.4, 0.09), (0.5, 0.11), (0.6, 0.09), (0.68, 0.04), (0.98, 0.16), (1.0, 0.36), (0.82, 0.38),
-               (0.81, 1.0), (0.5, 1.02), (0.19, 1.0), (0.18, 0.38), (0.0, 0.36), (0.02, 0.16)]  # fmt: skip
+    left = [(0.5, 0.11), (0.4, 0.09), (0.32, 0.04), (0.02, 0.16), (0.0, 0.36), (0.18, 0.38), (0.19, 1.0), (0.5, 1.02)]
+    outline = [*left, *((1 - x, y) for x, y in reversed(left[1:-1]))]
     brush.shadow(*outline, blur=0.06, drop=0.05)
     brush.shape(colour, *outline)
     brush.shape(lit(colour, 0.86), (0.18, 0.38), (0.22, 0.3), (0.26, 1.0), (0.19, 1.0))
     brush.shape(lit(colour, 0.8), (0.8, 0.3), (0.82, 0.38), (0.81, 1.0), (0.74, 1.0))
     for x in (0.36, 0.62):
         brush.shape(lit(colour, 0.93), (x, 0.78), (x + 0.03, 1.0), (x - 0.02, 1.0))
-    brush.line(_LABEL, 0.03, (0.32, 0.04), (0.4, 0.1), (0.5, 0.12), (0.6, 0.1), (0.68, 0.04))
-    brush.line(_LABEL, 0.025, (0.02, 0.33), (0.17, 0.35))
-    brush.line(_LABEL, 0.025, (0.83, 0.35), (0.98, 0.33))
+    brush.line(LABEL, 0.03, (0.32, 0.04), (0.4, 0.1), (0.5, 0.12), (0.6, 0.1), (0.68, 0.04))
+    brush.line(LABEL, 0.025, (0.02, 0.33), (0.17, 0.35))
+    brush.line(LABEL, 0.025, (0.83, 0.35), (0.98, 0.33))
 
 
 def _bag(brush: _Brush, colour: Colour) -> None:
@@ -201,8 +202,8 @@ THINGS: dict[str, dict[str, Thing]] = {
         "kite": Thing(_kite, (0.5, 0.43, 0.23), stain=(0.2, 0.3, 0.06)),
     },
     "water": {
-        "boat": Thing(_boat, (0.53, 0.42, 0.22), plate="", stain=(0.16, 0.3, 0.12)),
-        "buoy": Thing(_buoy, (0.5, 0.5, 0.23), stain=(0.3, 0.15, 0.2)),
+        "boat": Thing(_boat, (0.53, 0.42, 0.22), plate="", stain=(0.12, 0.3, 0.12)),
+        "buoy": Thing(_buoy, (0.5, 0.5, 0.23), stain=(0.14, 0.2, 0.25)),
     },
     "shelf": {
         "crate": Thing(_crate, (0.5, 0.5, 0.27), stain=_WOODEN, has_code=True),
@@ -243,8 +244,8 @@ def draw_thing(
     x, y, half = label
     brush.stain = (0.06, 0.3 * side, 0.3 * side)
     if thing.plate == "round":
-        brush.round(_LABEL, x, y, 1.1 * half, 1.1 * half)
+        brush.round(LABEL, x, y, 1.1 * half, 1.1 * half)
     elif thing.plate:
         brush.shadow((x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half),
                      blur=0.02, drop=0.01, strength=0.4)  # fmt: skip
-        brush.box(_LABEL, x - half, y - half, x + half, y + half)
+        brush.box(LABEL, x - half, y - half, x + half, y + half)

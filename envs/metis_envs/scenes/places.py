@@ -22,15 +22,9 @@ from metis_gym.records import ImageArray
 __all__ = ["SETTINGS", "DrawnPlace", "Place", "choose_place"]
 
 _Rng = np.random.Generator
-_PHOTO_SHARE = {"street": 0.5, "wall": 0.3, "room": 0.0, "desk": 0.2, "board": 0.0, "sky": 0.0, "water": 0.0}
-_FITTING_PHOTOS = {
-    "street": ("rocket", "photographer", "astronaut", "palace", "admiral", "dahlia"),
-    "wall": ("astronaut", "cat", "photographer", "coins", "admiral", "clock", "palace"),
-    "desk": ("coins", "cat", "coffee", "tissue"),
-}
-SETTINGS = tuple(_PHOTO_SHARE)
-"""What places there are to choose from."""
-
+_PHOTO_SHARE = 0.35
+_FITTING_PHOTOS = {"street": ("rocket", "palace", "dahlia"), "desk": ("coffee",)}
+"""Setting → photographs that may be such a place. Where a split has none of them, places are drawn."""
 _PAINTS: tuple[Colour, ...] = (
     (214, 208, 194), (196, 205, 202), (222, 200, 168), (176, 190, 206), (205, 188, 186), (188, 198, 172),
     (230, 226, 216), (168, 164, 158), (150, 172, 176), (212, 178, 150),
@@ -89,8 +83,10 @@ def choose_place(rng: _Rng, canvas: Canvas, split: str, setting: str) -> Place:
         split: The split whose photographs may be shown.
         setting: One of `SETTINGS`.
     """
-    if rng.random() < _PHOTO_SHARE[setting]:
-        return choose_background(rng, canvas, split, among=_FITTING_PHOTOS[setting])
+    names = {entry.name for entry in photographs_of(split)}
+    fitting = tuple(name for name in _FITTING_PHOTOS.get(setting, ()) if name in names)
+    if rng.random() < _PHOTO_SHARE and fitting:
+        return choose_background(rng, canvas, split, among=fitting)
     name, draw = _DRAWN[setting](rng, split)
     return DrawnPlace(canvas, f"drawn {name}", int(rng.integers(1 << 31)), draw)
 
@@ -111,9 +107,9 @@ def _surface(rng: _Rng, split: str) -> tuple[str, Material]:
         dark, light = _BRICKS[int(rng.integers(len(_BRICKS)))]
         if split == "train":
             name = "brick wall (photograph: bricks)"
-            return name, materials.photographed("bricks", dark, light, enlarged=float(rng.uniform(0.8, 1.4)))
+            return name, materials.photographed("bricks", dark, light, enlarged=float(rng.uniform(1.0, 1.7)))
         name = "pebble-dashed wall (photograph: gravel)"
-        return name, materials.photographed("gravel", dark, light, enlarged=float(rng.uniform(0.3, 0.6)))
+        return name, materials.photographed("gravel", dark, light, enlarged=float(rng.uniform(1.0, 1.4)))
     if kind == 1:
         grey = int(rng.integers(120, 190))
         return "concrete wall", materials.concrete((grey, grey - 3, grey - 8))
@@ -158,9 +154,9 @@ def _hang(rng: _Rng, draft: Draft, name: str) -> None:
         return [(a, b), (c, b), (c, d), (a, d)]
 
     draft.shadow(box(0), blur=canvas.px(5), drop=(canvas.px(2), canvas.px(4)))
-    draft.fill(box(0), (wood, round(0.8 * wood), round(0.62 * wood)), light=(1.3, 1.1, 0.9, 1.0), grain=4)
+    draft.fill(box(0), (wood, round(0.8 * wood), round(0.62 * wood)), light=(1.3, 1.1, 0.9, 1.0))
     draft.fill(box(frame), (240, 238, 230), light=(0.86, 0.95, 1.0, 0.95))
-    draft.place(box(frame + mount), photo, grain=3.0)
+    draft.place(box(frame + mount), photo)
 
 
 def _street(rng: _Rng, split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
@@ -222,7 +218,7 @@ def _drop_pencil(rng: _Rng, draft: Draft) -> None:
     draft.shadow(strip(0, length), blur=canvas.px(3), drop=(canvas.px(1), canvas.px(3)), strength=0.5)
     draft.fill(strip(0, 0.05 * length), (214, 138, 134))
     draft.fill(strip(0.05 * length, 0.08 * length), (180, 178, 170))
-    draft.fill(strip(0.08 * length, 0.9 * length), colour, light=(1.2, 1.1, 0.9, 1.0), grain=3)
+    draft.fill(strip(0.08 * length, 0.9 * length), colour, light=(1.2, 1.1, 0.9, 1.0))
     draft.fill(strip(0.9 * length, length, 0.15), (222, 190, 150))
     draft.fill(strip(0.975 * length, length, 0.2), (50, 48, 48))
 
@@ -284,9 +280,11 @@ def _water(rng: _Rng, _split: str) -> tuple[str, Callable[[_Rng, Canvas, int, in
 _DRAWN: dict[str, Callable[[_Rng, str], tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]]] = {
     "street": _street,
     "wall": _wall,
-    "room": _wall,
     "desk": _desk,
     "board": _board,
     "sky": _sky,
     "water": _water,
 }
+
+SETTINGS = tuple(_DRAWN)
+"""What places there are to choose from."""
