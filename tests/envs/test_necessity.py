@@ -17,6 +17,7 @@ def family(name, **options):
 
 
 WITH_REQUIRED = [name for name in FAMILIES if Necessity.REQUIRED in family(name).necessities]
+WITH_NONE = [name for name in FAMILIES if Necessity.NONE in family(name).necessities]
 SEARCHED = [name for name in FAMILIES if isinstance(family(name), SearchFamily)]
 HIDDEN = [name for name in WITH_REQUIRED if name not in SEARCHED]
 
@@ -80,7 +81,7 @@ def share_read(kind, seeds, *, full_resolution, necessity):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", WITH_NONE)
 def test_a_reader_reads_what_needs_no_tool_from_the_view(name):
     share, count = share_read(
         family(name, required_share=0.0), range(120), full_resolution=False, necessity=Necessity.NONE

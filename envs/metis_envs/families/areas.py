@@ -1,8 +1,8 @@
 """`areas`: how many pixels of a sample have an exact colour? Counted and printed beside it, or only for code to count.
 
-A sample is a field of one ground colour, strewn with pairs of pixels: one of a colour, beside it one of its opposite, so
-that their mean is the ground. Pairs lie inside cells, so the view shows the plain ground whatever the counts are, and
-no look at a crop replaces counting thousands of pixels. Of the samples of a scene one has been counted.
+A sample is a field of one ground colour, strewn with pairs of pixels: one of a colour, beside it one of its opposite,
+so that their mean is the ground. Pairs lie inside cells, so the view shows the plain ground whatever the counts are,
+and no look at a crop replaces counting thousands of pixels. Of the samples of a scene one has been counted.
 
 | necessity | the sample that is asked about | plan |
 |---|---|---|
@@ -288,7 +288,7 @@ def _rgb(values: NDArray[np.int64]) -> Colour:
 
 
 def _slots(rng: np.random.Generator, side: int, factor: int) -> NDArray[np.int64]:
-    """The left pixels of all pairs, none of which cross a cell's edge: strewn, or from the middle of a stain outwards."""
+    """The left pixels of all pairs, none of which cross a cell's edge: strewn, or from a stain's middle outwards."""
     pairs = factor // 2
     columns = np.concatenate([cell * factor + 2 * np.arange(pairs) for cell in range(side)])
     lines = np.arange(side * factor)

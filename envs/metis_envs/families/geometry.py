@@ -17,14 +17,17 @@ __all__ = ["Geometry"]
 
 _CELL_WIDTH, _CELL_HEIGHT = 7.2, 4.7
 _BASE, _TALLEST = 3.0, 2.4
-_CORNERS = {"rectangle": (0.8, 3.6), "right": (3.7, 3.6)}
+_CORNERS = {"rectangle": (0.55, 3.6), "right": (3.7, 3.6)}
 """Lower left corner of a figure in its cell: beside a rectangle its height stands at the right, else at the left."""
 _RIGHT_ANGLE = 0.35
 _SCALES = range(2, 14)
 _LETTERS = "ABCDEF"
 _LABEL = 0.86
 
-_SIDES = {"train": ((4, 3), (5, 2), (7, 4), (9, 5), (8, 5), (5, 3), (12, 5)), "test": ((7, 5), (3, 2), (8, 3), (9, 4), (15, 8), (21, 20))}
+_SIDES = {
+    "train": ((4, 3), (5, 2), (7, 4), (9, 5), (8, 5), (5, 3), (12, 5)),
+    "test": ((7, 5), (3, 2), (8, 3), (9, 4), (15, 8), (21, 20)),
+}
 _LEGS = {"train": ((4, 3), (12, 5), (24, 7), (4, 2), (6, 4)), "test": ((15, 8), (21, 20), (6, 5), (8, 5))}
 """Width and height of rectangles, and legs of right triangles, at scale 1."""
 
@@ -95,10 +98,11 @@ class Geometry(WorksheetFamily):
     """Rectangles or right triangles; the answer decides which measures stand at which figure."""
 
     name: ClassVar[str] = "geometry"
+    aspects: ClassVar[tuple[float, ...]] = (1.0, 4 / 3, 3 / 4)
 
     def draw_task(self, brief: Brief) -> WorksheetTask:
         """Draw a kind, a shape, and as many scales as there are answers."""
-        rng = brief.rng
+        rng, canvas = brief.rng, brief.canvas
         kind = _KINDS[int(rng.integers(len(_KINDS)))]
         shapes = [
             shape for shape in (_SIDES if kind.figure == "rectangle" else _LEGS)[brief.split] if _fits(kind, shape)
@@ -111,7 +115,9 @@ class Geometry(WorksheetFamily):
             wordings=kind.wordings,
             fields=(("letter", _LETTERS[asked]),),
             answers=tuple(str(kind.result(width, height, scale)) for scale in scales),
-            content=_content(kind.figure, (width, height), scales, asked, count),
+            content=_content(
+                kind.figure, (width, height), scales, asked, count, is_upright=canvas.view_height > canvas.view_width
+            ),
             explanation=f"read the measures and {kind.explanation}",
         )
 
@@ -124,10 +130,12 @@ def _fits(kind: _Kind, shape: tuple[int, int]) -> bool:
     return kind.measure != "half" or width * height % 2 == 0
 
 
-def _content(figure: str, shape: tuple[int, int], scales: list[int], asked: int, count: int) -> Content:
+def _content(
+    figure: str, shape: tuple[int, int], scales: list[int], asked: int, count: int, *, is_upright: bool
+) -> Content:
     """The figures in two or three columns, each with its letter, and the measures for every answer."""
     width, height = shape
-    columns = 3 if count > ROWS else 2
+    columns = 3 if count > ROWS and not is_upright else 2
     unit = min(_BASE / width, _TALLEST / height)
     base, rise = width * unit, height * unit
     corners = [

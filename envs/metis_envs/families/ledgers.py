@@ -1,9 +1,9 @@
 """`ledgers`: long sums and date differences over legible numbers. Whether a tool is needed is unknown.
 
-Everything is legible in the view. Code only saves arithmetic, and how much that is worth depends on who works it out. So
-these tasks have no blind accuracy and no plans, and count in no metric that rests on them. They carry a measured
+Everything is legible in the view. Code only saves arithmetic, and how much that is worth depends on who works it out.
+So these tasks have no blind accuracy and no plans, and count in no metric that rests on them. They carry a measured
 `tool_benefit` instead: how much more often every digit is read right from the crop than from the view, by the reader of
-`metis_envs.necessity`, which sees a noisy, blurred and shifted image.
+`metis_envs.necessity`, which sees a noisy, blurred and shifted image (`tests/envs/measure_benefits.py`).
 """
 
 import datetime
@@ -21,7 +21,7 @@ __all__ = ["BENEFITS", "Ledgers"]
 
 _LETTERS = "ABCDEF"
 _ENTRIES = (6, 9)
-_COLUMN, _PITCH, _SIZE = 3.1, 1.25, 0.92
+_COLUMN, _PITCH, _SIZE = 2.5, 1.25, 0.92
 _EVENTS = ("Bridge", "Library", "Harbour", "Market", "Theatre", "Museum", "Station", "Garden", "Tower", "School")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -85,7 +85,7 @@ def _columns(brief: Brief, count: int) -> WorksheetTask:
 
 def _table(columns: tuple[tuple[str, ...], ...], asked: int) -> Content:
     count, entries = len(columns), len(columns[0])
-    edges = [0.5 + _COLUMN * (place + 1) for place in range(count)]
+    edges = [0.3 + _COLUMN * (place + 1) for place in range(count)]
     varying = tuple(
         tuple(
             Print(edge, 1.9 + _PITCH * row, text, "rm", "sans", _SIZE)
@@ -98,9 +98,7 @@ def _table(columns: tuple[tuple[str, ...], ...], asked: int) -> Content:
         width=edges[-1] + 0.7,
         height=2.3 + _PITCH * (entries - 1) + 0.6,
         title="Ledger",
-        fixed=tuple(
-            Print(edge, 0.7, letter, "rm", "sans-bold") for edge, letter in zip(edges, _LETTERS, strict=False)
-        ),
+        fixed=tuple(Print(edge, 0.7, letter, "rm", "sans-bold") for edge, letter in zip(edges, _LETTERS, strict=False)),
         lines=(((0.4, 1.25), (edges[-1] + 0.3, 1.25)),),
         varying=varying,
     )

@@ -21,7 +21,19 @@ from metis_envs.scenes.background import choose_background
 from metis_envs.scenes.drawing import Colour
 from metis_gym.records import Box, ImageArray, Necessity
 
-__all__ = ["PATTERNS", "Patches"]
+__all__ = ["COLOURS", "PATTERNS", "Patches"]
+
+COLOURS = {
+    "red": (208, 36, 36),
+    "green": (30, 150, 55),
+    "blue": (35, 70, 205),
+    "yellow": (240, 212, 40),
+    "purple": (135, 45, 165),
+    "orange": (240, 130, 25),
+    "white": (245, 245, 245),
+    "black": (15, 15, 15),
+}
+"""Colours that other families name → RGB."""
 
 PATTERNS = {
     "horizontal stripes": ("1111", "1111", "0000", "0000"),
