@@ -125,11 +125,16 @@ class Family(Taskset):
         count, own = len(blueprint.answers), family.state(seed, blueprint)
         same_key = own - blueprint.answer_of(own)
         states = tuple(range(count * blueprint.keys) if every else (same_key + a for a in blueprint.left(own)))
-        names = _answer_names(blueprint, brief)
+        names, images = _answer_names(blueprint, brief), dict[int, TaskImage]()
+
+        def draw(state: int) -> Task:
+            look = state // count if blueprint.keys > 1 else state  # of one key, all states look the same
+            if look not in images:
+                images[look] = _image(blueprint, brief, state)
+            return family._finish(blueprint, brief, state, task_id, images[look])
 
         def make(place: int) -> Task:
-            state = states[place]
-            return kept_variant(family, task_id, state, lambda: family._finish(blueprint, brief, state, task_id))
+            return kept_variant(family, task_id, states[place], lambda: draw(states[place]))
 
         answers = tuple(names[blueprint.answer_of(state)] for state in states)
         return Variants(answers, make, keys=tuple(state // count for state in states))
@@ -152,13 +157,13 @@ class Family(Taskset):
     def make(self, seed: int, task_id: str) -> Task:
         """Draw the answer of a seed's blueprint and make the task."""
         blueprint, brief = self.blueprint(seed)
-        return self._finish(blueprint, brief, self.state(seed, blueprint), task_id)
+        state = self.state(seed, blueprint)
+        return self._finish(blueprint, brief, state, task_id, _image(blueprint, brief, state))
 
-    def _finish(self, blueprint: Blueprint, brief: Brief, state: int, task_id: str) -> Task:
-        source = blueprint.render(state)
+    def _finish(self, blueprint: Blueprint, brief: Brief, state: int, task_id: str, image: TaskImage) -> Task:
         is_choice, focus = brief.choices > 0, blueprint.focus or blueprint.region
         is_known = brief.necessity is not Necessity.UNKNOWN
-        overlay = blueprint.overlay(state, source)
+        overlay = blueprint.overlay(state, image.source)
         alternatives = _answer_names(blueprint, brief)
         left = tuple(alternatives[other] for other in blueprint.left(state))
         solution = (blueprint.calls(state) or (look_at(focus),)) if brief.hides else ()
@@ -166,7 +171,7 @@ class Family(Taskset):
             task_id=task_id,
             family=self.name,
             question=blueprint.question,
-            images=(TaskImage(source=_frozen(source), view=_frozen(box_view(source, brief.canvas.factor))),),
+            images=(image,),
             gold=GoldAnswer(
                 value=alternatives[blueprint.answer_of(state)], kind=AnswerKind.CHOICE if is_choice else blueprint.kind
             ),
@@ -371,6 +376,11 @@ def _plans(blueprint: Blueprint, solution: tuple[ToolCall, ...], blind_accuracy:
     names = [call.name for call in solution]
     begun = [Plan(calls=Counter(names[:count]), accuracy=blind_accuracy) for count in range(1, len(names))]
     return (at_once, *(blueprint.plans or (*begun, Plan(calls=Counter(names), accuracy=1.0))))
+
+
+def _image(blueprint: Blueprint, brief: Brief, state: int) -> TaskImage:
+    source = blueprint.render(state)
+    return TaskImage(source=_frozen(source), view=_frozen(box_view(source, brief.canvas.factor)))
 
 
 def _frozen(image: ImageArray) -> ImageArray:

@@ -7,8 +7,8 @@
 | required, a fact is asked | something else | image search finds the name, text search the fact: a chain |
 | required, the title says it | something else | image search: the title of the right card states the fact |
 
-Image search finds up to five cards, all with the same building, each in another paint and under another name. Their hashes are
-alike, so that nothing but a look at them tells which is the one in the task.
+Image search finds up to five cards, all with the same building, each in another paint and under another name. Their
+hashes are alike, so that nothing but a look at them tells which is the one in the task.
 """
 
 import functools
