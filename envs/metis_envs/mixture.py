@@ -25,9 +25,11 @@ WEIGHTS = {
     "facts": 0.02,
     "flags": 0.01,
     "tariffs": 0.10,
-    "sums": 0.03,
-    "geometry": 0.03,
-    "wordmaths": 0.03,
+    "areas": 0.02,
+    "sums": 0.02,
+    "geometry": 0.02,
+    "wordmaths": 0.02,
+    "ledgers": 0.01,
 }
 """Family → share of the tasks. By ability: perception 45 %, search 36 %, maths 19 % (arXiv 2604.08545)."""
 

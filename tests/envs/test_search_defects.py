@@ -61,7 +61,7 @@ def test_every_option_is_alive(name):
 
 GUESSES = {
     "the option that most pages mention": lambda places: -len(places),
-    "the option that fewest pages mention": lambda places: len(places),
+    "the option that fewest pages mention": len,
     "the option that is mentioned first": lambda places: places[0] if places else 99,
     "the option that is mentioned last": lambda places: -places[-1] if places else 99,
 }
@@ -73,7 +73,7 @@ def test_whoever_searches_without_looking_guesses(name):
     for blueprint, state, overlay in drawn(name, required_share=1.0):
         places = [mentions(overlay, said(blueprint, name, option)) for option in blueprint.answers]
         for guess, rank in GUESSES.items():
-            hits[guess] += min(range(4), key=lambda option: rank(places[option])) == blueprint.answer_of(state)  # noqa: B023
+            hits[guess] += min(range(4), key=lambda option: rank(places[option])) == blueprint.answer_of(state)
     # Chance is .25; three standard errors of 200 tasks are .09.
     assert max(hits.values()) / TASKS <= 0.25 + 0.09, hits
 

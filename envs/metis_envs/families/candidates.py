@@ -21,7 +21,12 @@ __all__ = ["OPEN_ANSWERS", "Candidates", "draw_candidates", "fact_line"]
 OPEN_ANSWERS = 6
 """Candidates of an open question. Every attribute has more values than that."""
 _STALE_SHARE = 1 / 3
-_LINES = {"year": "Completed in {}", "architect": "Built by {}", "material": "Built of {}", "visitors": "{} visitors a year"}
+_LINES = {
+    "year": "Completed in {}",
+    "architect": "Built by {}",
+    "material": "Built of {}",
+    "visitors": "{} visitors a year",
+}
 _PLAQUE_YEARS = range(2020, 2026)
 
 
@@ -83,13 +88,9 @@ class Candidates:
         """What is found if one of the things has one of the values, both given by index; the others have the others."""
         count = len(self.values)
         places = [(answer + other - thing) % count for other in range(count)]
-        told = [
-            each.with_fact(self.asked, self.values[place]) for each, place in zip(self.things, places, strict=True)
-        ]
+        told = [each.with_fact(self.asked, self.values[place]) for each, place in zip(self.things, places, strict=True)]
         older = [self.values[(place + self.shift) % count] for place in places]
-        return pages_of_candidates(
-            np.random.default_rng(self.seed), told, self.asked, older, is_stale=self.is_stale
-        )
+        return pages_of_candidates(np.random.default_rng(self.seed), told, self.asked, older, is_stale=self.is_stale)
 
 
 def draw_candidates(brief: Brief) -> Candidates:

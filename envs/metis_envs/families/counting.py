@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metis_envs.families.family import Brief
 from metis_envs.families.lists import OPEN_ANSWERS, ListFamily, ListTask, draw_fields
@@ -76,7 +77,7 @@ def _counts(rng: np.random.Generator, choices: int) -> list[int]:
     return [start + int(place) for place in rng.permutation(choices)]
 
 
-def _marks(asked: str, other: str, count: int, order: np.ndarray) -> str:  # type: ignore[type-arg]
+def _marks(asked: str, other: str, count: int, order: NDArray[np.int64]) -> str:
     """`count` of the asked marks in the first places of an order, others in the rest."""
     marked = set(order[:count].tolist())
     return "".join(asked if place in marked else other for place in range(_PLACES))

@@ -115,7 +115,14 @@ class Family(Taskset):
         family, seed = self._read_id(task_id)
         blueprint, brief = family.blueprint(seed)
         state = family.state(seed, blueprint)
-        return tuple(family._finish(blueprint, brief, other, task_id) for other in blueprint.block(state))
+        answers, images = len(blueprint.answers), dict[int, TaskImage]()
+        found = []
+        for other in blueprint.block(state):
+            drawn = other // answers if blueprint.keys > 1 else other  # of one key, all states look the same
+            if drawn not in images:
+                images[drawn] = _image(blueprint, brief, other)
+            found.append(family._finish(blueprint, brief, other, task_id, images[drawn]))
+        return tuple(found)
 
     def blueprint(self, seed: int) -> tuple[Blueprint, Brief]:
         """The plan of a task, before its answer is drawn; for proofs and readers."""
@@ -135,13 +142,13 @@ class Family(Taskset):
     def make(self, seed: int, task_id: str) -> Task:
         """Draw the answer of a seed's blueprint and make the task."""
         blueprint, brief = self.blueprint(seed)
-        return self._finish(blueprint, brief, self.state(seed, blueprint), task_id)
+        state = self.state(seed, blueprint)
+        return self._finish(blueprint, brief, state, task_id, _image(blueprint, brief, state))
 
-    def _finish(self, blueprint: Blueprint, brief: Brief, state: int, task_id: str) -> Task:
-        source = blueprint.render(state)
+    def _finish(self, blueprint: Blueprint, brief: Brief, state: int, task_id: str, image: TaskImage) -> Task:
         is_choice, focus = brief.choices > 0, blueprint.focus or blueprint.region
         is_known = brief.necessity is not Necessity.UNKNOWN
-        overlay = blueprint.overlay(state, source)
+        overlay = blueprint.overlay(state, image.source)
         alternatives = tuple(LETTERS[: len(blueprint.answers)]) if is_choice else blueprint.answers
         left = tuple(alternatives[other] for other in blueprint.left(state))
         solution = (blueprint.calls(state) or (look_at(focus),)) if brief.hides else ()
@@ -149,8 +156,10 @@ class Family(Taskset):
             task_id=task_id,
             family=self.name,
             question=blueprint.question,
-            images=(TaskImage(source=_frozen(source), view=_frozen(box_view(source, brief.canvas.factor))),),
-            gold=GoldAnswer(value=alternatives[blueprint.answer_of(state)], kind=AnswerKind.CHOICE if is_choice else blueprint.kind),
+            images=(image,),
+            gold=GoldAnswer(
+                value=alternatives[blueprint.answer_of(state)], kind=AnswerKind.CHOICE if is_choice else blueprint.kind
+            ),
             options=blueprint.answers if is_choice else (),
             necessity=brief.necessity,
             ability=self.ability,
@@ -347,6 +356,11 @@ def _plans(blueprint: Blueprint, solution: tuple[ToolCall, ...], blind_accuracy:
     names = [call.name for call in solution]
     begun = [Plan(calls=Counter(names[:count]), accuracy=blind_accuracy) for count in range(1, len(names))]
     return (at_once, *(blueprint.plans or (*begun, Plan(calls=Counter(names), accuracy=1.0))))
+
+
+def _image(blueprint: Blueprint, brief: Brief, state: int) -> TaskImage:
+    source = blueprint.render(state)
+    return TaskImage(source=_frozen(source), view=_frozen(box_view(source, brief.canvas.factor)))
 
 
 def _frozen(image: ImageArray) -> ImageArray:

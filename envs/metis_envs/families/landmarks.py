@@ -7,16 +7,14 @@
 | required, a fact is asked | something else | image search finds the name, text search the fact: a chain |
 | required, the title says it | something else | image search: the title of the right card states the fact |
 
-Image search finds up to five cards, all with the same building, each in another paint and under another name. Their hashes are
-alike, so that nothing but a look at them tells which is the one in the task.
+Image search finds up to five cards, all with the same building, each in another paint and under another name. Their
+hashes are alike, so that nothing but a look at them tells which is the one in the task.
 """
 
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
-
-import numpy as np
 
 from metis_envs.families.candidates import Candidates, draw_candidates
 from metis_envs.families.family import Blueprint, Brief, Overlay, SearchFamily

@@ -1,4 +1,4 @@
-"""`plaques`: what is true of a building whose plaque names it in small print only. See `metis_envs.families.printed`."""
+"""`plaques`: what is true of a building that its plaque names in small print. See `metis_envs.families.printed`."""
 
 from typing import ClassVar
 
@@ -26,6 +26,7 @@ class Plaques(PrintedFamily):
             brief.rng,
             [a for a in candidates.things[0].traits.attributes if a not in (candidates.asked, candidates.other)],
         )
+        noun = candidates.things[0].traits.noun
         others = draw_values(brief.rng, third, len(candidates.values))
         return Printed(
             question=candidates.question(brief),
@@ -36,7 +37,7 @@ class Plaques(PrintedFamily):
             large_other=candidates.other_line(),
             foot=candidates.footer(),
             fine=f"Set up by the council of {candidates.things[0].town}",
-            keys=tuple(thing.name for thing in candidates.things),
+            keys=tuple(f"{noun}: {thing.name.removesuffix(noun).strip()}" for thing in candidates.things),
             small=candidates.lines(),
             small_other=tuple(fact_line(third, value) for value in others),
             pages=candidates.sharing(third, others[0]).pages,

@@ -20,7 +20,6 @@ PLAQUES = (
         ink=(34, 24, 10),
         border=(94, 70, 28),
         face="serif-bold",
-        small_face="serif",
         has_screws=True,
         gloss=0.6,
     ),
@@ -39,7 +38,6 @@ PLAQUES = (
         ink=(40, 40, 44),
         border=(150, 146, 136),
         face="serif-bold",
-        small_face="serif",
         gloss=0.1,
     ),
 )

@@ -84,7 +84,9 @@ def draw_flag(scene: ImageArray, pole: Flagpole, colour: Colour) -> None:
     drop = (0.5 + 0.5 * wave * x) * 0.1 * height * strength
     rows = np.arange(height)[:, None]
     is_cloth = (rows >= drop) & (rows < drop + 0.88 * height)
-    light = 1 + (0.16 * np.cos(7.5 * x + phase) - 0.06 * x)[None, :, None] + 0.04 * np.sin(rows / height * 5)[:, :, None]
+    light = (
+        1 + (0.16 * np.cos(7.5 * x + phase) - 0.06 * x)[None, :, None] + 0.04 * np.sin(rows / height * 5)[:, :, None]
+    )
     cloth = np.clip(np.array(colour, dtype=np.float32) * light, 0, 255).astype(np.uint8)
     part = scene[top:bottom, left:right]
     part[is_cloth] = cloth[is_cloth]

@@ -18,13 +18,14 @@ _STEP = 8
 def grain(rng: np.random.Generator, height: int, width: int, sigma: float) -> NDArray[np.int8]:
     """Grain of a standard deviation of at most 30, shape (height, width), read-only; at most 2048 a side."""
     top, left = (int(rng.integers(0, _SIDE - side + 1)) for side in (height, width))
-    return _tile(sigma)[top : top + height, left : left + width]
+    part: NDArray[np.int8] = _tile(sigma)[top : top + height, left : left + width]
+    return part
 
 
 @functools.lru_cache(maxsize=8)
 def _tile(sigma: float) -> NDArray[np.int8]:
     drawn = np.random.default_rng(20_260_401).standard_normal((_SIDE, _SIDE), dtype=np.float32)
-    tile = np.rint(sigma * np.clip(drawn, -4, 4)).astype(np.int8)
+    tile: NDArray[np.int8] = np.rint(sigma * np.clip(drawn, -4, 4)).astype(np.int8)
     tile.flags.writeable = False
     return tile
 

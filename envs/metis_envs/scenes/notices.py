@@ -21,7 +21,7 @@ __all__ = ["Notice", "NoticeStyle", "conceal_row", "hang", "lay_out", "row_box",
 
 _LARGE = range(17, 31)
 """Font sizes of large print in view pixels: capitals are then 12 view pixels high or more."""
-SMALL = 3.6
+SMALL = 4.2
 """Font size of small print in view pixels: its strokes are thinner than a view pixel."""
 _WIDEST, _HIGHEST = 0.9, 0.86
 _TILT = 1.6
@@ -133,9 +133,7 @@ def _extent(
     return round(widest + 1.6 * size), round(size * (1.35 * len(large) + 1.5) + 1.6 * small_size * small_count)
 
 
-def _fits(
-    canvas: Canvas, style: NoticeStyle, large: Sequence[Sequence[str]], small_count: int, view_size: int
-) -> bool:
+def _fits(canvas: Canvas, style: NoticeStyle, large: Sequence[Sequence[str]], small_count: int, view_size: int) -> bool:
     width, height = _extent(style, large, small_count, canvas.px(view_size), round(SMALL * canvas.factor))
     return width <= _WIDEST * canvas.width and height <= _HIGHEST * canvas.height
 
@@ -202,13 +200,14 @@ def _cast_shadow(half: ImageArray, plate: Image.Image, left: int, top: int, fact
 
 
 def write_row(scene: ImageArray, notice: Notice, row: int, text: str) -> None:
-    """Print one row on a scene of full size, in place."""
-    _, size, _ = notice.rows[row]
-    style = notice.style
-    face = font(style.face if row < notice.large else style.small_face, size)
-    width, height = text_width(text, face) + size // 2, round(1.4 * size)
+    """Print one row on a scene of full size, in place: large print in the middle, small print from the left."""
+    _, size, widest = notice.rows[row]
+    style, is_small = notice.style, row >= notice.large
+    face = font(style.small_face if is_small else style.face, size)
+    width, height = widest + size // 2, round(1.4 * size)
     mask = Image.new("L", (width, height), 0)
-    ImageDraw.Draw(mask).text((width / 2, height / 2), text, fill=235, font=face, anchor="mm")
+    left = size // 4 if is_small else (width - text_width(text, face)) / 2
+    ImageDraw.Draw(mask).text((left, height / 2), text, fill=240, font=face, anchor="lm")
     turned = mask.rotate(notice.angle, Image.Resampling.BILINEAR, expand=True)
     stamp = Image.new("RGB", turned.size, style.ink).convert("RGBA")
     stamp.putalpha(turned)

@@ -202,8 +202,8 @@ THINGS: dict[str, dict[str, Thing]] = {
         "kite": Thing(_kite, (0.5, 0.43, 0.23), stain=(0.2, 0.3, 0.06)),
     },
     "water": {
-        "boat": Thing(_boat, (0.53, 0.42, 0.22), plate="", stain=(0.16, 0.3, 0.12)),
-        "buoy": Thing(_buoy, (0.5, 0.5, 0.23), stain=(0.3, 0.15, 0.2)),
+        "boat": Thing(_boat, (0.53, 0.42, 0.22), plate="", stain=(0.12, 0.3, 0.12)),
+        "buoy": Thing(_buoy, (0.5, 0.5, 0.23), stain=(0.14, 0.2, 0.25)),
     },
     "shelf": {
         "crate": Thing(_crate, (0.5, 0.5, 0.27), stain=_WOODEN, has_code=True),

@@ -7,6 +7,7 @@ enlarged photographs are: what is fine in a scene is what stands on its signs.
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from metis_envs.scenes.canvas import Canvas
@@ -68,7 +69,12 @@ def _mottled(rng: np.random.Generator, height: int, width: int, colour: Colour, 
     """One colour with soft spots."""
     spots = np.asarray(clouds(rng, height, width, ((height / 2, width / 2), (30, 30), (8, 11)), step=2), np.int16)
     shade = ((spots - 128) * depth).astype(np.int16)[:, :, None]
-    return np.clip(np.array(colour, np.int16) + shade, 0, 255).astype(np.uint8)
+    return _whole(np.array(colour, np.int16) + shade)
+
+
+def _whole(wall: NDArray[np.int16]) -> ImageArray:
+    clipped: ImageArray = np.clip(wall, 0, 255).astype(np.uint8)
+    return clipped
 
 
 def _plaster(rng: np.random.Generator, height: int, width: int) -> ImageArray:
@@ -101,7 +107,7 @@ def _brick(rng: np.random.Generator, height: int, width: int) -> ImageArray:
             edge = tuple(int(np.clip(part * tone * 0.8, 0, 255)) for part in colour)
             pen.line((box[0], box[3], box[2], box[3]), fill=edge, width=joint)
     spots = np.asarray(clouds(rng, height, width, ((10, 15), (5, 6)), step=2), np.int16)[:, :, None]
-    return np.clip(np.asarray(wall, np.int16) + (spots - 128) // 5, 0, 255).astype(np.uint8)
+    return _whole(np.asarray(wall, np.int16) + (spots - 128) // 5)
 
 
 def _boards(rng: np.random.Generator, height: int, width: int) -> ImageArray:
@@ -112,7 +118,7 @@ def _boards(rng: np.random.Generator, height: int, width: int) -> ImageArray:
     for left in range(int(rng.integers(board)), width, board):
         wall[:, left : left + board] += int(rng.normal(0, 7))
         wall[:, left : left + max(1, board // 40)] //= 3
-    return np.clip(wall, 0, 255).astype(np.uint8)
+    return _whole(wall)
 
 
 def _concrete(rng: np.random.Generator, height: int, width: int) -> ImageArray:

@@ -35,6 +35,7 @@ _WEATHER = (
     "Snow had fallen overnight.",
 )
 
+
 def main_page(rng: np.random.Generator, thing: Thing, year: int) -> Passage:
     """The page of a guide that states every fact of a thing, each in one of several wordings, in any order.
 

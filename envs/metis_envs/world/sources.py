@@ -30,7 +30,8 @@ def _guide(rng: np.random.Generator, thing: Thing, asked: Attribute, year: int) 
 
 
 def _survey(rng: np.random.Generator, thing: Thing, asked: Attribute, year: int) -> Passage:
-    text = f"Sheet on the {thing.name} in {thing.town}. {_said(rng, thing, asked)} Entered in {choose(rng, _MONTHS)} {year}."
+    said = _said(rng, thing, asked)
+    text = f"Sheet on the {thing.name} in {thing.town}. {said} Entered in {choose(rng, _MONTHS)} {year}."
     return Passage(title=f"Survey sheet: {thing.name}", text=text, link=link_of("surveys", f"{thing.full_name} {year}"))
 
 

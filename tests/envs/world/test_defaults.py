@@ -81,10 +81,10 @@ def test_no_thing_of_the_corpus_could_be_asked_for_by_a_task():
 
 
 def test_names_are_shared_so_that_a_search_finds_namesakes(text_engine):
-    hits = text_engine.search("How high is the Halworth Tower in Oravik?", limit=10)
+    hits = text_engine.search("How high is the Falford Tower in Oravik?", limit=10)
     assert len(hits) == 10
     assert any("Oravik" in hit.title + hit.snippet for hit in hits)
-    assert any("Halworth" in hit.title + hit.snippet for hit in hits)
+    assert any("Falford" in hit.title + hit.snippet for hit in hits)
 
 
 @pytest.mark.parametrize("number", range(0, 3_000, 300))
