@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from metis_envs.audit.views import block_sums
 from metis_envs.families.blueprint import Blueprint
 from metis_gym.records import Box, ImageArray, Task
 
@@ -36,7 +37,7 @@ class Reading:
     Attributes:
         candidates: How many answers it was read as one of; 0 where they are drawn alike.
         plain: From the answer drawn plainly, in full resolution, framed otherwise than for its transcript.
-        view: From the view.
+        view: From the view; where the answer is hidden, from the views of all candidates, each in turn the right one.
         crop: From the source, as a tool shows it.
     """
 
@@ -60,16 +61,38 @@ def read_task(task: Task, blueprint: Blueprint, state: int, rng: np.random.Gener
         return Reading(candidates=0)
     box, factor = blueprint.focus or blueprint.region, blueprint.factor
     image = task.images[0]
+    views = _views(task, blueprint, states)
     transcripts = [_framed(scene, box, factor * _MARGIN, 2.0) for scene in drawn]
     shown = [
         _framed(drawn[0], box, factor * (_MARGIN + 1), 2.4),
-        _framed(image.view, _scaled(box, factor), _MARGIN, 2.0 * factor),
         _framed(image.source, box, factor * _MARGIN, 2.0),
+        *(_framed(view, _scaled(box, factor), _MARGIN, 2.0 * factor) for view in views),
     ]
     read = _tesseract([*transcripts, *shown])
-    known, texts = read[: len(states)], read[len(states) :]
-    plain, view, crop = (_fit(text, known) for text in texts)
-    return Reading(candidates=len(states), plain=plain, view=view, crop=crop)
+    known, (plain, crop, *seen) = read[: len(states)], read[len(states) :]
+    in_views = [_fit(text, known, place) for place, text in enumerate(seen * len(states) if len(seen) == 1 else seen)]
+    is_hidden = len(blueprint.block(state)) > 1
+    return Reading(
+        candidates=len(states),
+        plain=_fit(plain, known, 0),
+        view=sum(in_views) / len(in_views) if is_hidden else in_views[0],
+        crop=_fit(crop, known, 0),
+    )
+
+
+def _views(task: Task, blueprint: Blueprint, states: Sequence[int]) -> list[ImageArray]:
+    """The view; where the answer is hidden, that of each state, or one if they are the same.
+
+    Read in turn as the view of each state, equal views come to exactly chance, not to chance give or take luck.
+    """
+    view = task.images[0].view
+    if len(blueprint.block(states[0])) == 1:
+        return [view]
+    cells = (task.images[0].source.shape[0] // view.shape[0]) ** 2
+    others = [block_sums(blueprint.render(state), view) // cells for state in states]
+    if all(np.array_equal(other, others[0]) for other in others):
+        return [view]
+    return [other.astype(np.uint8) for other in others]
 
 
 def _others(blueprint: Blueprint, state: int, rng: np.random.Generator) -> list[int]:
@@ -128,8 +151,8 @@ def _tesseract(images: Sequence[Image.Image]) -> list[str]:
     return ["".join(letter for letter in page.casefold() if not letter.isspace()) for page in pages]
 
 
-def _fit(text: str, transcripts: Sequence[str]) -> float:
-    """The share of the first transcript among those that the text resembles most."""
+def _fit(text: str, transcripts: Sequence[str], right: int) -> float:
+    """The share of the right transcript among those that the text resembles most."""
     alike = [SequenceMatcher(None, text, other, autojunk=False).ratio() for other in transcripts]
     best = [place for place, ratio in enumerate(alike) if ratio >= max(alike) - 1e-12]
-    return (0 in best) / len(best)
+    return (right in best) / len(best)

@@ -46,7 +46,8 @@ LEAKS = [
 def test_a_planted_leak_is_found(leak, probe, found):
     answers = {"words → answer, open": "open"}.get(found, "choice")
     tasks = {"views": 20, "print": 20, "blind": 120}.get(probe, 160)
-    assert found in broken(audited((probe,), leak=leak, answers=answers, tasks=tasks))
+    shares = {"required_share": 0.8} if leak == "noise" else {}  # so that enough small print is read
+    assert found in broken(audited((probe,), leak=leak, answers=answers, tasks=tasks, **shares))
 
 
 @needs_tesseract
