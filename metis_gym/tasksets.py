@@ -7,9 +7,7 @@ task, draw its images once.
 
 import math
 import re
-import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -19,6 +17,7 @@ from metis_gym.errors import ConfigError, TaskIdError
 from metis_gym.records import Outcome, Task
 from metis_gym.registries import Registry, path_of
 from metis_gym.specs import parse_spec, split_outside_quotes
+from metis_gym.task_cache import TaskCache
 from metis_gym.variants import NO_VARIANTS, Variants
 
 __all__ = [
@@ -345,71 +344,7 @@ def load_task(task_id: str) -> Task:
     return TASKSETS.create(name, split="train", view_size=448, **parameters).load(task_id)
 
 
-_Key: TypeAlias = tuple[type[Taskset], int, str]
 """Two tasksets of different classes may draw the same id, and a file has one id for views of any size."""
-
-
-class TaskCache:
-    """Keeps the most recently used tasks, up to a number of bytes of images. Safe for threads.
-
-    Args:
-        capacity_bytes: How many bytes of images are kept. A single larger task is kept alone.
-    """
-
-    def __init__(self, capacity_bytes: int) -> None:
-        self.capacity_bytes = capacity_bytes
-        self._tasks: OrderedDict[_Key, Task] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, taskset: Taskset, task_id: str) -> Task:
-        """The task of this id, built now if it is not kept."""
-        key = (type(taskset), getattr(taskset, "view_size", 0), task_id)
-        with self._lock:
-            if key in self._tasks:
-                self._tasks.move_to_end(key)
-                return self._tasks[key]
-        task = taskset.build(task_id)
-        if not isinstance(task, Task):
-            raise ConfigError(
-                f"the taskset {path_of(type(taskset))} is not finished: build() must return a metis_gym.records.Task, "
-                f"actually: {type(task).__name__} {task!r:.80}"
-            )
-        with self._lock:
-            self._keep(key, task)
-        return task
-
-    def get_variant(self, taskset: Taskset, task_id: str, answer: int, make: Callable[[], Task]) -> Task:
-        """The task of this id with another answer, by its number, made now if it is not kept."""
-        key = (type(taskset), getattr(taskset, "view_size", 0), f"{task_id}\n{answer}")
-        with self._lock:
-            if key in self._tasks:
-                self._tasks.move_to_end(key)
-                return self._tasks[key]
-        task = make()
-        with self._lock:
-            self._keep(key, task)
-        return task
-
-    def clear(self) -> None:
-        """Forget all tasks and free their images."""
-        with self._lock:
-            self._tasks.clear()
-            self._bytes = 0
-
-    def _keep(self, key: _Key, task: Task) -> None:
-        if key in self._tasks:
-            return
-        self._tasks[key] = task
-        self._bytes += _image_bytes(task)
-        while self._bytes > self.capacity_bytes and len(self._tasks) > 1:
-            _, dropped = self._tasks.popitem(last=False)
-            self._bytes -= _image_bytes(dropped)
-
-
-def _image_bytes(task: Task) -> int:
-    own = sum(image.source.nbytes + image.view.nbytes for image in task.images)
-    return own + sum(entry.image.nbytes for entry in task.titled_images)
 
 
 _cache = TaskCache(capacity_bytes=256 << 20)

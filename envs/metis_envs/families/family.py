@@ -6,32 +6,25 @@ import inspect
 import re
 import zlib
 from abc import abstractmethod
-from collections import Counter
 from typing import Any, ClassVar
 
 import numpy as np
 
 from metis_envs.families.blueprint import Blueprint, Brief, Overlay, draw_blocks
+from metis_envs.families.finishing import answer_names, image_of, look_at, plans_of, short_side
 from metis_envs.families.versions import named_versions, versions_fingerprint
 from metis_envs.scenes.canvas import Canvas
-from metis_envs.scenes.view import box_view
 from metis_gym.errors import ConfigError, TaskIdError
-from metis_gym.grading.choice import LETTERS
 from metis_gym.records import (
     AnswerKind,
-    Box,
     GoldAnswer,
-    ImageArray,
     Necessity,
-    Plan,
     Task,
     TaskImage,
-    ToolCall,
 )
 from metis_gym.registries import format_spec, parse_spec, path_of
 from metis_gym.specs import split_outside_quotes
 from metis_gym.tasksets import SPLITS, Taskset, kept_variant
-from metis_gym.tools.crop_code import crop_call
 from metis_gym.variants import Variants
 
 __all__ = ["Blueprint", "Brief", "Family", "Overlay", "SearchFamily", "look_at"]
@@ -41,7 +34,6 @@ _ANSWER_FORMATS = ("choice", "open", "mixed")
 _MIN_SOURCE, _MAX_SOURCE = 1024, 4096
 _MIN_FACTOR = 3
 _ASPECTS = (1.0, 4 / 3, 3 / 2, 16 / 9, 3 / 4)
-_CROP_SIDE = 640
 _COMPARED = 4
 _MIN_PARTIAL_CHOICES = 4
 _SHARES = (("required_share", int | float), ("partial_share", int | float))
@@ -125,12 +117,12 @@ class Family(Taskset):
         count, own = len(blueprint.answers), family.state(seed, blueprint)
         same_key = own - blueprint.answer_of(own)
         states = tuple(range(count * blueprint.keys) if every else (same_key + a for a in blueprint.left(own)))
-        names, images = _answer_names(blueprint, brief), dict[int, TaskImage]()
+        names, images = answer_names(blueprint, brief), dict[int, TaskImage]()
 
         def draw(state: int) -> Task:
             look = state // count if blueprint.keys > 1 else state  # of one key, all states look the same
             if look not in images:
-                images[look] = _image(blueprint, brief, state)
+                images[look] = image_of(blueprint, brief, state)
             return family._finish(blueprint, brief, state, task_id, images[look])
 
         def make(place: int) -> Task:
@@ -158,13 +150,13 @@ class Family(Taskset):
         """Draw the answer of a seed's blueprint and make the task."""
         blueprint, brief = self.blueprint(seed)
         state = self.state(seed, blueprint)
-        return self._finish(blueprint, brief, state, task_id, _image(blueprint, brief, state))
+        return self._finish(blueprint, brief, state, task_id, image_of(blueprint, brief, state))
 
     def _finish(self, blueprint: Blueprint, brief: Brief, state: int, task_id: str, image: TaskImage) -> Task:
         is_choice, focus = brief.choices > 0, blueprint.focus or blueprint.region
         is_known = brief.necessity is not Necessity.UNKNOWN
         overlay = blueprint.overlay(state, image.source)
-        alternatives = _answer_names(blueprint, brief)
+        alternatives = answer_names(blueprint, brief)
         left = tuple(alternatives[other] for other in blueprint.left(state))
         solution = (blueprint.calls(state) or (look_at(focus),)) if brief.hides else ()
         return Task(
@@ -183,7 +175,7 @@ class Family(Taskset):
             region=focus,
             alternatives=left if is_known else alternatives,
             blind_accuracy=1 / len(left) if is_known else None,
-            plans=_plans(blueprint, solution, 1 / len(left)) if is_known else (),
+            plans=plans_of(blueprint, solution, 1 / len(left)) if is_known else (),
             tool_benefit=blueprint.tool_benefit,
             notes=blueprint.notes,
             query=blueprint.query,
@@ -301,7 +293,7 @@ class Family(Taskset):
     def _draw_canvas(self, rng: np.random.Generator) -> Canvas:
         factor = int(rng.choice(self._factors(self._smallest_factor())))
         aspect = float(rng.choice(self.aspects)) if len(self.aspects) > 1 else self.aspects[0]
-        short = _short_side(self.view_size, aspect)
+        short = short_side(self.view_size, aspect)
         return Canvas(short, self.view_size, factor) if aspect < 1 else Canvas(self.view_size, short, factor)
 
     def _read_id(self, task_id: str) -> "tuple[Family, int]":
@@ -358,46 +350,3 @@ def _defaults(kind: type[Family]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=256)
 def _family_of(kind: type[Family], split: str, view_size: int, parameters: tuple[tuple[str, Any], ...]) -> Family:
     return kind(split=split, view_size=view_size, **dict(parameters))
-
-
-def _answer_names(blueprint: Blueprint, brief: Brief) -> tuple[str, ...]:
-    """The possible answers as gold answers name them: letters for a choice."""
-    return tuple(LETTERS[: len(blueprint.answers)]) if brief.choices else blueprint.answers
-
-
-def _plans(blueprint: Blueprint, solution: tuple[ToolCall, ...], blind_accuracy: float) -> tuple[Plan, ...]:
-    """The ways to play: to answer at once, and those of the blueprint or its solution, which may be broken off.
-
-    A chain that is broken off has shown a key at most, which tells nothing about the answer.
-    """
-    at_once = Plan(calls={}, accuracy=blind_accuracy)
-    if not solution:
-        return (at_once,)
-    names = [call.name for call in solution]
-    begun = [Plan(calls=Counter(names[:count]), accuracy=blind_accuracy) for count in range(1, len(names))]
-    return (at_once, *(blueprint.plans or (*begun, Plan(calls=Counter(names), accuracy=1.0))))
-
-
-def _image(blueprint: Blueprint, brief: Brief, state: int) -> TaskImage:
-    source = blueprint.render(state)
-    return TaskImage(source=_frozen(source), view=_frozen(box_view(source, brief.canvas.factor)))
-
-
-def _frozen(image: ImageArray) -> ImageArray:
-    image.flags.writeable = False
-    return image
-
-
-def _short_side(long_side: int, aspect: float) -> int:
-    """The shorter side of a view: in steps of 32 pixels, as vision models take them, where the view is large enough."""
-    step = 32 if long_side >= 160 else 1
-    exact = long_side / aspect if aspect > 1 else long_side * aspect
-    return max(step, step * round(exact / step))
-
-
-def look_at(region: Box) -> ToolCall:
-    """The call that shows a region, with a little around it, at a size that is easy to read."""
-    left, top, right, bottom = region
-    scale = max(1, round(_CROP_SIDE / max(right - left, bottom - top)))
-    size = ((right - left) * scale, (bottom - top) * scale)
-    return crop_call(region, size)
