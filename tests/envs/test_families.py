@@ -198,9 +198,7 @@ def test_images_show_one_photograph_of_their_own_split(name, split):
     for seed in range(12):
         notes = kind.blueprint(seed)[0].notes
         assert "mosaic" not in notes
-        named = {
-            entry.name for entry in PHOTOGRAPHS if entry.name in notes.split(": ", 1)[-1].replace(")", "").split(", ")
-        }
+        named = {entry.name for entry in PHOTOGRAPHS if re.search(rf": (\w+, )*{entry.name}\b", notes)}
         assert named <= allowed
 
 
