@@ -49,6 +49,10 @@ _KINDS = {
 }
 _WHOLE_FIGURE = (18, 19)
 _OR_NOT = "If this does not apply to the plot, answer “Not Applicable”."
+_RUBRIC = (
+    "Numbers must have exactly the value of the right answer; notation and unit may differ. Texts must say the same; "
+    "lists must have the same items. “Not Applicable” is right only where it is the right answer."
+)
 _PER_FIGURE = 4
 _CONSTANTS = "src/constants.py"
 
@@ -56,7 +60,7 @@ _CONSTANTS = "src/constants.py"
 class _CharXiv(Benchmark):
     hub: ClassVar[str] = "princeton-nlp/CharXiv"
     hub_split: ClassVar[str] = "validation"
-    notes: ClassVar[tuple[str, ...]] = ("rules_only: without a judge, answers are compared by value",)
+    notes: ClassVar[tuple[str, ...]] = ("rules_only, unless a judge was given: answers are then compared by value",)
 
     def image_values(self, row: Row) -> list[Any]:
         """The figure, or the repository's file with the figure's number."""
@@ -160,7 +164,7 @@ class _FourTimes:
 
 
 def _gold(answer: str) -> GoldAnswer:
-    return GoldAnswer(value=answer, kind=AnswerKind.AUTO)
+    return GoldAnswer(value=answer, kind=AnswerKind.JUDGED, rubric=_RUBRIC)
 
 
 def _where(row: Row) -> str:
