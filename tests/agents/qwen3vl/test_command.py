@@ -21,7 +21,7 @@ from metis_gym.recording import Run, replay
 
 SMALL = (
     *("--taskset", "patches", "--threads", "1", "--batches", "2", "--tasks", "2", "--group-size", "3"),
-    *("--episodes", "3", "--samples", "1", "--grounding", "2", "--images", "4", "--cold-start", "2"),
+    *("--episodes", "3", "--samples", "1", "--grounding", "2", "--grounding-images", "4", "--cold-start", "2"),
     *("--demonstrations", "4", "--cold-start-batch", "2", "--turn-tokens", "24", "--response-tokens", "96"),
     *("--save-every", "1", "--evaluate-every", "1", "--lr", "0.01", "--workers", "2", "--exact"),
 )

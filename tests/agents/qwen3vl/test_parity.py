@@ -44,7 +44,7 @@ def own_logprobs(kit, conversations, layout):
 @pytest.mark.parametrize("layout", Layout)
 def test_scores_are_those_of_transformers_own_forward_pass(kit, conversations, layout):
     expected = torch.cat([transformers_logprobs(kit, tokens) for tokens in conversations])
-    assert expected.std() > 0.5  # the model is not indifferent
+    assert expected.std() > 0.3  # the model is not indifferent
     torch.testing.assert_close(own_logprobs(kit, conversations, layout), expected, rtol=0, atol=EXACT)
 
 
