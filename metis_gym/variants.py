@@ -12,8 +12,10 @@ class Variants(Sequence[Task]):
     """The task as it would be with each of some answers: what tool noise shows, and what an ideal agent compares.
 
     Args:
-        answers: The answers, as the gold answers name them: letters for a choice.
-        make: Makes the task with the answer of a place; called when it is asked for.
+        answers: The answer at each place, as the gold answers name them: letters for a choice.
+        make: Makes the task of a place; called when it is asked for.
+        keys: What else differs at each place, such as the name that the first call of a chain shows; every answer goes
+            with every key. By default nothing does.
 
     >>> from metis_gym.records import GoldAnswer, Task
     >>> def make(place):
@@ -22,8 +24,9 @@ class Variants(Sequence[Task]):
     ['A', 'B']
     """
 
-    def __init__(self, answers: Sequence[str], make: Callable[[int], Task]) -> None:
+    def __init__(self, answers: Sequence[str], make: Callable[[int], Task], keys: Sequence[int] = ()) -> None:
         self.answers = tuple(answers)
+        self.keys = tuple(keys) or (0,) * len(self.answers)
         self._make = make
 
     def __len__(self) -> int:

@@ -128,9 +128,9 @@ class OptimalAgent(InformedAgent):
         self._shown[tool] = self._showing(observation, self._shown.get(tool, self._left))
 
     def _next_call(self) -> ToolCall | None:
-        if len(self._left) < 2:
+        if self._answers_left < 2:
             return None
-        task = self._rules.possible[self._likeliest[0]]
+        task = self._rules.possible[int(np.argmax(self._weights))]
         plan = self._rules.best_plan(task, self.lam)
         wanted = Counter(call.name for call in task.solution) if plan is None else Counter(plan.calls)
         made = Counter(action["name"] for action in self._actions)
@@ -142,25 +142,34 @@ class OptimalAgent(InformedAgent):
         return None
 
     def _choose(self) -> int:
-        likeliest = self._likeliest
-        return likeliest[int(self._rng.integers(len(likeliest)))]
+        possible, weights = self._rules.possible, self._weights
+        sums = np.array([weights[[one == answer for one in possible.answers]].sum() for answer in possible.answers])
+        return int(self._rng.choice(np.flatnonzero(sums >= sums.max() * (1 - 1e-9))))
 
     @property
-    def _likeliest(self) -> list[int]:
-        """The most probable answers, each as probable as the others."""
-        places = self._left
-        weights = np.ones(len(places))
-        for shown in self._shown.values():
-            weights *= self._likelihoods(places, shown)
-        return [place for place, weight in zip(places, weights, strict=True) if weight >= weights.max() * (1 - 1e-9)]
+    def _answers_left(self) -> int:
+        return len({self._rules.possible.answers[place] for place in self._left})
 
-    def _likelihoods(self, places: Sequence[int], shown: Sequence[int]) -> NDArray[np.float64]:
-        """How probable it is, for each answer, that a tool shows what these answers show."""
-        if not shown:  # nothing of what is known would show this: it tells nothing
-            return np.ones(len(places))
-        each = self._rules.noise / (len(places) - 1)
-        is_shown = np.isin(places, shown)
-        likelihoods: NDArray[np.float64] = is_shown * (1 - self._rules.noise) + (len(shown) - is_shown) * each
+    @property
+    def _weights(self) -> NDArray[np.float64]:
+        """How probable each place is, up to a factor; 0 for those that the view rules out."""
+        weights = np.zeros(len(self._rules.possible))
+        weights[list(self._left)] = 1.0
+        for shown in self._shown.values():
+            if shown:  # else nothing that is known would show this: it tells nothing
+                weights *= self._likelihoods(shown)
+        return weights
+
+    def _likelihoods(self, shown: Sequence[int]) -> NDArray[np.float64]:
+        """How probable it is at each place that a tool shows what it would show at these places.
+
+        A wrong tool works on another answer with the same key.
+        """
+        answers, keys = (np.array(of) for of in (self._rules.possible.answers, self._rules.possible.keys))
+        noise, others = self._rules.noise, self._answers_left - 1
+        is_shown = np.isin(np.arange(len(answers)), shown)
+        wrong = (keys[:, None] == keys[list(shown)]) & (answers[:, None] != answers[list(shown)])
+        likelihoods: NDArray[np.float64] = is_shown * (1 - noise) + wrong.sum(axis=1) * noise / others
         return likelihoods
 
 
@@ -178,7 +187,8 @@ class LastResultAgent(InformedAgent):
         self._read: tuple[int, ...] = ()
 
     def _hear(self, observation: Any) -> None:
-        self._read = self._showing(observation, range(len(self._rules.possible)))
+        every = range(len(self._rules.possible))
+        self._read = self._showing(observation, self._read or every) or self._showing(observation, every)
 
     def _next_call(self) -> ToolCall | None:
         places = self._read or self._left
