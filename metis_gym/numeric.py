@@ -39,7 +39,7 @@ class NumericToolUseEnv(ToolUseEnv):
     ## Description
     The same episodes as `MetisVQA-v0` for policies that write no text. A tool call is a crop of one cell of a grid over
     the image, cut by trusted host code and charged as a `python` call, or, where the tasks are made for it (`flags`),
-    a text search for the question. By default: `patches`, 64×64.
+    a text search for what they say should be searched for. By default: `patches`, 64×64.
 
     ## Action Space
     `Discrete(choices + crop_grid²)`, one more where there is search
@@ -48,7 +48,7 @@ class NumericToolUseEnv(ToolUseEnv):
     |---|---|
     | 0 … choices − 1 | answer with option A, B, … |
     | choices + row · crop_grid + column | crop that cell of the grid |
-    | choices + crop_grid² | search for the question |
+    | choices + crop_grid² | search text for the task's query, or else for its question |
 
     ## Observation Space
     `Dict` of uint8 boxes, with V = `view_size`:
@@ -139,7 +139,8 @@ class NumericToolUseEnv(ToolUseEnv):
         if number < self.choices:
             return super().step({"answer": LETTERS[number]})
         if number == self._search_action:
-            return super().step({"name": TextSearchTool.name, "arguments": {"query": self.episode.task.question}})
+            query = self.episode.task.query or self.episode.task.question
+            return super().step({"name": TextSearchTool.name, "arguments": {"query": query}})
         box = self._cell(number - self.choices)
         return super().step({"name": CropTool.name, "arguments": {"box": list(box)}})
 

@@ -8,6 +8,7 @@ _TEXT_ENTRY = "metis_gym.env:ToolUseEnv"
 _NUMERIC_ENTRY = "metis_gym.numeric:NumericToolUseEnv"
 
 FAMILY_IDS = {
+    "MetisAreas-v0": "areas",
     "MetisCharts-v0": "charts",
     "MetisCounting-v0": "counting",
     "MetisDocuments-v0": "documents",
@@ -15,11 +16,15 @@ FAMILY_IDS = {
     "MetisFlags-v0": "flags",
     "MetisGeometry-v0": "geometry",
     "MetisLandmarks-v0": "landmarks",
+    "MetisLedgers-v0": "ledgers",
     "MetisPatches-v0": "patches",
+    "MetisPlaques-v0": "plaques",
     "MetisRelations-v0": "relations",
     "MetisSigns-v0": "signs",
     "MetisSpotting-v0": "spotting",
     "MetisSums-v0": "sums",
+    "MetisTariffs-v0": "tariffs",
+    "MetisTimetables-v0": "timetables",
     "MetisWordmaths-v0": "wordmaths",
 }
 """Id → taskset, for each family."""

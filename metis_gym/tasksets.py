@@ -55,6 +55,7 @@ def _problems(made: Any) -> list[str]:
 TASKSETS: "Registry[Taskset]" = Registry(
     "taskset",
     {
+        "areas": "metis_envs.families.areas:Areas",
         "charts": "metis_envs.families.charts:Charts",
         "documents": "metis_envs.families.documents:Documents",
         "counting": "metis_envs.families.counting:Counting",
@@ -67,8 +68,12 @@ TASKSETS: "Registry[Taskset]" = Registry(
         "relations": "metis_envs.families.relations:Relations",
         "hub": "metis_gym.filesets.hub:hub_taskset",
         "jsonl": "metis_gym.filesets.files:jsonl_taskset",
+        "ledgers": "metis_envs.families.ledgers:Ledgers",
         "mixture": "metis_envs.mixture:mixture",
         "parquet": "metis_gym.filesets.files:parquet_taskset",
+        "plaques": "metis_envs.families.plaques:Plaques",
+        "tariffs": "metis_envs.families.tariffs:Tariffs",
+        "timetables": "metis_envs.families.timetables:Timetables",
         "patches": "metis_envs.families.patches:Patches",
         "signs": "metis_envs.families.signs:Signs",
         "spotting": "metis_envs.families.spotting:Spotting",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import metis_gym  # noqa: F401 — registers the ids
-from metis_envs.families.patches import COLOURS, PATTERNS
+from metis_envs.families.patches import PATTERNS
 from metis_gym.errors import ConfigError, InvalidActionError
 from metis_gym.records import Necessity
 
@@ -38,40 +38,50 @@ def test_spaces():
     }
 
 
-def test_a_plain_patch_is_answered_from_the_view():
+def pattern_in(pixels):
+    """Which pattern fills an area in which each block of a period is one pixel? Dark is what is below the mean."""
+    marks = pixels.astype(float).sum(axis=2)[:4, :4]
+    is_dark = marks < marks.mean()
+    return [name for name, rows in PATTERNS.items() if (is_dark == [[m == "1" for m in row] for row in rows]).all()]
+
+
+def patch_of(env, observation):
+    left, top, right, bottom = (edge // 16 for edge in env.unwrapped.episode.task.region)
+    return observation["image"][top:bottom, left:right]
+
+
+def test_a_coarse_pattern_is_answered_from_the_view():
     env = make()
     observation = reset_until(env, "none")
-    left, top, right, bottom = (edge // 16 for edge in env.unwrapped.episode.task.region)
-    colour = observation["image"][top:bottom, left:right].reshape(-1, 3)
-    index = [tuple(rgb) for rgb in COLOURS.values()].index(tuple(colour[0]))
-    assert (colour == colour[0]).all()
+    found = pattern_in(patch_of(env, observation))
+    assert found == [env.unwrapped.episode.task.options["ABCD".index(env.unwrapped.episode.task.gold.value)]]
+    index = env.unwrapped.episode.task.options.index(found[0])
     _, reward, terminated, _, info = env.step(index)
     assert terminated and info["correct"] and reward == 1.0
 
 
-def test_a_textured_patch_shows_in_the_crop_of_its_cell_only():
+def test_a_fine_pattern_shows_in_the_crop_of_its_cell_only():
     env = make()
     observation = reset_until(env, "required")
-    left, top, right, bottom = (edge // 16 for edge in env.unwrapped.episode.task.region)
-    assert (observation["image"][top:bottom, left:right] == 128).all(), "plain grey in the view"
+    patch = patch_of(env, observation)
+    assert patch.std(axis=(0, 1)).max() < 2, "its own colour in the view, but for the grain"
+    assert len(set(patch.mean(axis=(0, 1)).round())) > 1, "not grey"
     assert not observation["returned"].any()
     action = env.unwrapped.encode_action({"name": "python", "arguments": {"code": "…"}})
     observation, reward, terminated, _, info = env.step(action)
     assert not terminated and reward == 0.0
     assert (info["tool_calls"], info["tool_calls_by/python"], observation["tool_counts"][0]) == (1.0, 1.0, 1)
     # Each of the 4 × 4 blocks of a period is one pixel of the crop: the pattern can be read off.
-    marks = observation["returned"][:4, :4, 0] < 128
-    found = [name for name, rows in PATTERNS.items() if (marks == [[m == "1" for m in row] for row in rows]).all()]
     task = env.unwrapped.episode.task
-    assert found == [task.options["ABCD".index(task.gold.value)]]
+    assert pattern_in(observation["returned"]) == [task.options["ABCD".index(task.gold.value)]]
 
 
 def test_the_text_is_the_question_with_its_options():
     env = make()
     observation = reset_until(env, "none")
     lines = text_of(observation).split("\n")
-    assert lines[0].startswith("Which colour")
-    assert lines[1:] == ["A. red", "B. green", "C. blue", "D. yellow"]
+    assert "black" in lines[0]
+    assert lines[1:] == [f"{letter}. {name}" for letter, name in zip("ABCD", PATTERNS, strict=False)]
 
 
 def test_crops_run_out():

@@ -31,16 +31,17 @@ def views_differ(blueprint: Blueprint, brief: Brief, answers: Sequence[int] | No
     Args:
         blueprint: The task before its answer is drawn.
         brief: What it was planned from.
-        answers: Which answers to compare, by index; None for all.
+        answers: Which answers, or states, to compare, by index; None for all answers, and all keys.
 
     Returns:
         The pairs (first answer, other answer) whose views differ; empty is the proof that a tool is required.
     """
-    indices = list(range(len(blueprint.answers)) if answers is None else answers)
+    count = len(blueprint.answers)
+    indices = [*range(count), *range(count, count * blueprint.keys, count)] if answers is None else list(answers)
     factor = brief.canvas.factor
     first = box_view(blueprint.render(indices[0]), factor)
     return [
-        (blueprint.answers[indices[0]], blueprint.answers[other])
+        (blueprint.answers[blueprint.answer_of(indices[0])], blueprint.answers[blueprint.answer_of(other)])
         for other in indices[1:]
         if not np.array_equal(first, box_view(blueprint.render(other), factor))
     ]

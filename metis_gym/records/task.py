@@ -121,6 +121,7 @@ class Task:
         plans: The ways to play that are worth comparing, the empty one included; empty if unknown. The best policy for
             any price of a call is to follow the plan with the largest accuracy minus price.
         tool_benefit: Measured gain of tools on this task, for designs that use it.
+        query: What a policy that writes no words searches text for; empty for the question.
         passages: What text search finds for this task besides its corpus: facts drawn afresh, so that none can be
             learned by heart.
         titled_images: What image search finds for this task besides its index.
@@ -143,6 +144,7 @@ class Task:
     blind_accuracy: float | None = None
     plans: tuple[Plan, ...] = ()
     tool_benefit: float | None = None
+    query: str = ""
     passages: tuple[Passage, ...] = ()
     titled_images: tuple[TitledImage, ...] = ()
     search_key: str = ""

@@ -38,7 +38,7 @@ def main() -> None:
     """Print the table."""
     print(f"| {'image':<18} | {'Pillow':>10} | {'metis_gym.images':>16} | {'ratio':>5} | target |")
     print("|---|---|---|---|---|")
-    photo = Image.fromarray(photograph("palace", "train"))
+    photo = Image.fromarray(photograph("palace"))
     for size in SIZES:
         for file_format in FORMATS:
             stream = io.BytesIO()

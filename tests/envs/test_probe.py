@@ -43,15 +43,15 @@ def probe_accuracy(required, *, crops):
         return float((net(held_out).argmax(1) == truth).float().mean())
 
 
-def test_a_colour_is_read_from_the_view():
+def test_a_coarse_pattern_is_read_from_the_view():
     assert probe_accuracy(False, crops=False) >= 0.95
 
 
-def test_a_pattern_is_read_from_the_crop():
+def test_a_fine_pattern_is_read_from_the_crop():
     assert probe_accuracy(True, crops=True) >= 0.95
 
 
-def test_a_pattern_cannot_be_read_from_the_view():
+def test_a_fine_pattern_cannot_be_read_from_the_view():
     # Chance is 1/4; four standard errors over 400 held-out tasks.
     assert probe_accuracy(True, crops=False) <= 0.25 + 4 * np.sqrt(0.25 * 0.75 / TEST)
 

@@ -34,7 +34,7 @@ from metis_gym.tasksets import SPLITS, Taskset, kept_variant
 from metis_gym.tools.crop_code import crop_call
 from metis_gym.variants import Variants
 
-__all__ = ["Blueprint", "Brief", "Family", "Overlay", "SearchFamily"]
+__all__ = ["Blueprint", "Brief", "Family", "Overlay", "SearchFamily", "look_at"]
 
 _SEEDS = 1 << 31
 _ANSWER_FORMATS = ("choice", "open", "mixed")
@@ -112,21 +112,28 @@ class Family(Taskset):
         return family.make(seed, family.task_id(seed))
 
     def variants(self, task_id: str, *, every: bool = False) -> Variants:
-        """The task with each of the answers that its view leaves, or every possible one, in the order of the answers.
+        """The task with each of the answers that its view leaves and its own key, in the order of the answers.
 
-        Each is drawn when it is asked for.
+        With `every`, in each state: with every possible answer and key, in the order of keys and answers. Each is drawn
+        when it is asked for.
         """
         family, seed = self._read_id(task_id)
         blueprint, brief = family.blueprint(seed)
-        count = len(blueprint.answers)
-        indices = tuple(range(count)) if every else blueprint.block(family.answer_index(seed, count))
-        names = _answer_names(blueprint, brief)
+        count, own = len(blueprint.answers), family.state(seed, blueprint)
+        left = (own - own % count + answer for answer in blueprint.left(own))
+        states = tuple(range(count * blueprint.keys) if every else left)
+        names, images = _answer_names(blueprint, brief), dict[int, TaskImage]()
+
+        def draw(state: int) -> Task:
+            drawn = state // count if blueprint.keys > 1 else state  # of one key, all states look the same
+            if drawn not in images:
+                images[drawn] = _image(blueprint, brief, state)
+            return family._finish(blueprint, brief, state, task_id, images[drawn])
 
         def make(place: int) -> Task:
-            index = indices[place]
-            return kept_variant(family, task_id, index, lambda: family._finish(blueprint, brief, index, task_id))
+            return kept_variant(family, task_id, states[place], lambda: draw(states[place]))
 
-        return Variants(tuple(names[index] for index in indices), make)
+        return Variants([names[state % count] for state in states], make, [state // count for state in states])
 
     def blueprint(self, seed: int) -> tuple[Blueprint, Brief]:
         """The plan of a task, before its answer is drawn; for proofs and readers."""
@@ -146,31 +153,36 @@ class Family(Taskset):
     def make(self, seed: int, task_id: str) -> Task:
         """Draw the answer of a seed's blueprint and make the task."""
         blueprint, brief = self.blueprint(seed)
-        return self._finish(blueprint, brief, self.answer_index(seed, len(blueprint.answers)), task_id)
+        state = self.state(seed, blueprint)
+        return self._finish(blueprint, brief, state, task_id, _image(blueprint, brief, state))
 
-    def _finish(self, blueprint: Blueprint, brief: Brief, index: int, task_id: str) -> Task:
-        source = blueprint.render(index)
+    def _finish(self, blueprint: Blueprint, brief: Brief, state: int, task_id: str, image: TaskImage) -> Task:
         is_choice, focus = brief.choices > 0, blueprint.focus or blueprint.region
-        overlay = blueprint.overlay(index, source)
+        is_known = brief.necessity is not Necessity.UNKNOWN
+        overlay = blueprint.overlay(state, image.source)
         alternatives = _answer_names(blueprint, brief)
-        left = tuple(alternatives[other] for other in blueprint.block(index))
-        solution = (blueprint.searches or (_crop_call(focus),)) if brief.hides else ()
+        left = tuple(alternatives[other] for other in blueprint.left(state))
+        solution = (blueprint.calls(state) or (look_at(focus),)) if brief.hides else ()
         return Task(
             task_id=task_id,
             family=self.name,
             question=blueprint.question,
-            images=(TaskImage(source=_frozen(source), view=_frozen(box_view(source, brief.canvas.factor))),),
-            gold=GoldAnswer(value=alternatives[index], kind=AnswerKind.CHOICE if is_choice else blueprint.kind),
+            images=(image,),
+            gold=GoldAnswer(
+                value=alternatives[blueprint.answer_of(state)], kind=AnswerKind.CHOICE if is_choice else blueprint.kind
+            ),
             options=blueprint.answers if is_choice else (),
             necessity=brief.necessity,
             ability=self.ability,
             solution=solution,
             explanation=blueprint.explanation,
             region=focus,
-            alternatives=left,
-            blind_accuracy=1 / len(left),
-            plans=_plans(blueprint, solution, 1 / len(left)),
+            alternatives=left if is_known else alternatives,
+            blind_accuracy=1 / len(left) if is_known else None,
+            plans=_plans(blueprint, solution, 1 / len(left)) if is_known else (),
+            tool_benefit=blueprint.tool_benefit,
             notes=blueprint.notes,
+            query=blueprint.query,
             passages=overlay.passages,
             titled_images=overlay.titled_images,
         )
@@ -183,7 +195,7 @@ class Family(Taskset):
         blueprint, brief = family.blueprint(seed)
         if not brief.hides:
             return ""
-        block = blueprint.block(self.answer_index(seed, len(blueprint.answers)))
+        block = blueprint.seen(family.state(seed, blueprint))
         pairs = views_differ(blueprint, brief, block[:_COMPARED])
         return (
             f"the views of the answers {pairs[0]} of {task_id!r} differ, and it says that no view tells them apart"
@@ -194,6 +206,12 @@ class Family(Taskset):
     def answer_index(self, seed: int, answers: int) -> int:
         """Which of its answers a seed's task has: uniform, and from a stream of its own."""
         return int(self._stream(seed, b"answer").integers(answers))
+
+    def state(self, seed: int, blueprint: Blueprint) -> int:
+        """The state of a seed's task: its answer, and a key from another stream."""
+        answers = len(blueprint.answers)
+        key = int(self._stream(seed, b"key").integers(blueprint.keys))
+        return key * answers + self.answer_index(seed, answers)
 
     def _stream(self, seed: int, purpose: bytes = b"") -> np.random.Generator:
         """A stream of random numbers of its own for each family, split, seed and purpose."""
@@ -344,12 +362,21 @@ def _answer_names(blueprint: Blueprint, brief: Brief) -> tuple[str, ...]:
 
 
 def _plans(blueprint: Blueprint, solution: tuple[ToolCall, ...], blind_accuracy: float) -> tuple[Plan, ...]:
-    """The ways to play: to answer at once, and those of the blueprint or its solution."""
+    """The ways to play: to answer at once, and those of the blueprint or its solution, which may be broken off.
+
+    A chain that is broken off has shown a key at most, which tells nothing about the answer.
+    """
     at_once = Plan(calls={}, accuracy=blind_accuracy)
     if not solution:
         return (at_once,)
-    calls = dict(Counter(call.name for call in solution))
-    return (at_once, *(blueprint.plans or (Plan(calls=calls, accuracy=1.0),)))
+    names = [call.name for call in solution]
+    begun = [Plan(calls=Counter(names[:count]), accuracy=blind_accuracy) for count in range(1, len(names))]
+    return (at_once, *(blueprint.plans or (*begun, Plan(calls=Counter(names), accuracy=1.0))))
+
+
+def _image(blueprint: Blueprint, brief: Brief, state: int) -> TaskImage:
+    source = blueprint.render(state)
+    return TaskImage(source=_frozen(source), view=_frozen(box_view(source, brief.canvas.factor)))
 
 
 def _frozen(image: ImageArray) -> ImageArray:
@@ -364,7 +391,7 @@ def _short_side(long_side: int, aspect: float) -> int:
     return max(step, step * round(exact / step))
 
 
-def _crop_call(region: Box) -> ToolCall:
+def look_at(region: Box) -> ToolCall:
     """The call that shows a region, with a little around it, at a size that is easy to read."""
     left, top, right, bottom = region
     scale = max(1, round(_CROP_SIDE / max(right - left, bottom - top)))

@@ -1,127 +1,195 @@
 """`flags`: which colour does a town's flag have? Learnable by a small policy, for the numeric view.
 
-| necessity | the flag in the image |
+Two flags stand in front of a building: that of the town, above the sign with its name, and another one. One of the two
+flies, the other is rolled up in its cover.
+
+| necessity | the town's flag |
 |---|---|
-| none | flies: its colour is seen |
-| required | is in a grey cover: its colour stands in pages that only text search finds |
+| none | flies: its colour is seen; in a third of the tasks all pages are out of date |
+| required | is covered: its colour stands in pages that only text search finds, by the name on the sign |
+
+In small views (the numeric one) the name cannot be read: there the search action asks for it, `Task.query`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from PIL import Image
 
 from metis_envs.families.family import Blueprint, Brief, Overlay, SearchFamily
-from metis_envs.families.patches import COLOURS
-from metis_envs.scenes.background import choose_background
+from metis_envs.families.wordings import choose_wording
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.drawing import Colour
+from metis_envs.scenes.flagpoles import Flagpole, draw_cover, draw_flag, draw_pole, draw_sign
+from metis_envs.scenes.noise import add_grain
+from metis_envs.world.kinds import KINDS
+from metis_envs.world.landmarks import draw_landmark
 from metis_envs.world.names import choose, draw_head
+from metis_envs.world.pages import link_of
+from metis_envs.world.sources import CURRENT, OUTDATED
 from metis_envs.world.things import owner_of
-from metis_gym.records import Box, ImageArray, Passage, ToolCall
+from metis_gym.records import ImageArray, Passage, ToolCall
 
-__all__ = ["Flags"]
+__all__ = ["FLAG_COLOURS", "Flags"]
 
-_POLE, _COVER = (70, 62, 54), (150, 150, 150)
-_WIDTH, _HEIGHT = 7 / 16, 5 / 16
-"""Of the cloth, as shares of the view's shorter side: some 13 % of a square view."""
-_OTHER_TOWNS = 2
-
-_TRUE = (
-    "The flag of {town} is {colour}. It was chosen by a vote of the council.",
-    "Over the town hall of {town} flies its flag, which is {colour} all over.",
-    "{town} has had a {colour} flag since the last charter, and flies it every day.",
+FLAG_COLOURS: Mapping[str, Colour] = {
+    "red": (206, 36, 36),
+    "green": (32, 146, 64),
+    "blue": (34, 74, 204),
+    "yellow": (240, 212, 40),
+    "purple": (132, 44, 164),
+    "orange": (242, 128, 26),
+    "white": (236, 236, 236),
+    "black": (34, 34, 38),
+}
+_TOWN_SIGN: tuple[Colour, Colour] = (240, 206, 60), (24, 24, 24)
+_OTHER_SIGN: tuple[Colour, Colour] = (36, 84, 160), (244, 244, 244)
+_OTHERS = ("GUESTS", "HARBOUR", "SCHOOL", "ROWING CLUB", "MARKET", "FIRE BRIGADE")
+_STALE_SHARE = 1 / 3
+_GRAIN = 5.0
+_WORDINGS = (
+    "What colour is the flag of this town?",
+    "Which colour does the flag of this town have?",
+    "What is the colour of this town's flag?",
+    "In which colour is the flag of this town?",
+    "Of what colour is this town's flag?",
+    "The flag of this town is of which colour?",
 )
-_OUTDATED = "Until {year} the flag of {town} was {colour}. That flag is no longer flown; the town has another one now."
+_FORMS = (
+    ("Flag of {town}", "The flag of {town} is {colour}. So it was noted in {year}."),
+    ("Flags of the district, {year}", "{town} has a {colour} flag and flies it every day. Edition of {year}."),
+    ("{town} and its flag", "{town}, {year}. Over the town hall flies its flag, which is {colour} all over."),
+    ("The council of {town}", "Note of the council of {town}, {year}: the flag of the town is {colour}."),
+    ("A letter on the flag of {town}", "In {year} I saw the flag of {town}: {colour}, without any device."),
+)
+_SITES = ("towns", "flags", "councils", "letters")
 _CHATTER = "A walk through {town}: the market, the old wall and the town hall, where the flag is taken in at dusk."
 
 
 class Flags(SearchFamily):
-    """Flags of invented towns, on a pole in front of a photograph. The image is square."""
+    """Flags of invented towns. The image is square."""
 
     name: ClassVar[str] = "flags"
     smallest_view: ClassVar[int] = 32
     aspects: ClassVar[tuple[float, ...]] = (1.0,)
 
     def plan(self, brief: Brief) -> Blueprint:
-        """Draw a town and where its flag is; the options are always in the same order, so that no reading is needed."""
+        """Draw towns and where the flags are; options are always in the same order, so that no reading is needed."""
         rng = brief.rng
-        town = _draw_town(rng, brief.split)
-        colours = tuple(COLOURS)[: brief.choices or self.choices]
-        background = choose_background(rng, brief.canvas, brief.split)
-        cloth, pole = _places(rng, brief.canvas)
-        page_seed = int(rng.integers(1 << 62))
+        colours = tuple(FLAG_COLOURS)[: brief.choices or self.choices]
+        towns = _draw_towns(rng, brief.split, len(colours))
+        scene = _draw_scene(brief, towns[0], choose(rng, colours))
+        is_stale = bool(rng.random() < _STALE_SHARE) and not brief.hides
+        seed, shift = int(rng.integers(1 << 62)), int(rng.integers(1, len(colours)))
 
-        def paint() -> ImageArray:
-            scene = background.paint()
-            _fill(scene, pole, _POLE)
-            _fill(scene, cloth, _COVER)
-            return scene
-
-        def draw_detail(scene: ImageArray, index: int) -> None:
+        def draw_detail(image: ImageArray, index: int) -> None:
             if not brief.hides:
-                _fill(scene, cloth, COLOURS[colours[index]])
+                draw_flag(image, scene.own, FLAG_COLOURS[colours[index]])
 
         def overlay(index: int, _source: ImageArray) -> Overlay:
-            return Overlay(passages=_pages(np.random.default_rng(page_seed), town, colours[index], colours))
+            places = [(index + place) % len(colours) for place in range(len(colours))]
+            told, older = ([colours[(place + by) % len(colours)] for place in places] for by in (0, shift))
+            return Overlay(passages=_pages(np.random.default_rng(seed), towns, told, older, is_stale=is_stale))
 
-        question = f"This is in {town}. What colour is the flag of {town}, whose cover is grey?"
+        query = f"flag of {towns[0]}"
         return Blueprint(
-            question=question,
+            question=choose_wording(brief, _WORDINGS),
             answers=colours,
-            paint=paint,
+            paint=scene.paint,
             draw_detail=draw_detail,
-            region=cloth,
-            notes=background.notes,
-            explanation=f"The flag is covered: search for the flag of {town}."
+            region=scene.own.cloth,
+            notes="drawn flags in front of a drawn building, no photograph",
+            explanation="The town's flag is in its cover: search for the town on the sign; the newest page is right."
             if brief.hides
-            else "The flag's colour is seen directly.",
+            else "The town's flag flies: its colour is seen.",
             overlay=overlay,
-            searches=(ToolCall(name="text_search", arguments={"query": f"flag of {town}"}),),
+            searches=(ToolCall(name="text_search", arguments={"query": query}),),
+            query=query,
         )
 
 
-def _draw_town(rng: np.random.Generator, split: str) -> str:
-    """A town that no other split and no corpus knows."""
-    while True:
+@dataclass(frozen=True)
+class _Scene:
+    """Two poles in front of a building, and what is on the other one."""
+
+    canvas: Canvas
+    own: Flagpole
+    other: Flagpole
+    town: str
+    club: str
+    flown: str
+    """The colour on the other pole; none where the town's own flag flies."""
+    seed: int
+
+    def paint(self) -> ImageArray:
+        """Paint everything but the town's flag; where that does not fly, its cover."""
+        rng = np.random.default_rng(self.seed)
+        half = draw_landmark(rng, choose(rng, tuple(KINDS)), -(-self.canvas.width // 2), -(-self.canvas.height // 2))
+        add_grain(half, rng, _GRAIN)
+        whole = Image.fromarray(half).resize((2 * half.shape[1], 2 * half.shape[0]), Image.Resampling.NEAREST)
+        scene = np.array(whole.crop((0, 0, self.canvas.width, self.canvas.height)))
+        for pole in (self.own, self.other):
+            draw_pole(scene, pole)
+        draw_sign(scene, self.own, self.town.upper(), *_TOWN_SIGN)
+        draw_sign(scene, self.other, self.club, *_OTHER_SIGN)
+        if self.flown:
+            draw_cover(scene, self.own)
+            draw_flag(scene, self.other, FLAG_COLOURS[self.flown])
+        else:
+            draw_cover(scene, self.other)
+        return scene
+
+
+def _draw_scene(brief: Brief, town: str, flown: str) -> _Scene:
+    rng, canvas = brief.rng, brief.canvas
+    side = min(canvas.view_width, canvas.view_height)
+    poles = []
+    for start in (0.05, 0.54):
+        x, top = round(side * (start + 0.05 * rng.random())), round(side * (0.06 + 0.12 * rng.random()))
+        foot = round(side * (0.9 + 0.06 * rng.random()))
+        poles.append(Flagpole(canvas, x, max(1, top), foot, (float(rng.uniform(0, 6)), float(rng.uniform(0.5, 1)))))
+    own = int(rng.integers(2))
+    return _Scene(
+        canvas=canvas,
+        own=poles[own],
+        other=poles[1 - own],
+        town=town,
+        club=choose(rng, _OTHERS),
+        flown=flown if brief.hides else "",
+        seed=int(rng.integers(1 << 62)),
+    )
+
+
+def _draw_towns(rng: np.random.Generator, split: str, count: int) -> tuple[str, ...]:
+    """Towns that no other split and no corpus knows."""
+    towns: dict[str, None] = {}
+    while len(towns) < count:
         town = draw_head(rng)
         if owner_of(f"{town} flag") == split:
-            return town
+            towns[town] = None
+    return tuple(towns)
 
 
-def _places(rng: np.random.Generator, canvas: Canvas) -> tuple[Box, Box]:
-    """Where the cloth and its pole are, on the cells."""
-    side = min(canvas.view_width, canvas.view_height)
-    width, height, thick = round(side * _WIDTH), round(side * _HEIGHT), max(1, side // 32)
-    left = int(rng.integers(thick + 1, canvas.view_width - width))
-    top = int(rng.integers(1, canvas.view_height - height - side // 8))
-    cloth = canvas.box(left, top, left + width, top + height)
-    pole = canvas.box(left - thick, max(0, top - thick), left, canvas.view_height)
-    return cloth, pole
+def _pages(
+    rng: np.random.Generator, towns: Sequence[str], told: Sequence[str], older: Sequence[str], *, is_stale: bool
+) -> tuple[Passage, ...]:
+    """For each town two current sources, an outdated one and chatter; with `is_stale`, three outdated ones."""
+    pages = []
+    for town, colour, former in zip(towns, told, older, strict=True):
+        forms = [_FORMS[int(place)] for place in rng.permutation(len(_FORMS))[:3]]
+        years = [choose(rng, OUTDATED if is_stale else CURRENT) for _ in range(2)]
+        current = former if is_stale else colour
+        claims = ((current, years[0]), (current, years[1]), (former, choose(rng, OUTDATED)))
+        pages += [
+            _page(rng, *form, {"town": town, "colour": claim, "year": str(year)})
+            for form, (claim, year) in zip(forms, claims, strict=True)
+        ]
+        pages.append(_page(rng, "A day in {town}", _CHATTER, {"town": town}))
+    return tuple(pages[int(place)] for place in rng.permutation(len(pages)))
 
 
-def _fill(scene: ImageArray, box: Box, colour: Colour) -> None:
-    left, top, right, bottom = box
-    scene[top:bottom, left:right] = colour
-
-
-def _pages(rng: np.random.Generator, town: str, colour: str, colours: tuple[str, ...]) -> tuple[Passage, ...]:
-    """Two pages that answer, one that contradicts them and says that it is out of date, chatter, other towns' flags."""
-    others = [other for other in colours if other != colour]
-    first, second = (_TRUE[int(i)] for i in rng.permutation(len(_TRUE))[:2])
-    outdated = _OUTDATED.format(town=town, year=int(rng.integers(1790, 1990)), colour=choose(rng, others))
-    pages = [
-        _page("towns", f"Flag of {town}", first, {"town": town, "colour": colour}),
-        _page("flags", f"{town} and its flag", second, {"town": town, "colour": colour}),
-        _page("old-flags", f"Former flag of {town}", outdated, {}),
-        _page("travellers", f"A day in {town}", _CHATTER, {"town": town}),
-    ]
-    for _ in range(_OTHER_TOWNS):
-        facts = {"town": draw_head(rng), "colour": choose(rng, colours)}
-        pages.append(_page("towns", f"Flag of {facts['town']}", choose(rng, _TRUE), facts))
-    return tuple(pages[int(i)] for i in rng.permutation(len(pages)))
-
-
-def _page(site: str, title: str, text: str, facts: Mapping[str, str]) -> Passage:
-    link = f"https://{site}.example/{title.casefold().replace(' ', '-')}"
-    return Passage(title=title, text=text.format(**facts), link=link)
+def _page(rng: np.random.Generator, title: str, text: str, words: Mapping[str, str]) -> Passage:
+    head = title.format(**words)
+    return Passage(title=head, text=text.format(**words), link=link_of(choose(rng, _SITES), f"{head} {words['town']}"))

@@ -1,118 +1,177 @@
-"""`geometry`: a figure with its measures on a card: area, perimeter, hypotenuse, third angle."""
+"""`geometry`: figures with their measures on a worksheet: area, perimeter, hypotenuse, diagonal.
 
-from collections.abc import Callable
+All figures of a worksheet have one shape, and each is drawn to a scale of its own, as the worksheet says. So every
+figure is drawn to scale, whatever its measures, and the drawing does not tell them.
+"""
+
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from metis_envs.families.cards import OPEN_ANSWERS, CardFamily, CardTask
 from metis_envs.families.family import Brief
-from metis_envs.families.sums import expression_split
-from metis_envs.scenes.cards import Content, Pen
-from metis_gym.records import AnswerKind
+from metis_envs.families.worksheets import OPEN_ANSWERS, ROWS, WorksheetFamily, WorksheetTask, turned
+from metis_envs.scenes.prints import Print
+from metis_envs.scenes.worksheets import Content, Line
 
 __all__ = ["Geometry"]
 
-_WIDTH, _HEIGHT = 12.6, 8.0
-_TRIPLES = ((3, 4, 5), (5, 12, 13), (8, 15, 17), (7, 24, 25), (20, 21, 29), (9, 40, 41))
-_CORNERS = {
-    "rectangle": [(2.2, 1.4), (9.2, 1.4), (9.2, 5.8), (2.2, 5.8), (2.2, 1.4)],
-    "right": [(2.4, 1.2), (2.4, 6.0), (9.6, 6.0), (2.4, 1.2)],
-    "triangle": [(2.0, 6.0), (5.0, 1.2), (10.0, 6.0), (2.0, 6.0)],
-}
+_CELL_WIDTH, _CELL_HEIGHT = 7.2, 4.7
+_BASE, _TALLEST = 3.0, 2.4
+_CORNERS = {"rectangle": (0.55, 3.6), "right": (3.7, 3.6)}
+"""Lower left corner of a figure in its cell: beside a rectangle its height stands at the right, else at the left."""
+_RIGHT_ANGLE = 0.35
+_SCALES = range(2, 14)
+_LETTERS = "ABCDEF"
+_LABEL = 0.86
 
-_Labels = tuple[tuple[float, float, str], ...]
+_SIDES = {
+    "train": ((4, 3), (5, 2), (7, 4), (9, 5), (8, 5), (5, 3), (12, 5)),
+    "test": ((7, 5), (3, 2), (8, 3), (9, 4), (15, 8), (21, 20)),
+}
+_LEGS = {"train": ((4, 3), (12, 5), (24, 7), (4, 2), (6, 4)), "test": ((15, 8), (21, 20), (6, 5), (8, 5))}
+"""Width and height of rectangles, and legs of right triangles, at scale 1."""
 
 
 @dataclass(frozen=True)
-class _Figure:
-    """A figure: its outline, what is asked, and measures → (labels with their places, result)."""
+class _Kind:
+    """A question about one kind of figure; `{figure}` and `{sheet}` are named."""
 
-    outline: str
-    question: str
+    figure: str
+    measure: str
+    wordings: tuple[str, ...]
     explanation: str
-    draw: Callable[[np.random.Generator], tuple[_Labels, int]]
+
+    def result(self, width: int, height: int, scale: int) -> int:
+        """The answer for a figure of these sides, times a scale."""
+        diagonal = math.isqrt(width**2 + height**2)
+        at_one = {"area": width * height, "perimeter": 2 * (width + height), "half": width * height // 2}
+        return (
+            at_one[self.measure] * scale**2
+            if self.measure in ("area", "half")
+            else (at_one.get(self.measure, diagonal) * scale)
+        )
 
 
-def _sides(rng: np.random.Generator) -> tuple[int, int]:
-    return int(rng.integers(3, 25)), int(rng.integers(3, 20))
+def _wordings(asked: str, ends: tuple[str, str, str]) -> tuple[str, ...]:
+    shape, unit, how = ends
+    return (
+        f"What is the {asked} of {shape} {{letter}} on {{sheet}}, in {unit}?",
+        f"{how} of {shape} {{letter}} on {{sheet}}, in {unit}?",
+        f"On {{sheet}}, find the {asked} of {shape} {{letter}}. How many {unit} is it?",
+        f"Work out the {asked} of {shape} {{letter}} on {{sheet}}. What is it in {unit}?",
+        f"How many {unit} is the {asked} of {shape} {{letter}} on {{sheet}}?",
+        f"Look at {shape} {{letter}} on {{sheet}}: what is its {asked} in {unit}?",
+        f"In {unit}, what {asked} has {shape} {{letter}} on {{sheet}}?",
+    )
 
 
-def _rectangle_area(rng: np.random.Generator) -> tuple[_Labels, int]:
-    a, b = _sides(rng)
-    return ((5.7, 6.8, f"{a} cm"), (10.6, 3.6, f"{b} cm")), a * b
-
-
-def _rectangle_perimeter(rng: np.random.Generator) -> tuple[_Labels, int]:
-    a, b = _sides(rng)
-    return ((5.7, 6.8, f"{a} cm"), (10.6, 3.6, f"{b} cm")), 2 * (a + b)
-
-
-def _right_area(rng: np.random.Generator) -> tuple[_Labels, int]:
-    a, b = _sides(rng)
-    return ((6.0, 7.0, f"{2 * a} cm"), (1.2, 3.6, f"{b}")), a * b
-
-
-def _hypotenuse(rng: np.random.Generator) -> tuple[_Labels, int]:
-    a, b, c = _TRIPLES[int(rng.integers(len(_TRIPLES)))]
-    k = int(rng.integers(1, 7))
-    return ((6.0, 7.0, f"{b * k} cm"), (1.2, 3.6, f"{a * k}")), c * k
-
-
-def _third_angle(rng: np.random.Generator) -> tuple[_Labels, int]:
-    a, b = int(rng.integers(25, 85)), int(rng.integers(25, 85))
-    return ((2.0, 7.0, f"{a}°"), (9.6, 7.0, f"{b}°")), 180 - a - b
-
-
-_FIGURES = (
-    _Figure("rectangle", "What is the area of the rectangle on {card}, in cm²?", "multiply the sides", _rectangle_area),
-    _Figure(
+_KINDS = (
+    _Kind("rectangle", "area", _wordings("area", ("rectangle", "cm²", "How large is the area")), "multiply the sides"),
+    _Kind(
         "rectangle",
-        "What is the perimeter of the rectangle on {card}, in cm?",
+        "perimeter",
+        _wordings("perimeter", ("rectangle", "cm", "How long is the perimeter")),
         "add up the sides",
-        _rectangle_perimeter,
     ),
-    _Figure(
+    _Kind(
         "right",
-        "What is the area of the right triangle on {card}, in cm²?",
+        "half",
+        _wordings("area", ("the right triangle", "cm²", "How large is the area")),
         "halve the product of the legs",
-        _right_area,
     ),
-    _Figure("right", "How long is the hypotenuse of the triangle on {card}, in cm?", "apply Pythagoras", _hypotenuse),
-    _Figure(
-        "triangle", "How many degrees has the third angle of the triangle on {card}?", "subtract from 180", _third_angle
+    _Kind(
+        "right",
+        "diagonal",
+        _wordings("hypotenuse", ("the right triangle", "cm", "How long is the hypotenuse")),
+        "apply Pythagoras",
+    ),
+    _Kind(
+        "rectangle",
+        "diagonal",
+        _wordings("diagonal", ("rectangle", "cm", "How long is the diagonal")),
+        "apply Pythagoras",
     ),
 )
 
 
-class Geometry(CardFamily):
-    """Rectangles and triangles; the drawing is the same for all measures, only the labels differ."""
+class Geometry(WorksheetFamily):
+    """Rectangles or right triangles; the answer decides which measures stand at which figure."""
 
     name: ClassVar[str] = "geometry"
-    ability: ClassVar[str] = "maths"
+    aspects: ClassVar[tuple[float, ...]] = (1.0, 4 / 3, 3 / 4)
 
-    def draw_task(self, brief: Brief) -> CardTask:
-        """Draw as many sets of measures as there are answers, all with different results."""
-        figure = _FIGURES[int(brief.rng.integers(len(_FIGURES)))]
-        found: dict[int, _Labels] = {}
-        while len(found) < (brief.choices or OPEN_ANSWERS):  # ends: every figure has dozens of results in each split
-            labels, result = figure.draw(brief.rng)
-            if expression_split(f"{figure.question} {labels}") == brief.split:
-                found.setdefault(result, labels)
-        return CardTask(
-            question=figure.question,
-            answers=tuple(str(result) for result in found),
-            contents=tuple(_content(figure.outline, labels) for labels in found.values()),
-            kind=AnswerKind.NUMBER,
-            explanation=f"read the measures and {figure.explanation}",
+    def draw_task(self, brief: Brief) -> WorksheetTask:
+        """Draw a kind, a shape, and as many scales as there are answers."""
+        rng, canvas = brief.rng, brief.canvas
+        kind = _KINDS[int(rng.integers(len(_KINDS)))]
+        shapes = [
+            shape for shape in (_SIDES if kind.figure == "rectangle" else _LEGS)[brief.split] if _fits(kind, shape)
+        ]
+        width, height = shapes[int(rng.integers(len(shapes)))]
+        scales = [_SCALES[i] for i in rng.permutation(len(_SCALES))[: brief.choices or OPEN_ANSWERS]]
+        count = brief.choices or ROWS
+        asked = int(rng.integers(count))
+        return WorksheetTask(
+            wordings=kind.wordings,
+            fields=(("letter", _LETTERS[asked]),),
+            answers=tuple(str(kind.result(width, height, scale)) for scale in scales),
+            content=_content(
+                kind.figure, (width, height), scales, asked, count, is_upright=canvas.view_height > canvas.view_width
+            ),
+            explanation=f"read the measures and {kind.explanation}",
         )
 
 
-def _content(outline: str, labels: _Labels) -> Content:
-    def draw(pen: Pen) -> None:
-        pen.line(_CORNERS[outline])
-        for x, y, text in labels:
-            pen.text(x, y, text, anchor="mm")
+def _fits(kind: _Kind, shape: tuple[int, int]) -> bool:
+    """Is what is asked a whole number?"""
+    width, height = shape
+    if kind.measure == "diagonal":
+        return math.isqrt(width**2 + height**2) ** 2 == width**2 + height**2
+    return kind.measure != "half" or width * height % 2 == 0
 
-    return Content(width=_WIDTH, height=_HEIGHT, draw=draw)
+
+def _content(
+    figure: str, shape: tuple[int, int], scales: list[int], asked: int, count: int, *, is_upright: bool
+) -> Content:
+    """The figures in two or three columns, each with its letter, and the measures for every answer."""
+    width, height = shape
+    columns = 3 if count > ROWS and not is_upright else 2
+    unit = min(_BASE / width, _TALLEST / height)
+    base, rise = width * unit, height * unit
+    corners = [
+        (_CORNERS[figure][0] + _CELL_WIDTH * (place % columns), _CORNERS[figure][1] + _CELL_HEIGHT * (place // columns))
+        for place in range(count)
+    ]
+    lines: list[Line] = []
+    for x, y in corners:
+        top_right = () if figure == "right" else ((x + base, y - rise),)
+        lines.append(((x, y), (x + base, y), *top_right, (x, y - rise), (x, y)))
+        if figure == "right":
+            lines.append(((x, y - _RIGHT_ANGLE), (x + _RIGHT_ANGLE, y - _RIGHT_ANGLE), (x + _RIGHT_ANGLE, y)))
+    fixed = [
+        Print(x - 0.15, y - rise - 0.45, letter, "lm", "sans-bold", _LABEL)
+        for (x, y), letter in zip(corners, _LETTERS, strict=False)
+    ]
+    varying = tuple(
+        tuple(
+            text
+            for (x, y), scale in zip(corners, turned(scales, index, asked, count), strict=True)
+            for text in _measures(figure, x, y, base, rise, (width * scale, height * scale))
+        )
+        for index in range(len(scales))
+    )
+    rows = -(-count // columns)
+    total = _CELL_WIDTH * columns, _CELL_HEIGHT * rows + 1.2
+    fixed.append(Print(total[0] / 2, total[1] - 0.6, "each figure to its own scale", "mm", "sans", 0.74))
+    return Content(
+        width=total[0], height=total[1], title="Geometry", fixed=tuple(fixed), lines=tuple(lines), varying=varying
+    )
+
+
+def _measures(figure: str, x: float, y: float, base: float, rise: float, sides: tuple[int, int]) -> tuple[Print, Print]:
+    """Both sides with their unit: one below the figure, one beside its upright side."""
+    width, height = (f"{side} cm" for side in sides)
+    below = Print(x + base / 2, y + 0.62, width, "mm", "sans", _LABEL)
+    if figure == "rectangle":
+        return below, Print(x + base + 0.3, y - rise / 2, height, "lm", "sans", _LABEL)
+    return below, Print(x - 0.3, y - rise / 2, height, "rm", "sans", _LABEL)

@@ -1,54 +1,63 @@
 """`landmarks`: a postcard shows a building, and a question asks its name or something about it.
 
-| necessity | what the postcard's caption says | the shortest solution |
+| necessity | what the caption says | the shortest solution |
 |---|---|---|
 | none | what is asked for | read it |
-| required, the name is asked | the number of the postcard | image search finds the same postcard with a title |
-| required, a fact is asked | the number of the postcard | image search finds the name, text search the fact: two hops |
+| required, the name is asked | something else | image search: of the cards found, one shows this building |
+| required, a fact is asked | something else | image search finds the name, text search the fact: a chain |
+| required, the title says it | something else | image search: the title of the right card states the fact |
+
+Image search finds up to five cards, all with the same building, each in another paint and under another name. Their
+hashes are alike, so that nothing but a look at them tells which is the one in the task.
 """
 
-from dataclasses import dataclass, replace
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-from PIL import Image
-
-from metis_envs.families.facts import plaque_line
+from metis_envs.families.candidates import Candidates, draw_candidates
 from metis_envs.families.family import Blueprint, Brief, Overlay, SearchFamily
-from metis_envs.scenes.boards import Board, BoardStyle, draw_board, fitting_board
-from metis_envs.world import Attribute, Thing, draw_fact, draw_landmark, draw_thing, draw_values, pages_of_task
+from metis_envs.families.wordings import choose_wording
+from metis_envs.scenes.canvas import Canvas
+from metis_envs.scenes.notices import row_box, write_row
+from metis_envs.scenes.postcards import Postcard, caption_of, paint_postcard
+from metis_envs.world.landmarks import TINTS
+from metis_envs.world.pages import link_of
+from metis_envs.world.questions import NAME_WORDINGS
 from metis_gym.records import AnswerKind, ImageArray, TitledImage, ToolCall
 
 __all__ = ["Landmarks"]
 
-_OPEN_ANSWERS = 8
-_CAPTION = BoardStyle(name="caption", fill=(250, 246, 232), ink=(40, 36, 32), border=(196, 186, 160))
-_EDGE = 4
-_COPY_SIDE = 448
-_COPY_BRIGHTNESS = (0.85, 1.15)
+_NAME_SHARE, _TITLED_SHARE = 0.07, 0.03
+_COPY_SIDE = 240
+_MAX_CARDS = 5
+"""As many as image search returns."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Subject:
-    """What is asked, and which building it would be for each answer.
+    """What is asked, and what is found.
 
     Attributes:
         question: The question.
         answers: The possible answers.
-        things: The building for each answer.
-        lines: What a caption that gives the answer away says, for each answer.
-        asked: The fact that is asked for; of a name, any.
+        stated: What a caption says that states the answer, for each.
         kind: How an open answer is compared.
-        searches: The shortest solution.
+        keys: How many names the card may have that say nothing about the answer.
+        titles: The titles of the cards that image search finds, the right one first, for a key and an answer.
+        pages_of: Which candidate's pages have the answer, for a key.
+        searches: The shortest solution, for a key.
     """
 
     question: str
     answers: tuple[str, ...]
-    things: tuple[Thing, ...]
-    lines: tuple[str, ...]
-    asked: Attribute
+    stated: tuple[str, ...]
     kind: AnswerKind
-    searches: tuple[ToolCall, ...]
+    keys: int
+    titles: Callable[[int, int], list[str]]
+    pages_of: Callable[[int, int], tuple[int, int]]
+    searches: Callable[[int], tuple[ToolCall, ...]]
 
 
 class Landmarks(SearchFamily):
@@ -56,101 +65,155 @@ class Landmarks(SearchFamily):
 
     name: ClassVar[str] = "landmarks"
     smallest_view: ClassVar[int] = 384
+    aspects: ClassVar[tuple[float, ...]] = (1.0, 4 / 3, 3 / 2)
     tools = ("python", "image_search", "text_search")
 
     def plan(self, brief: Brief) -> Blueprint:
-        """Draw the postcard; which building it is, or what is true of it, is left open."""
-        rng = brief.rng
-        first = draw_thing(rng, owner=brief.split)
-        count = brief.choices or _OPEN_ANSWERS
-        subject = (_name if rng.random() < 0.5 else _fact)(rng, brief.split, first, count)
-        number = f"Postcard no. {int(rng.integers(100, 1000))}"
-        texts = [f"{number}\n{line}" for line in subject.lines] if not brief.hides else [number] * count
-        board = _lowered(fitting_board(rng, brief.canvas, _CAPTION, texts))
-        look, pages, brightness = int(rng.integers(1 << 62)), int(rng.integers(1 << 62)), rng.uniform(*_COPY_BRIGHTNESS)
+        """Draw the postcard; which building it is, and what is true of it, is left open."""
+        rng, canvas = brief.rng, brief.canvas
+        candidates = draw_candidates(brief)
+        draw = rng.random()
+        make = _name if draw < _NAME_SHARE else _titled if draw < _NAME_SHARE + _TITLED_SHARE else _fact
+        subject = make(brief, candidates)
+        card = Postcard(int(rng.integers(1 << 62)), candidates.kind, int(rng.integers(TINTS)))
+        greeting, other = f"Greetings from {candidates.footer()}", candidates.other_line()
+        caption = caption_of(canvas, ((greeting,), (*subject.stated, other)))
+        album = _Album(card, canvas, rng.permutation(min(_MAX_CARDS, len(candidates.things))).tolist())
 
         def paint() -> ImageArray:
-            stream = np.random.default_rng(look)
-            return draw_landmark(stream, first.kind, brief.canvas.width, brief.canvas.height)
+            scene = paint_postcard(card, canvas)
+            write_row(scene, caption, 0, greeting)
+            return scene
 
-        def draw_detail(scene: ImageArray, index: int) -> None:
-            draw_board(scene, board, texts[index])
+        def draw_detail(scene: ImageArray, state: int) -> None:
+            write_row(scene, caption, 1, other if brief.hides else subject.stated[state % len(subject.answers)])
 
-        def overlay(index: int, source: ImageArray) -> Overlay:
-            thing = subject.things[index]
-            copy = TitledImage(
-                title=f"{thing.name}, {thing.town}", image=_copied(source, brightness), link=_link(thing)
-            )
-            return Overlay(
-                passages=pages_of_task(np.random.default_rng(pages), thing, subject.asked), titled_images=(copy,)
-            )
+        def overlay(state: int, _source: ImageArray) -> Overlay:
+            key, answer = divmod(state, len(subject.answers))
+            pages = candidates.pages(*subject.pages_of(key, answer))
+            return Overlay(passages=pages, titled_images=album.titled(subject.titles(key, answer)))
 
         return Blueprint(
             question=subject.question,
             answers=subject.answers,
             paint=paint,
             draw_detail=draw_detail,
-            region=board.box,
-            notes="drawn landmark, not a photograph",
+            region=row_box(caption, 1),
+            notes="a drawn postcard of a drawn landmark, no photograph",
             explanation=_explained(subject) if brief.hides else "Read it in the postcard's caption.",
             kind=subject.kind,
             overlay=overlay,
-            searches=subject.searches,
+            keys=subject.keys if brief.hides else 1,
+            chain=subject.searches,
         )
 
 
-def _lowered(board: Board) -> Board:
-    """The board moved down to the edge, where it covers the ground and not the building."""
-    left, top, right, bottom = board.box
-    down = board.canvas.height - board.canvas.px(_EDGE) - bottom
-    return replace(board, box=(left, top + down, right, bottom + down))
+@dataclass(frozen=True)
+class _Album:
+    """The cards that image search finds: the right one, and the same building in other paints.
+
+    Attributes:
+        card: The right one.
+        canvas: The size of the task's image.
+        order: Of the cards, the right one being number 0.
+    """
+
+    card: Postcard
+    canvas: Canvas
+    order: list[int]
+
+    def titled(self, titles: list[str]) -> tuple[TitledImage, ...]:
+        """The cards in their order, with titles given by their numbers."""
+        images = _copies(self.card, self.canvas, len(self.order))
+        return tuple(
+            TitledImage(title=titles[number], image=images[number], link=link_of("postcards", titles[number]))
+            for number in self.order
+        )
 
 
-def _name(rng: np.random.Generator, split: str, first: Thing, count: int) -> _Subject:
-    """Ask which of several buildings of one kind this is."""
-    things = {first.name: first}
-    while len(things) < count:
-        other = draw_thing(rng, owner=split, kind=first.kind)
-        things.setdefault(other.name, other)
+@functools.lru_cache(maxsize=32)
+def _copies(card: Postcard, canvas: Canvas, count: int) -> tuple[ImageArray, ...]:
+    """Small copies of the card without a caption, in its own paint and in others."""
+    scale = _COPY_SIDE / max(canvas.view_width, canvas.view_height)
+    small = Canvas(round(canvas.view_width * scale), round(canvas.view_height * scale), 1)
+    paints = [card.tint, *(tint for tint in range(TINTS) if tint != card.tint)]
+    copies = []
+    for tint in paints[:count]:
+        copy = paint_postcard(Postcard(card.seed, card.kind, tint), small, has_grain=False)
+        copy.flags.writeable = False
+        copies.append(copy)
+    return tuple(copies)
+
+
+def _name(brief: Brief, candidates: Candidates) -> _Subject:
+    """Ask which of the candidates this is."""
+    names = tuple(thing.name for thing in candidates.things)
+    count = len(names)
+
+    def titles(_key: int, answer: int) -> list[str]:
+        return [_title(candidates, (answer + card) % count) for card in range(count)]
+
     return _Subject(
-        question=f"What is the name of the {first.kind} on the postcard?",
-        answers=tuple(things),
-        things=tuple(things.values()),
-        lines=tuple(things),
-        asked=first.traits.attributes[0],
+        question=choose_wording(brief, NAME_WORDINGS, thing=f"this {candidates.kind}"),
+        answers=names,
+        stated=names,
         kind=AnswerKind.TEXT,
-        searches=(ToolCall(name="image_search"),),
+        keys=1,
+        titles=titles,
+        pages_of=lambda _key, _answer: (0, 0),
+        searches=lambda _key: (ToolCall(name="image_search"),),
     )
 
 
-def _fact(rng: np.random.Generator, split: str, first: Thing, count: int) -> _Subject:  # noqa: ARG001
-    """Ask something about the building, without naming it."""
-    fact = draw_fact(rng, first)
-    values = draw_values(rng, fact.attribute, count)
+def _fact(brief: Brief, candidates: Candidates) -> _Subject:
+    """Ask something about the building, whose name the title of the right card says."""
+    count = len(candidates.values)
+
+    def titles(key: int, _answer: int) -> list[str]:
+        return [_title(candidates, (key + card) % count) for card in range(count)]
+
     return _Subject(
-        question=fact.attribute.question.format(thing=f"the {first.kind} on the postcard"),
-        answers=values,
-        things=tuple(first.with_fact(fact.attribute, value) for value in values),
-        lines=tuple(plaque_line(fact.attribute, value) for value in values),
-        asked=fact.attribute,
-        kind=fact.attribute.answer,
-        searches=(ToolCall(name="image_search"), ToolCall(name="text_search", arguments={"query": fact.question})),
+        question=candidates.question(brief),
+        answers=candidates.values,
+        stated=candidates.lines(),
+        kind=candidates.asked.answer,
+        keys=count,
+        titles=titles,
+        pages_of=lambda key, answer: (key, answer),
+        searches=lambda key: (
+            ToolCall(name="image_search"),
+            ToolCall(name="text_search", arguments={"query": candidates.query(key)}),
+        ),
     )
+
+
+def _titled(brief: Brief, candidates: Candidates) -> _Subject:
+    """Ask something about the building that the title of the right card says."""
+    count, lines = len(candidates.values), candidates.lines()
+
+    def titles(_key: int, answer: int) -> list[str]:
+        return [_title(candidates, card, lines[(answer + card) % count]) for card in range(count)]
+
+    return _Subject(
+        question=candidates.question(brief),
+        answers=candidates.values,
+        stated=lines,
+        kind=candidates.asked.answer,
+        keys=1,
+        titles=titles,
+        pages_of=lambda _key, answer: (0, answer),
+        searches=lambda _key: (ToolCall(name="image_search"),),
+    )
+
+
+def _title(candidates: Candidates, thing: int, line: str = "") -> str:
+    """What stands under a card: name, town and a fact, by default one that all candidates share."""
+    shown = candidates.things[thing]
+    return f"{shown.name}, {shown.town} ({line or candidates.other_line()})"
 
 
 def _explained(subject: _Subject) -> str:
-    name = "Image search finds the same postcard under the building's name"
-    return f"{name}." if len(subject.searches) == 1 else f"{name}; text search for that name finds the fact."
-
-
-def _copied(source: ImageArray, brightness: float) -> ImageArray:
-    """A smaller scan of the postcard, of another brightness."""
-    height, width = source.shape[:2]
-    scale = _COPY_SIDE / max(height, width)
-    small = Image.fromarray(source).resize((round(width * scale), round(height * scale)), reducing_gap=2.0)
-    table = np.clip(np.arange(256) * brightness, 0, 255).astype(np.uint8)
-    return np.asarray(table[np.asarray(small)])
-
-
-def _link(thing: Thing) -> str:
-    return f"https://postcards.example/{thing.full_name.casefold().replace(' ', '-')}"
+    found = "Image search finds cards of this building in several paints, of which one is like this"
+    if len(subject.searches(0)) > 1:
+        return f"{found}; text search for the name in its title finds the fact, of which the newest is right."
+    return f"{found}; its title says it."

@@ -1,4 +1,4 @@
-"""`sums`: arithmetic written on a board in the image. Legible in the view: no tool is needed."""
+"""`sums`: calculations on a worksheet, a note or a board, of which one is asked for."""
 
 import zlib
 from collections.abc import Callable
@@ -6,23 +6,23 @@ from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.family import Blueprint, Brief, Family
-from metis_envs.scenes.background import choose_background
-from metis_envs.scenes.boards import BoardStyle, draw_board, fitting_board
-from metis_gym.records import AnswerKind, ImageArray, Necessity
+from metis_envs.families.family import Brief
+from metis_envs.families.worksheets import OPEN_ANSWERS, ROWS, WorksheetFamily, WorksheetTask, list_content
 
 __all__ = ["Sums", "expression_split"]
 
-_OPEN_ANSWERS = 12
 _TEST_SHARE = 5
+_LETTERS = "abcdefgh"
+_TITLES = ("Exercises", "Mental maths", "Homework", "Practice", "Page {page}")
 
-_STYLES = (
-    BoardStyle(name="chalkboard", fill=(38, 66, 54), ink=(240, 240, 232), border=(122, 84, 48), face="sans-bold"),
-    BoardStyle(name="whiteboard", fill=(248, 249, 250), ink=(24, 42, 120), border=(150, 155, 160), rounded=0.2),
-    BoardStyle(name="note", fill=(252, 228, 112), ink=(40, 34, 20), face="sans"),
-    BoardStyle(
-        name="till", fill=(16, 20, 18), ink=(110, 245, 140), border=(70, 74, 78), face="mono-bold", rounded=0.25
-    ),
+_WORDINGS = (
+    "What is the result of calculation {letter} on {sheet}?",
+    "What does calculation {letter} on {sheet} come to?",
+    "Work out calculation {letter} on {sheet}. What do you get?",
+    "On {sheet}, what is the value of calculation {letter}?",
+    "Which number belongs behind calculation {letter} on {sheet}?",
+    "Solve calculation {letter} on {sheet}: what is its result?",
+    "What comes out of calculation {letter} on {sheet}?",
 )
 
 _Operation = Callable[[np.random.Generator], tuple[str, int]]
@@ -61,34 +61,25 @@ def expression_split(expression: str) -> str:
     return "test" if zlib.crc32(expression.encode()) % _TEST_SHARE == 0 else "train"
 
 
-class Sums(Family):
-    """A sum on a chalkboard, a whiteboard, a note or a till."""
+class Sums(WorksheetFamily):
+    """Calculations of one kind, one under the other; the answer decides which stands in which row."""
 
     name: ClassVar[str] = "sums"
-    ability: ClassVar[str] = "maths"
-    necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.NONE,)
 
-    def plan(self, brief: Brief) -> Blueprint:
+    def draw_task(self, brief: Brief) -> WorksheetTask:
         """Draw as many expressions of one kind as there are answers, all with different results."""
-        rng, canvas = brief.rng, brief.canvas
-        results = self._expressions(brief, brief.choices or _OPEN_ANSWERS)
-        expressions = tuple(results.values())
-        background = choose_background(rng, canvas, brief.split)
-        style = _STYLES[int(rng.integers(len(_STYLES)))]
-        board = fitting_board(rng, canvas, style, [f"{expression} = ?" for expression in expressions])
-
-        def draw_detail(scene: ImageArray, index: int) -> None:
-            draw_board(scene, board, f"{expressions[index]} = ?")
-
-        return Blueprint(
-            question="What is the result of the calculation in the picture?",
+        results = self._expressions(brief, brief.choices or OPEN_ANSWERS)
+        rows = brief.choices or ROWS
+        asked = int(brief.rng.integers(rows))
+        title = _TITLES[int(brief.rng.integers(len(_TITLES)))].format(page=int(brief.rng.integers(3, 90)))
+        values = [f"{expression} =" for expression in results.values()]
+        labels = [f"{letter})" for letter in _LETTERS[:rows]]
+        return WorksheetTask(
+            wordings=_WORDINGS,
+            fields=(("letter", _LETTERS[asked]),),
             answers=tuple(str(result) for result in results),
-            paint=background.paint,
-            draw_detail=draw_detail,
-            region=board.box,
-            notes=background.notes,
-            explanation="Read the calculation in the view and work it out.",
-            kind=AnswerKind.NUMBER,
+            content=list_content(title, labels, values, asked, value_x=2.2),
+            explanation="read the calculation and work it out",
         )
 
     def _expressions(self, brief: Brief, count: int) -> dict[int, str]:

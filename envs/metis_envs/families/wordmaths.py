@@ -1,85 +1,127 @@
-"""`wordmaths`: a price list, a ledger or a list of steps on a card, and a question that takes some arithmetic.
-
-Near cards carry little, and the head suffices. Far ones carry long sums and long calculations: what is cropped and read
-is then best worked out by code.
-"""
+"""`wordmaths`: lists on a worksheet and a question that takes some arithmetic: prices, change, times, steps."""
 
 from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
 
-from metis_envs.families.cards import OPEN_ANSWERS, CardFamily, CardTask
 from metis_envs.families.family import Brief
-from metis_envs.scenes.cards import Content, Pen, rows
+from metis_envs.families.worksheets import OPEN_ANSWERS, ROWS, WorksheetFamily, WorksheetTask, list_content
 from metis_gym.records import AnswerKind
 
 __all__ = ["Wordmaths"]
 
-_GOODS = ("tea", "coffee", "cake", "soup", "juice", "salad")
-_NEAR_ENTRIES, _FAR_ENTRIES = (3, 4), (9, 14)
-_NEAR_STEPS, _FAR_STEPS = (2, 3), (6, 9)
-_PITCH = 1.5
+_GOODS = ("tea", "coffee", "cake", "soup", "juice", "salad", "rolls", "cocoa", "waffle", "milk")
+_PEOPLE = ("Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gil", "Hana")
+_EVENTS = ("Choir", "Chess", "Film", "Swimming", "Reading", "Drama", "Pottery", "Judo", "Dance", "Debate")
 
-_Kind = Callable[[Brief, int], CardTask]
+_Kind = Callable[[Brief, int, int], WorksheetTask]
 
 
-def _shopping(brief: Brief, count: int) -> CardTask:
-    """Prices of four goods; what do some of two of them cost? The price of the first is left open."""
+def _bill(brief: Brief, count: int, rows: int) -> WorksheetTask:
+    """What do some of one of the goods cost, with something for a price that the question tells?"""
     rng = brief.rng
-    goods = [_GOODS[i] for i in rng.permutation(len(_GOODS))[:4]]
-    prices = [int(price) for price in rng.integers(2, 20, size=4)]
-    first, second = int(rng.integers(2, 6)), int(rng.integers(2, 6))
-    open_prices = _different(rng, 2, 30, count, brief.split)
-    lists = [[(goods[0], str(price)), *zip(goods[1:], map(str, prices[1:]), strict=True)] for price in open_prices]
-    bought = f"{first} x {goods[0]} and {second} x {goods[1]}"
-    return CardTask(
-        question=f"Going by the price list on {{card}}: what do {bought} cost together?",
-        answers=tuple(str(first * price + second * prices[1]) for price in open_prices),
-        contents=tuple(rows(lines, width=10.0) for lines in lists),
-        kind=AnswerKind.NUMBER,
-        explanation="read the two prices, multiply and add",
+    goods = [_GOODS[i] for i in rng.permutation(len(_GOODS))[:rows]]
+    prices = _different(rng, 4, 39, count, brief.split)
+    asked, times, extra = int(rng.integers(rows)), int(rng.integers(3, 9)), int(rng.integers(2, 10))
+    return WorksheetTask(
+        wordings=(
+            "Going by the price list on {sheet}: what do {times} x {good} and a newspaper for {extra} cost together?",
+            "{person} buys {times} x {good} at the prices on {sheet}, and a newspaper for {extra}. How much is that?",
+            "How much are {times} x {good} on {sheet} plus {extra} for a newspaper?",
+            "On one bill: {times} x {good} at the prices on {sheet}, and a newspaper for {extra}. What is the total?",
+            "A guest orders {times} x {good} from {sheet} and pays {extra} more for a newspaper. What does it come to?",
+            "With the prices of {sheet}, what is the sum for {times} x {good} and a newspaper that costs {extra}?",
+            "{times} x {good} from {sheet}, and {extra} for a newspaper: what has {person} to pay?",
+        ),
+        fields=(("times", str(times)), ("good", goods[asked]), ("extra", str(extra)), _person(rng)),
+        answers=tuple(str(times * price + extra) for price in prices),
+        content=list_content("Prices", goods, [str(price) for price in prices], asked),
+        explanation="read the price, multiply and add",
     )
 
 
-def _ledger(brief: Brief, count: int) -> CardTask:
-    """Amounts in two columns; what is their sum? One amount is left open."""
+def _change(brief: Brief, count: int, rows: int) -> WorksheetTask:
+    """How much change is there for a purchase?"""
     rng = brief.rng
-    low, high = _FAR_ENTRIES if brief.hides else _NEAR_ENTRIES
-    amounts = [int(amount) for amount in rng.integers(11, 90, size=int(rng.integers(low, high + 1)) - 1)]
-    place = int(rng.integers(len(amounts) + 1))
-    open_amounts = _different(rng, 11, 99, count, brief.split)
-    lists = [[*amounts[:place], amount, *amounts[place:]] for amount in open_amounts]
-    return CardTask(
-        question="What is the sum of all numbers on {card}?",
-        answers=tuple(str(sum(numbers)) for numbers in lists),
-        contents=tuple(_columns([str(number) for number in numbers]) for numbers in lists),
-        kind=AnswerKind.NUMBER,
-        explanation="read the numbers and add them up",
+    goods = [_GOODS[i] for i in rng.permutation(len(_GOODS))[:rows]]
+    prices = _different(rng, 4, 39, count, brief.split)
+    asked, times = int(rng.integers(rows)), int(rng.integers(2, 6))
+    paid = 50 * int(rng.integers(4, 7))
+    return WorksheetTask(
+        wordings=(
+            "{person} buys {times} x {good} at the prices on {sheet} and pays with {paid}. How much change is there?",
+            "Someone pays {paid} for {times} x {good} from {sheet}. What is the change?",
+            "How much is left of {paid} after buying {times} x {good} at the prices on {sheet}?",
+            "Going by {sheet}, {times} x {good} are paid for with {paid}. How much comes back?",
+            "{person} has {paid} and takes {times} x {good} from the list on {sheet}. How much remains?",
+            "With the prices of {sheet}: {paid} less {times} x {good} leaves how much?",
+            "What change does {person} get for {paid} when {times} x {good} are bought as priced on {sheet}?",
+        ),
+        fields=(("times", str(times)), ("good", goods[asked]), ("paid", str(paid)), _person(rng)),
+        answers=tuple(str(paid - times * price) for price in prices),
+        content=list_content("Prices", goods, [str(price) for price in prices], asked),
+        explanation="read the price, multiply and subtract",
     )
 
 
-def _steps(brief: Brief, count: int) -> CardTask:
-    """Start with a number and follow the steps; the start is left open."""
+def _end(brief: Brief, count: int, rows: int) -> WorksheetTask:
+    """When does something end that begins at a time of the list?"""
     rng = brief.rng
-    low, high = _FAR_STEPS if brief.hides else _NEAR_STEPS
-    steps = [_STEPS[int(i)] for i in rng.integers(len(_STEPS), size=int(rng.integers(low, high + 1)))]
-    numbers = [int(number) for number in rng.integers(2, 10, size=len(steps))]
-    starts = _different(rng, 2, 40, count, brief.split)
-    lines = [f"{sign} {number}" for (sign, _), number in zip(steps, numbers, strict=True)]
+    events = [_EVENTS[i] for i in rng.permutation(len(_EVENTS))[:rows]]
+    starts = [5 * start for start in _different(rng, 8 * 12, 19 * 12, count, brief.split)]
+    asked, minutes = int(rng.integers(rows)), 5 * int(rng.integers(5, 30))
+    return WorksheetTask(
+        wordings=(
+            "{event} on {sheet} takes {minutes} minutes. At what time does it end?",
+            "Going by {sheet}, when is {event} over if it takes {minutes} minutes?",
+            "{event} lasts {minutes} minutes and begins as {sheet} says. When does it finish?",
+            "{person} stays at {event} for all of its {minutes} minutes. At what time, by {sheet}, is it over?",
+            "At what time does {event} end, if it begins as on {sheet} and takes {minutes} minutes?",
+            "By {sheet}, {event} begins on time and goes on for {minutes} minutes. When does it stop?",
+            "If {event} takes {minutes} minutes, what time is it at its end? It begins as printed on {sheet}.",
+        ),
+        fields=(("event", events[asked]), ("minutes", str(minutes)), _person(rng)),
+        answers=tuple(_clock(start + minutes) for start in starts),
+        content=list_content("Today", events, [_clock(start) for start in starts], asked),
+        kind=AnswerKind.TEXT,
+        explanation="read when it begins and add the minutes",
+    )
+
+
+def _steps(brief: Brief, count: int, rows: int) -> WorksheetTask:
+    """Begin with one of the numbers and follow the steps below."""
+    rng = brief.rng
+    signs = [_STEPS[int(i)] for i in rng.integers(len(_STEPS), size=2)]
+    numbers = [int(number) for number in rng.integers(2, 10, size=len(signs))]
+    starts = _different(rng, 12, 60, count, brief.split)
+    asked = int(rng.integers(rows))
     results = []
     for start in starts:
         value = start
-        for (_, apply), number in zip(steps, numbers, strict=True):
+        for (_, apply), number in zip(signs, numbers, strict=True):
             value = apply(value, number)
         results.append(value)
-    return CardTask(
-        question="Begin with the first number on {card} and follow the steps one after the other. What comes out?",
+    below = "then " + ", ".join(f"{sign} {number}" for (sign, _), number in zip(signs, numbers, strict=True))
+    letter = "ABCDEFGH"[asked]
+    return WorksheetTask(
+        wordings=(
+            "Begin with number {letter} on {sheet} and follow the steps below it. What comes out?",
+            "Take number {letter} of {sheet} through the steps at the bottom. What is the result?",
+            "On {sheet}, apply the steps at the bottom to number {letter}. What do you get?",
+            "Start from number {letter} on {sheet}: where do the steps in the last line lead?",
+            "What is left of number {letter} on {sheet} after the steps in the last line?",
+            "Number {letter} on {sheet} goes through the steps below. Which number comes out?",
+            "Follow the steps on {sheet}, beginning with number {letter}. What is the last number?",
+        ),
+        fields=(("letter", letter),),
         answers=tuple(str(result) for result in results),
-        contents=tuple(_columns([str(start), *lines]) for start in starts),
-        kind=AnswerKind.NUMBER,
-        explanation="read the steps and follow them",
-    )
+        content=list_content(
+            "Number chain", [f"{one}:" for one in "ABCDEFGH"[:rows]], [str(start) for start in starts], asked,
+            value_x=2.2, below=(below,), width=0.62 * len(below) + 1.6,
+        ),
+        explanation="follow the steps",
+    )  # fmt: skip
 
 
 _STEPS: tuple[tuple[str, Callable[[int, int], int]], ...] = (
@@ -89,7 +131,15 @@ _STEPS: tuple[tuple[str, Callable[[int, int], int]], ...] = (
 )
 """Sign → what it does. All are one to one, so that different starts come to different ends."""
 
-_KINDS: tuple[_Kind, ...] = (_shopping, _ledger, _steps)
+_KINDS: tuple[_Kind, ...] = (_bill, _change, _end, _steps)
+
+
+def _person(rng: np.random.Generator) -> tuple[str, str]:
+    return "person", _PEOPLE[int(rng.integers(len(_PEOPLE)))]
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60}:{minutes % 60:02d}"
 
 
 def _different(rng: np.random.Generator, low: int, high: int, count: int, split: str) -> list[int]:
@@ -98,25 +148,12 @@ def _different(rng: np.random.Generator, low: int, high: int, count: int, split:
     return [numbers[i] for i in rng.permutation(len(numbers))[:count]]
 
 
-def _columns(texts: list[str]) -> Content:
-    """Texts in two columns, down the first one first."""
-    height = -(-len(texts) // 2)
-
-    def draw(pen: Pen) -> None:
-        for number, text in enumerate(texts):
-            column, row = divmod(number, height)
-            pen.text(0.8 + 5.0 * column, (row + 0.5) * _PITCH + 0.3, text)
-
-    return Content(width=10.4, height=_PITCH * height + 0.6, draw=draw)
-
-
-class Wordmaths(CardFamily):
-    """Price lists, ledgers and calculations in steps."""
+class Wordmaths(WorksheetFamily):
+    """Price lists, times and calculations in steps; the answer decides which value stands in which row."""
 
     name: ClassVar[str] = "wordmaths"
-    ability: ClassVar[str] = "maths"
 
-    def draw_task(self, brief: Brief) -> CardTask:
+    def draw_task(self, brief: Brief) -> WorksheetTask:
         """Draw one of the kinds."""
         kind = _KINDS[int(brief.rng.integers(len(_KINDS)))]
-        return kind(brief, brief.choices or OPEN_ANSWERS)
+        return kind(brief, brief.choices or OPEN_ANSWERS, brief.choices or ROWS)

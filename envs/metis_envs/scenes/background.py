@@ -1,27 +1,22 @@
-"""Backgrounds: enlargements of photographs, and mosaics of several where one would be enlarged too far."""
+"""Backgrounds: one photograph, or a piece of one, enlarged, with the grain of film.
 
-import math
+Photographs of some 500 px are enlarged two to eight times, so a background has no finer detail than its grain; in the
+view, which is smaller than the source, it looks like the photograph that it is.
+"""
+
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from metis_envs.scenes.canvas import Canvas
-from metis_envs.scenes.photographs import PHOTOGRAPHS, photograph
+from metis_envs.scenes.draft import Draft
+from metis_envs.scenes.photographs import photograph, photographs_of
 from metis_gym.records import Box, ImageArray
 
 __all__ = ["Background", "choose_background"]
 
-_MAX_TILE = 1_400
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """A piece of a photograph (`piece`, in its own pixels) and where it goes (`place`, in pixels of the scene)."""
-
-    name: str
-    piece: Box
-    place: Box
+_MIN_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -30,62 +25,55 @@ class Background:
 
     Attributes:
         canvas: The size of the scene.
-        split: Which part of each photograph is used.
-        tiles: What goes where.
+        name: The photograph.
+        piece: The piece of it that is shown, in its own pixels.
+        is_mirrored: Whether left and right are exchanged.
+        seed: Of the grain.
     """
 
     canvas: Canvas
-    split: str
-    tiles: tuple[_Tile, ...]
+    name: str
+    piece: Box
+    is_mirrored: bool
+    seed: int
 
     @property
     def notes(self) -> str:
         """What it is made of, for people."""
-        names = ", ".join(tile.name for tile in self.tiles)
-        count = len(self.tiles)
-        return f"mosaic of {count} enlarged photographs: {names}" if count > 1 else f"enlarged photograph: {names}"
+        return f"one enlarged photograph, with grain: {self.name}"
+
+    def paint_half(self) -> ImageArray:
+        """Paint it without grain, at half the size of the scene, rounded up; the caller's own."""
+        photo = Image.fromarray(photograph(self.name))
+        size = (-(-self.canvas.width // 2), -(-self.canvas.height // 2))
+        half = photo.resize(size, Image.Resampling.BILINEAR, box=self.piece)
+        if self.is_mirrored:
+            half = half.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return np.array(half)
 
     def paint(self) -> ImageArray:
-        """Paint it: shape (height, width, 3), uint8, the caller's own."""
-        scene = np.empty((self.canvas.height, self.canvas.width, 3), dtype=np.uint8)
-        for tile in self.tiles:
-            left, top, right, bottom = tile.place
-            scene[top:bottom, left:right] = _enlarged(tile, right - left, bottom - top, self.split)
-        return scene
+        """Paint it: shape (height, width, 3), uint8, the caller's own. Each pixel of the half size is doubled."""
+        return Draft(self.canvas, self.paint_half()).scene(seed=self.seed)
 
 
-def _enlarged(tile: _Tile, width: int, height: int, split: str) -> ImageArray:
-    """Smoothly to half the size, then each pixel doubled: a photograph enlarged this far has no finer detail."""
-    photo = Image.fromarray(photograph(tile.name, split))
-    half = photo.resize((width // 2, height // 2), Image.Resampling.BILINEAR, box=tile.piece)
-    return np.asarray(half.resize((width, height), Image.Resampling.NEAREST))
-
-
-def choose_background(rng: np.random.Generator, canvas: Canvas, split: str) -> Background:
-    """Choose photographs and the pieces of them that are to be enlarged.
+def choose_background(
+    rng: np.random.Generator, canvas: Canvas, split: str, *, among: tuple[str, ...] = ()
+) -> Background:
+    """Choose a photograph of a split and the piece of it that is to be enlarged.
 
     Args:
         rng: Chooses.
         canvas: The size of the scene.
-        split: Which part of each photograph may be used.
+        split: The split whose photographs may be shown.
+        among: Names to choose from, where the split has some of them; by default all that are no textures.
     """
-    columns, rows = math.ceil(canvas.width / _MAX_TILE), math.ceil(canvas.height / _MAX_TILE)
-    tiles = []
-    for index, chosen in enumerate(rng.choice(len(PHOTOGRAPHS), size=columns * rows, replace=False)):
-        row, column = divmod(index, columns)
-        left, right = column * canvas.width // columns, (column + 1) * canvas.width // columns
-        top, bottom = row * canvas.height // rows, (row + 1) * canvas.height // rows
-        name = PHOTOGRAPHS[int(chosen)].name
-        tiles.append(_Tile(name, _piece(rng, name, right - left, bottom - top, split), (left, top, right, bottom)))
-    return Background(canvas, split, tuple(tiles))
-
-
-def _piece(rng: np.random.Generator, name: str, width: int, height: int, split: str) -> Box:
-    """A random piece of one photograph with the aspect ratio of (width, height)."""
-    full_height, full_width = photograph(name, split).shape[:2]
-    largest = min(full_width / width, full_height / height)
-    scale = largest * rng.uniform(0.7, 1.0)
-    piece_width, piece_height = max(1, int(width * scale)), max(1, int(height * scale))
-    left = int(rng.integers(0, full_width - piece_width + 1))
-    top = int(rng.integers(0, full_height - piece_height + 1))
-    return left, top, left + piece_width, top + piece_height
+    names = [entry.name for entry in photographs_of(split)]
+    fitting = [name for name in names if name in among] or names
+    name = fitting[int(rng.integers(len(fitting)))]
+    full_height, full_width = photograph(name).shape[:2]
+    largest = min(full_width / canvas.width, full_height / canvas.height)
+    scale = largest * rng.uniform(_MIN_SHARE, 1.0)
+    width, height = max(1, int(canvas.width * scale)), max(1, int(canvas.height * scale))
+    left, top = int(rng.integers(0, full_width - width + 1)), int(rng.integers(0, full_height - height + 1))
+    piece = (left, top, left + width, top + height)
+    return Background(canvas, name, piece, bool(rng.random() < 0.5), int(rng.integers(1 << 31)))

@@ -7,15 +7,15 @@ of all drawings: in the view stands an ordinary smudge of small print, and in a 
 the paper covers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from metis_gym.records import ImageArray
+from metis_gym.records import Box, ImageArray
 
-__all__ = ["cell_sums", "conceal", "mean_sums"]
+__all__ = ["cell_sums", "conceal", "conceal_among", "mean_sums"]
 
 _SMOOTH_STEPS = 12
 _NEWTON_STEPS = 4
@@ -77,6 +77,37 @@ def conceal(drawing: ImageArray, target_sums: NDArray[np.int64], factor: int) ->
     targets = target_sums[top:bottom, left:right]
     part[:] = _exact(_smoothed(part, targets, factor), targets, factor)
     return changed
+
+
+def conceal_among(
+    scene: ImageArray,
+    parts: Sequence[Box],
+    draw: Callable[[ImageArray, int], None],
+    index: int,
+    others: Sequence[int],
+    factor: int,
+) -> None:
+    """Draw a detail on a scene so that its view is that of any of several others, in place.
+
+    Args:
+        scene: The scene without the detail.
+        parts: The boxes that drawing may change, on the cells and not overlapping; each is concealed by itself.
+        draw: Draws the detail of an index, plainly.
+        index: Which detail is drawn.
+        others: All indices that have this view, with `index` or without it.
+        factor: k, the side of a cell.
+    """
+    views = [scene[top:bottom, left:right] for left, top, right, bottom in parts]
+    bare = [view.copy() for view in views]
+    drawings = {}
+    for other in dict.fromkeys((index, *others)):
+        draw(scene, other)
+        drawings[other] = [view.copy() for view in views]
+        for view, plain in zip(views, bare, strict=True):
+            view[:] = plain
+    for place, view in enumerate(views):
+        target = mean_sums([drawn[place] for drawn in drawings.values()], factor)
+        view[:] = conceal(drawings[index][place], target, factor)
 
 
 def _around(difference: NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -23,6 +23,8 @@ _FONT_FILES = {
     "serif": "DejaVuSerif.ttf",
     "serif-bold": "DejaVuSerif-Bold.ttf",
     "mono-bold": "DejaVuSansMono-Bold.ttf",
+    "times": "STIXGeneral.ttf",
+    "times-bold": "STIXGeneralBol.ttf",
 }
 
 

@@ -1,97 +1,251 @@
-"""Small objects that can be found in a photograph: balloons, kites, buoys, crates, parcels. Each carries a label."""
+"""Things that carry a label: balloons, kites, boats, buoys, crates, parcels, tins, jerseys, bags.
+
+Each is drawn into a square of its own, given as a sheet, so that it may be turned a little. Points are shares of its
+sides, from the upper left corner.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from PIL import Image, ImageDraw
+import numpy as np
 
-from metis_envs.scenes.drawing import Colour, paste, shadow
-from metis_gym.records import Box, ImageArray
+from metis_envs.scenes.draft import Draft, Points, lit
+from metis_envs.scenes.drawing import Colour
+from metis_envs.scenes.sheets import Sheet
 
-__all__ = ["LABEL_SHARE", "OBJECTS", "OBJECT_COLOURS", "draw_object", "label_box"]
+__all__ = ["COLOURS", "LABEL", "THINGS", "Thing", "draw_thing"]
 
-OBJECT_COLOURS: dict[str, Colour] = {
-    "red": (205, 40, 40),
-    "green": (40, 140, 60),
-    "blue": (40, 80, 200),
-    "yellow": (238, 205, 50),
-    "purple": (130, 50, 160),
-    "orange": (238, 130, 40),
+COLOURS: dict[str, Colour] = {
+    "red": (176, 44, 42),
+    "green": (58, 120, 72),
+    "blue": (52, 88, 162),
+    "yellow": (216, 182, 66),
+    "purple": (112, 66, 134),
+    "orange": (214, 120, 48),
 }
-"""Colours that can be told apart at a few pixels."""
+"""Colours that can be told apart at a glance."""
 
-LABEL_SHARE = 0.46
-"""Side of the label as a share of the object's side."""
-
-_SMOOTH = 2
-_SQUARE_OBJECTS = ("buoy", "crate", "parcel")
+LABEL: Colour = (240, 238, 230)
+"""Colour of labels."""
+_WOOD = (126, 90, 56)
 
 
-def _darker(colour: Colour) -> Colour:
-    red, green, blue = (int(0.6 * part) for part in colour)
-    return red, green, blue
+class _Brush:
+    """Paints on one thing's square."""
+
+    def __init__(
+        self,
+        draft: Draft,
+        sheet: Sheet,
+        light: tuple[float, float, float, float],
+        stain: tuple[float, float, float],
+        seed: int,
+    ) -> None:
+        self.draft, self.sheet, self.light, self.stain, self.seed = draft, sheet, light, stain, seed
+
+    def at(self, *points: tuple[float, float]) -> Points:
+        return [self.sheet.at(x * self.sheet.width, y * self.sheet.height) for x, y in points]
+
+    def shape(self, colour: Colour, *points: tuple[float, float], even: bool = False) -> None:
+        light = (1.0, 1.0, 1.0, 1.0) if even else self.light
+        self.draft.fill(self.at(*points), colour, light=light, stain=self.stain, seed=self.seed)
+
+    def box(self, colour: Colour, left: float, top: float, right: float, bottom: float) -> None:
+        self.shape(colour, (left, top), (right, top), (right, bottom), (left, bottom))
+
+    def round(self, colour: Colour, x: float, y: float, across: float, down: float) -> None:
+        self.shape(colour, *_ellipse(x, y, across, down))
+
+    def line(self, colour: Colour, width: float, *points: tuple[float, float]) -> None:
+        self.draft.line(self.at(*points), colour, max(1.0, width * self.sheet.width))
+
+    def shadow(
+        self, *points: tuple[float, float], blur: float = 0.05, drop: float = 0.04, strength: float = 0.5
+    ) -> None:
+        side = self.sheet.width
+        self.draft.shadow(self.at(*points), blur=blur * side, drop=(0.4 * drop * side, drop * side), strength=strength)
 
 
-def _lighter(colour: Colour) -> Colour:
-    red, green, blue = (int(part + 0.45 * (255 - part)) for part in colour)
-    return red, green, blue
+def _ellipse(x: float, y: float, across: float, down: float, count: int = 28) -> list[tuple[float, float]]:
+    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    return [(x + across * float(np.cos(angle)), y + down * float(np.sin(angle))) for angle in angles]
 
 
-def _balloon(pen: ImageDraw.ImageDraw, side: int, colour: Colour) -> None:
-    pen.ellipse((0, 0, side - 1, side - 1), fill=colour, outline=_darker(colour), width=max(1, side // 40))
-    pen.ellipse((0.16 * side, 0.1 * side, 0.3 * side, 0.22 * side), fill=_lighter(colour))
-    pen.polygon([(0.44 * side, side), (0.56 * side, side), (0.5 * side, 0.95 * side)], fill=_darker(colour))
+def _balloon(brush: _Brush, colour: Colour) -> None:
+    """A hot-air balloon."""
+    envelope = [(x, y if y < 0.42 else 0.42 + (y - 0.42) * 1.12) for x, y in _ellipse(0.5, 0.4, 0.42, 0.4)]
+    brush.line((90, 80, 70), 0.01, (0.36, 0.78), (0.46, 0.94))
+    brush.line((90, 80, 70), 0.01, (0.64, 0.78), (0.54, 0.94))
+    brush.shape(colour, *envelope)
+    for across, shade in ((0.3, 1.16), (0.12, 0.94)):
+        brush.shape(lit(colour, shade), *((0.5 + (x - 0.5) * across / 0.42, y) for x, y in envelope))
+    brush.box((120, 84, 50), 0.44, 0.9, 0.56, 1.0)
 
 
-def _kite(pen: ImageDraw.ImageDraw, side: int, colour: Colour) -> None:
-    half = side / 2
-    pen.polygon([(half, 0), (side, half), (half, side), (0, half)], fill=colour, outline=_darker(colour))
-    pen.line([(half, 0), (half, side)], fill=_darker(colour), width=max(1, side // 40))
-    pen.line([(0, half), (side, half)], fill=_darker(colour), width=max(1, side // 40))
+def _kite(brush: _Brush, colour: Colour) -> None:
+    brush.line((120, 116, 110), 0.008, (0.5, 0.96), (0.56, 1.1), (0.5, 1.25), (0.58, 1.42))
+    for y in (1.12, 1.3):
+        brush.shape(
+            lit(colour, 0.9),
+            (0.44, y - 0.03),
+            (0.54, y),
+            (0.64, y - 0.03),
+            (0.64, y + 0.04),
+            (0.54, y),
+            (0.44, y + 0.04),
+        )
+    brush.shape(colour, (0.5, 0.0), (0.97, 0.42), (0.5, 1.0), (0.03, 0.42))
+    brush.shape(lit(colour, 1.16), (0.5, 0.0), (0.97, 0.42), (0.5, 0.42))
+    brush.shape(lit(colour, 0.84), (0.03, 0.42), (0.5, 0.42), (0.5, 1.0))
 
 
-def _buoy(pen: ImageDraw.ImageDraw, side: int, colour: Colour) -> None:
-    pen.polygon([(0.2 * side, 0), (0.8 * side, 0), (side, side), (0, side)], fill=colour)
-    pen.rectangle((0.02 * side, 0.82 * side, 0.98 * side, side), fill=_darker(colour))
-    pen.ellipse((0.42 * side, -0.02 * side, 0.58 * side, 0.12 * side), fill=(255, 240, 180))
+def _boat(brush: _Brush, colour: Colour) -> None:
+    """A sailing boat; the sail carries the label."""
+    brush.shadow((0.12, 0.98), (0.9, 0.98), (0.8, 1.06), (0.2, 1.06), blur=0.03, drop=0.03, strength=0.5)
+    brush.line((84, 62, 44), 0.03, (0.24, 0.02), (0.24, 0.86))
+    brush.shape(LABEL, (0.26, 0.08), (0.72, 0.02), (0.84, 0.74), (0.26, 0.76))
+    brush.line((206, 202, 190), 0.008, (0.26, 0.74), (0.84, 0.72))
+    brush.shape(lit(colour, 0.8), (0.22, 0.06), (0.22, 0.7), (0.04, 0.72))
+    brush.shape(colour, (0.04, 0.8), (0.98, 0.78), (0.84, 1.0), (0.18, 1.0))
+    brush.shape(lit(colour, 0.6), (0.14, 0.93), (0.89, 0.92), (0.84, 1.0), (0.18, 1.0))
+    brush.line((238, 236, 230), 0.014, (0.05, 0.81), (0.97, 0.79))
 
 
-def _crate(pen: ImageDraw.ImageDraw, side: int, colour: Colour) -> None:
-    edge = max(1, side // 24)
-    pen.rectangle((0, 0, side - 1, side - 1), fill=colour, outline=_darker(colour), width=2 * edge)
-    for share in (0.22, 0.78):
-        pen.line([(0, share * side), (side, share * side)], fill=_darker(colour), width=edge)
+def _buoy(brush: _Brush, colour: Colour) -> None:
+    brush.shadow((0.06, 0.95), (0.94, 0.95), (0.86, 1.05), (0.14, 1.05), blur=0.03, drop=0.03, strength=0.5)
+    brush.line((70, 70, 72), 0.03, (0.5, 0.0), (0.5, 0.14))
+    brush.round((246, 226, 150), 0.5, 0.02, 0.05, 0.05)
+    brush.shape(colour, (0.26, 0.1), (0.74, 0.1), (0.86, 0.86), (0.14, 0.86))
+    brush.shape(lit(colour, 1.18), (0.3, 0.1), (0.44, 0.1), (0.34, 0.86), (0.2, 0.86))
+    brush.round(lit(colour, 0.66), 0.5, 0.9, 0.46, 0.1)
 
 
-def _parcel(pen: ImageDraw.ImageDraw, side: int, colour: Colour) -> None:
-    pen.rectangle((0, 0.06 * side, side - 1, 0.94 * side), fill=colour)
-    pen.rectangle((0.44 * side, 0.06 * side, 0.56 * side, 0.94 * side), fill=_lighter(colour))
-    pen.rectangle((0, 0.44 * side, side - 1, 0.56 * side), fill=_lighter(colour))
+def _crate(brush: _Brush, colour: Colour) -> None:
+    brush.shadow((0, 0), (1, 0), (1, 1), (0, 1), blur=0.06, drop=0.03)
+    brush.box(lit(colour, 0.55), 0, 0, 1, 1)
+    for number in range(5):
+        brush.box(
+            lit(colour, (0.96, 1.08, 0.9, 1.02, 0.94)[number]), 0.0, 0.2 * number + 0.008, 1.0, 0.2 * number + 0.192
+        )
+    for left in (0.0, 0.88):
+        brush.box(lit(colour, 0.8), left, 0, left + 0.12, 1)
+        for y in (0.1, 0.5, 0.9):
+            brush.round((60, 56, 52), left + 0.06, y, 0.012, 0.012)
 
 
-OBJECTS: dict[str, Callable[[ImageDraw.ImageDraw, int, Colour], None]] = {
-    "balloon": _balloon,
-    "kite": _kite,
-    "buoy": _buoy,
-    "crate": _crate,
-    "parcel": _parcel,
+def _parcel(brush: _Brush, colour: Colour) -> None:
+    brush.shadow((0, 0.06), (1, 0.06), (1, 1), (0, 1), blur=0.06, drop=0.03)
+    brush.box(colour, 0, 0.06, 1, 1)
+    brush.shape(lit(colour, 1.25), (0.05, 0.0), (0.95, 0.0), (1.0, 0.08), (0.0, 0.08))
+    brush.box(lit(colour, 0.74), 0.44, 0.0, 0.56, 1)
+    brush.line(lit(colour, 0.6), 0.008, (0, 0.08), (1, 0.08))
+
+
+def _tin(brush: _Brush, colour: Colour) -> None:
+    brush.shadow((0.08, 0.04), (0.92, 0.04), (0.92, 1), (0.08, 1), blur=0.06, drop=0.03)
+    brush.round(lit(colour, 0.7), 0.5, 0.96, 0.42, 0.04)
+    brush.box(colour, 0.08, 0.1, 0.92, 0.96)
+    for left, shade in ((0.14, 1.16), (0.2, 1.32), (0.28, 1.1), (0.74, 0.86), (0.84, 0.7)):
+        brush.box(lit(colour, shade), left, 0.1, left + 0.08, 0.96)
+    brush.box((172, 172, 168), 0.06, 0.05, 0.94, 0.12)
+    brush.round((196, 196, 192), 0.5, 0.05, 0.44, 0.04)
+
+
+def _jersey(brush: _Brush, colour: Colour) -> None:
+    left = [(0.5, 0.11), (0.4, 0.09), (0.32, 0.04), (0.02, 0.16), (0.0, 0.36), (0.18, 0.38), (0.19, 1.0), (0.5, 1.02)]
+    outline = [*left, *((1 - x, y) for x, y in reversed(left[1:-1]))]
+    brush.shadow(*outline, blur=0.06, drop=0.05)
+    brush.shape(colour, *outline)
+    brush.shape(lit(colour, 0.86), (0.18, 0.38), (0.22, 0.3), (0.26, 1.0), (0.19, 1.0))
+    brush.shape(lit(colour, 0.8), (0.8, 0.3), (0.82, 0.38), (0.81, 1.0), (0.74, 1.0))
+    for x in (0.36, 0.62):
+        brush.shape(lit(colour, 0.93), (x, 0.78), (x + 0.03, 1.0), (x - 0.02, 1.0))
+    brush.line(LABEL, 0.03, (0.32, 0.04), (0.4, 0.1), (0.5, 0.12), (0.6, 0.1), (0.68, 0.04))
+    brush.line(LABEL, 0.025, (0.02, 0.33), (0.17, 0.35))
+    brush.line(LABEL, 0.025, (0.83, 0.35), (0.98, 0.33))
+
+
+def _bag(brush: _Brush, colour: Colour) -> None:
+    """A bag that hangs by its handle."""
+    brush.line(lit(colour, 0.7), 0.04, (0.32, 0.3), (0.36, 0.06), (0.5, 0.0), (0.64, 0.06), (0.68, 0.3))
+    brush.shadow((0.1, 0.26), (0.9, 0.26), (0.94, 1), (0.06, 1), blur=0.06, drop=0.05)
+    brush.shape(colour, (0.12, 0.26), (0.88, 0.26), (0.93, 0.97), (0.8, 1.0), (0.2, 1.0), (0.07, 0.97))
+    brush.box(lit(colour, 0.8), 0.12, 0.26, 0.88, 0.31)
+    brush.line(lit(colour, 0.76), 0.012, (0.14, 0.34), (0.09, 0.95))
+    brush.line(lit(colour, 0.76), 0.012, (0.86, 0.34), (0.91, 0.95))
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A kind of thing.
+
+    Attributes:
+        draw: Draws it.
+        label: The middle of its label and half its side, as shares of the thing's side.
+        plate: What its label is: "box", "round", or nothing of its own.
+        stain: How much its surface varies, and the height and width of the spots as shares of its side.
+        has_code: Has a large label a bar code?
+    """
+
+    draw: Callable[[_Brush, Colour], None]
+    label: tuple[float, float, float]
+    plate: str = "box"
+    stain: tuple[float, float, float] = (0.2, 0.4, 0.3)
+    has_code: bool = False
+
+
+_WOODEN, _CLOTH, _SMOOTH = (0.22, 0.025, 0.5), (0.34, 0.5, 0.1), (0.14, 0.4, 0.3)
+
+THINGS: dict[str, dict[str, Thing]] = {
+    "sky": {
+        "balloon": Thing(_balloon, (0.5, 0.4, 0.24), plate="round", stain=_SMOOTH),
+        "kite": Thing(_kite, (0.5, 0.43, 0.23), stain=(0.2, 0.3, 0.06)),
+    },
+    "water": {
+        "boat": Thing(_boat, (0.53, 0.42, 0.22), plate="", stain=(0.12, 0.3, 0.12)),
+        "buoy": Thing(_buoy, (0.5, 0.5, 0.23), stain=(0.14, 0.2, 0.25)),
+    },
+    "shelf": {
+        "crate": Thing(_crate, (0.5, 0.5, 0.27), stain=_WOODEN, has_code=True),
+        "parcel": Thing(_parcel, (0.49, 0.55, 0.27), stain=(0.16, 0.5, 0.4), has_code=True),
+        "tin": Thing(_tin, (0.5, 0.54, 0.26), stain=(0.08, 0.7, 0.08), has_code=True),
+    },
+    "line": {
+        "jersey": Thing(_jersey, (0.5, 0.52, 0.23), stain=_CLOTH),
+        "bag": Thing(_bag, (0.5, 0.64, 0.23), stain=_CLOTH),
+    },
 }
-"""Kinds of objects; each draws itself into a square of a given side."""
+"""Setting → what may be there."""
 
 
-def label_box(box: Box, factor: int) -> Box:
-    """The box of an object's label: in its middle, on the cells."""
-    left, top, right, bottom = (edge // factor for edge in box)
-    side = round((right - left) * LABEL_SHARE)
-    x, y = left + (right - left - side) // 2, top + (bottom - top - side) // 2
-    return x * factor, y * factor, (x + side) * factor, (y + side) * factor
+def draw_thing(
+    draft: Draft, sheet: Sheet, thing: Thing, colour: str, label: tuple[float, float, float], rng: np.random.Generator
+) -> None:
+    """Draw a thing into its square, with a label, but without what it says.
 
-
-def draw_object(scene: ImageArray, kind: str, colour: str, box: Box) -> None:
-    """Draw an object into a square box on a scene, in place. Its label is left to the caller."""
-    left, top, right, _ = box
-    side = right - left
-    if kind in _SQUARE_OBJECTS:
-        shadow(scene, box, blur=max(2, side // 10), strength=0.3)
-    stamp = Image.new("RGBA", (side * _SMOOTH,) * 2, (*OBJECT_COLOURS[colour], 0))
-    OBJECTS[kind](ImageDraw.Draw(stamp), side * _SMOOTH, OBJECT_COLOURS[colour])
-    paste(scene, stamp.reduce(_SMOOTH), left, top)
+    Args:
+        draft: What is drawn on.
+        sheet: The square.
+        thing: What it is.
+        colour: By name.
+        label: The middle of the label and half its side, as shares of the thing's side.
+        rng: Of light and stains.
+    """
+    first, second, third, fourth = (
+        float(part) for part in rng.uniform((0.98, 0.9, 0.68, 0.78), (1.14, 1.04, 0.86, 0.94))
+    )
+    side = sheet.width
+    stain = (thing.stain[0], thing.stain[1] * side, thing.stain[2] * side)
+    red, green, blue = (int(part) for part in rng.integers(-9, 10, size=3))
+    base = COLOURS[colour]
+    tinted = (base[0] + red, min(255, base[1] + green), max(0, base[2] + blue))
+    brush = _Brush(draft, sheet, (first, second, third, fourth), stain, int(rng.integers(1 << 31)))
+    thing.draw(brush, tinted)
+    x, y, half = label
+    brush.stain = (0.06, 0.3 * side, 0.3 * side)
+    if thing.plate == "round":
+        brush.round(LABEL, x, y, 1.1 * half, 1.1 * half)
+    elif thing.plate:
+        brush.shadow((x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half),
+                     blur=0.02, drop=0.01, strength=0.4)  # fmt: skip
+        brush.box(LABEL, x - half, y - half, x + half, y + half)

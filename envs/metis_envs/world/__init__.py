@@ -10,8 +10,9 @@ fact = draw_fact(rng, thing)  # .question, .value, .attribute
 task = Task(..., question=fact.question, passages=pages_of_task(rng, thing, fact.attribute))
 ```
 For a task whose answer is drawn last, `draw_values` gives the alternatives and `thing.with_fact` the thing of each.
-`passages` then hold the page that answers, a near-copy of it, a page that contradicts it and says that it is out of
-date, one that only chats, and pages about namesakes.
+`passages` then hold the page that answers, a near-copy of it, an older source that contradicts it, one that only chats,
+and pages about namesakes. A task whose image decides which of several things it is about brings the same pages for each
+of them, `pages_of_candidates`.
 
 A landmark that is to be recognised is drawn twice, large for the question and small for the overlay:
 
@@ -26,7 +27,7 @@ Image search then finds `thing.name` and its town as the first title; a second h
 from metis_envs.world.albums import images_of_task
 from metis_envs.world.kinds import KINDS, Attribute, Kind
 from metis_envs.world.landmarks import draw_landmark
-from metis_envs.world.pages import pages_of_task
+from metis_envs.world.sources import pages_of_candidates, pages_of_task
 from metis_envs.world.things import OWNERS, Fact, Thing, draw_fact, draw_thing, draw_values
 
 __all__ = [
@@ -41,5 +42,6 @@ __all__ = [
     "draw_thing",
     "draw_values",
     "images_of_task",
+    "pages_of_candidates",
     "pages_of_task",
 ]

@@ -16,16 +16,15 @@ from metis_envs.world.landmarks import draw_landmark
 from metis_envs.world.names import choose
 from metis_envs.world.things import Thing
 from metis_gym.records import ImageArray, TitledImage
-from metis_gym.tasksets import SPLITS
 
 __all__ = ["LANDMARKS", "DefaultCollection", "image_of"]
 
-GENERATION = 1
+GENERATION = 2
 """Raise this whenever any image or title is made differently."""
 
 LANDMARKS = 4_000
-PIECES = 30
-"""Pieces of each split's part of each photograph."""
+PIECES = 56
+"""Pieces of each photograph."""
 
 _WIDTH, _HEIGHT = 192, 144
 _COPY_SHARE = 0.2
@@ -37,7 +36,7 @@ class DefaultCollection:
 
     Args:
         landmarks: How many landmarks there are.
-        pieces: How many pieces of each split's part of each photograph.
+        pieces: How many pieces of each photograph.
     """
 
     def __init__(self, *, landmarks: int = LANDMARKS, pieces: int = PIECES) -> None:
@@ -88,11 +87,10 @@ def _copied(rng: np.random.Generator, image: ImageArray) -> ImageArray:
 
 def _pieces(rng: np.random.Generator, count: int) -> Iterator[TitledImage]:
     for entry in PHOTOGRAPHS:
-        for split in SPLITS:
-            whole = photograph(entry.name, split)
-            for number in range(1, count + 1):
-                title = f"Photograph: {entry.name} ({entry.terms}), {split} piece {number}"
-                yield TitledImage(title=title, image=_piece(rng, whole), link=f"photographs:{entry.name}#{number}")
+        whole = photograph(entry.name)
+        for number in range(1, count + 1):
+            title = f"Photograph: {entry.name} ({entry.terms}), piece {number}"
+            yield TitledImage(title=title, image=_piece(rng, whole), link=f"photographs:{entry.name}#{number}")
 
 
 def _piece(rng: np.random.Generator, whole: ImageArray) -> ImageArray:

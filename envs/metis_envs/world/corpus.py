@@ -16,14 +16,15 @@ import numpy as np
 
 from metis_envs.world.kinds import KINDS
 from metis_envs.world.names import TOWNS, choose
-from metis_envs.world.pages import chatter, list_page, main_page, near_copy, outdated_page, person_page
+from metis_envs.world.pages import chatter, list_page, main_page, near_copy, person_page
 from metis_envs.world.real_text import python_passages
+from metis_envs.world.sources import CURRENT, older_source
 from metis_envs.world.things import Thing, draw_thing
 from metis_gym.records import Passage
 
 __all__ = ["THINGS", "DefaultCorpus", "generated_passages", "generated_things"]
 
-GENERATION = 1
+GENERATION = 2
 """Raise this whenever any passage is written differently."""
 
 THINGS = 14_000
@@ -80,12 +81,13 @@ def generated_things() -> Iterator[Thing]:
 
 
 def _pages_of(rng: np.random.Generator, thing: Thing) -> Iterator[Passage]:
-    page = main_page(rng, thing)
+    page = main_page(rng, thing, choose(rng, CURRENT))
     yield page
     if rng.random() < _COPY_SHARE:
         yield near_copy(rng, page)
     if rng.random() < _OUTDATED_SHARE:
-        yield outdated_page(rng, thing, choose(rng, thing.traits.attributes))
+        asked = choose(rng, thing.traits.attributes)
+        yield older_source(rng, thing, asked, asked.draw(rng))
     if rng.random() < _CHATTER_SHARE:
         yield chatter(rng, thing)
     if rng.random() < _PERSON_SHARE:

@@ -14,7 +14,10 @@ from metis_envs.world.names import choose
 from metis_gym.errors import ConfigError
 from metis_gym.records import ImageArray
 
-__all__ = ["draw_landmark"]
+__all__ = ["TINTS", "draw_landmark"]
+
+TINTS = 8
+"""Paints that a building may have; all of a kind are as bright, so that image search cannot tell them apart."""
 
 _SMOOTH = 2
 _CLOUD_ROWS, _CLOUD_COLUMNS, _CLOUD_DEPTH = 5, 7, 90
@@ -34,10 +37,13 @@ _WALLS: tuple[Colour, ...] = (
     (206, 168, 104),
     (148, 160, 170),
 )
+_WALL_PAINT, _ROOF_PAINT = (150, 40), (96, 52)
 _ROOFS: tuple[Colour, ...] = ((150, 60, 48), (72, 82, 96), (84, 140, 122), (96, 70, 54), (44, 52, 60))
 
 
-def draw_landmark(rng: np.random.Generator, kind: str, width: int, height: int) -> ImageArray:
+def draw_landmark(
+    rng: np.random.Generator, kind: str, width: int, height: int, *, tint: int | None = None
+) -> ImageArray:
     """Draw a landmark.
 
     Args:
@@ -45,6 +51,7 @@ def draw_landmark(rng: np.random.Generator, kind: str, width: int, height: int) 
         kind: A key of `metis_envs.world.KINDS`.
         width: Pixels.
         height: Pixels.
+        tint: Which of the `TINTS` paints it has, whatever the stream says; None for what the stream says.
 
     Returns:
         Shape (height, width, 3), uint8; the caller's own.
@@ -68,14 +75,25 @@ def draw_landmark(rng: np.random.Generator, kind: str, width: int, height: int) 
         unit=sky.height,
         centre=sky.width / sky.height * (0.32 + 0.36 * rng.random()),
         ground=ground + 0.02,
-        wall=choose(rng, _WALLS),
-        roof=choose(rng, _ROOFS),
+        wall=_painted(choose(rng, _WALLS), _WALL_PAINT, tint),
+        roof=_painted(choose(rng, _ROOFS), _ROOF_PAINT, tint),
         wide=0.75 + 0.5 * rng.random(),
         high=(0.8 + 0.3 * rng.random()) * ground,
         count=3 + int(4 * rng.random()),
     )
     BUILDINGS[kind](brush)
     return np.array(sky.reduce(_SMOOTH), dtype=np.uint8)
+
+
+def _painted(plain: Colour, paint: tuple[int, int], tint: int | None) -> Colour:
+    """The colour itself, or a paint of a brightness and strength, in one of eight hues."""
+    if tint is None:
+        return plain
+    brightness, strength = paint
+    angle = 2 * np.pi * tint / TINTS
+    blue, red = strength * np.cos(angle), strength * np.sin(angle)  # as in ITU-R BT.601
+    green = -0.344 * blue - 0.714 * red
+    return round(brightness + 1.402 * red), round(brightness + green), round(brightness + 1.772 * blue)
 
 
 def _sky(rng: np.random.Generator, width: int, height: int) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Pages about things: the one that answers, near-copies, contradicting ones, chatter, namesakes, lists."""
+"""Pages about things: guides, near-copies of them, chatter, lists, people. Sources of other kinds: `sources`."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from metis_envs.world.names import choose, draw_person
 from metis_envs.world.things import Thing, draw_thing
 from metis_gym.records import Passage
 
-__all__ = ["chatter", "list_page", "main_page", "near_copy", "outdated_page", "pages_of_task", "person_page"]
+__all__ = ["chatter", "link_of", "list_page", "main_page", "namesake", "near_copy", "person_page"]
 
 _OTHER_SITES = ("mirror", "reader", "archive", "copies")
 _OPENINGS = (
@@ -17,10 +17,10 @@ _OPENINGS = (
     "The {thing} is one of the {plural} of {town}.",
     "Among the {plural} of {town} is the {thing}.",
 )
-_OUTDATED = (
-    "An old guide, printed before the last survey, says of the {thing} in {town}: {claim} The figure is out of date.",
-    "A legend that the town has since disproved says of the {thing} in {town}: {claim}",
-    "Visitors of the {thing} in {town} were once told: {claim} The sign with this mistake has been taken down.",
+_EDITIONS = (
+    "Edition of {year}.",
+    "Last looked over in {year}.",
+    "This page was written in {year}.",
 )
 _CHATTER = (
     "We reached the {thing} in {town} before noon and found it closed. {about} {weather} Ask for {person} at the door.",
@@ -34,36 +34,32 @@ _WEATHER = (
     "The sun was low.",
     "Snow had fallen overnight.",
 )
-_CLAIM = "it"
 
 
-def main_page(rng: np.random.Generator, thing: Thing) -> Passage:
-    """The page that states every fact of a thing, each in one of several wordings, in any order."""
+def main_page(rng: np.random.Generator, thing: Thing, year: int) -> Passage:
+    """The page of a guide that states every fact of a thing, each in one of several wordings, in any order.
+
+    Args:
+        rng: Draws wordings and order.
+        thing: The thing.
+        year: When it was written, which it says at its end.
+    """
     attributes = list(thing.traits.attributes)
     order = [attributes.pop(int(rng.random() * len(attributes))) for _ in thing.traits.attributes]
     opening = choose(rng, _OPENINGS).format(thing=thing.name, town=thing.town, plural=thing.traits.plural)
     sentences = [opening, choose(rng, thing.traits.about), *(_said(rng, thing, attribute) for attribute in order)]
+    sentences.append(choose(rng, _EDITIONS).replace("{year}", str(year)))
     text = " ".join(sentence.format(thing=f"The {thing.name}") for sentence in sentences)
-    return Passage(title=f"{thing.name}, {thing.town}", text=text, link=_link("guide", thing.full_name))
+    return Passage(title=f"{thing.name}, {thing.town}", text=text, link=link_of("guide", f"{thing.full_name} {year}"))
 
 
 def near_copy(rng: np.random.Generator, page: Passage) -> Passage:
-    """The same page on another site, without one of its last sentences."""
+    """The same page on another site, without one of the sentences that state facts."""
     sentences = page.text.split(". ")
-    sentences.pop(2 + int(rng.random() * (len(sentences) - 2)))
+    sentences.pop(2 + int(rng.random() * (len(sentences) - 3)))
     text = ". ".join(sentences).rstrip(".") + "."
     title = f"{page.title} (copy)"
-    return Passage(title=title, text=text, link=_link(choose(rng, _OTHER_SITES), page.title))
-
-
-def outdated_page(rng: np.random.Generator, thing: Thing, attribute: Attribute) -> Passage:
-    """A page that gives another value, and says that it is not the right one."""
-    wrong = thing.facts[attribute.name]
-    while wrong == thing.facts[attribute.name]:
-        wrong = attribute.draw(rng)
-    claim = attribute.statements[0].format(thing=_CLAIM, value=wrong)
-    text = choose(rng, _OUTDATED).format(thing=thing.name, town=thing.town, claim=claim)
-    return Passage(title=f"Mistakes about the {thing.name}", text=text, link=_link("old-guides", thing.full_name))
+    return Passage(title=title, text=text, link=link_of(choose(rng, _OTHER_SITES), page.title))
 
 
 def chatter(rng: np.random.Generator, thing: Thing) -> Passage:
@@ -75,46 +71,25 @@ def chatter(rng: np.random.Generator, thing: Thing) -> Passage:
         weather=choose(rng, _WEATHER),
         person=draw_person(rng),
     )
-    return Passage(title=f"A day at the {thing.name}", text=text, link=_link("travellers", thing.full_name))
+    return Passage(title=f"A day at the {thing.name}", text=text, link=link_of("travellers", thing.full_name))
 
 
 def list_page(town: str, kind: str, things: Sequence[Thing]) -> Passage:
     """The things of one kind in a town, by name."""
     plural = KINDS[kind].plural
     text = f"The {plural} of {town}: {', '.join(thing.name for thing in things)}."
-    return Passage(title=f"{plural.capitalize()} of {town}", text=text, link=_link("lists", f"{plural} of {town}"))
+    return Passage(title=f"{plural.capitalize()} of {town}", text=text, link=link_of("lists", f"{plural} of {town}"))
 
 
 def person_page(thing: Thing) -> Passage:
     """The page about the person who designed a thing."""
     person = thing.facts["architect"]
     text = f"{person} was an architect, known for the {thing.name} in {thing.town}, of {thing.facts['material']}."
-    return Passage(title=person, text=text, link=_link("people", person))
+    return Passage(title=person, text=text, link=link_of("people", person))
 
 
-def pages_of_task(
-    rng: np.random.Generator, thing: Thing, asked: Attribute, *, namesakes: int = 2
-) -> tuple[Passage, ...]:
-    """What a task about a thing brings: the page that answers, in the midst of pages that do not.
-
-    Args:
-        rng: Draws wordings, wrong values, namesakes and the order.
-        thing: What is asked about.
-        asked: What is asked of it; the contradicting page is about this.
-        namesakes: Pages about things with the same name of another kind, or of the same kind in another town.
-
-    Returns:
-        The main page, a near-copy of it that may lack the answer, a contradicting page that says that it is out of
-        date, a page that only chats, and the namesakes' main pages; in no telling order.
-    """
-    main = main_page(rng, thing)
-    pages = [main, near_copy(rng, main), outdated_page(rng, thing, asked), chatter(rng, thing)]
-    pages += [main_page(rng, _namesake(rng, thing)) for _ in range(namesakes)]
-    return tuple(pages.pop(int(rng.random() * len(pages))) for _ in range(len(pages)))
-
-
-def _namesake(rng: np.random.Generator, thing: Thing) -> Thing:
-    """A thing that shares the name's head, but not both kind and town."""
+def namesake(rng: np.random.Generator, thing: Thing) -> Thing:
+    """A thing of the corpus that shares the name's head, but not both kind and town."""
     head = thing.name.rpartition(" ")[0]
     while True:
         other = draw_thing(rng, owner="corpus", kind=choose(rng, tuple(KINDS)), head=head)
@@ -126,6 +101,7 @@ def _said(rng: np.random.Generator, thing: Thing, attribute: Attribute) -> str:
     return choose(rng, attribute.statements).replace("{value}", thing.facts[attribute.name])
 
 
-def _link(site: str, name: str) -> str:
+def link_of(site: str, name: str) -> str:
+    """An address that says by its ending that the page is invented."""
     slug = "-".join("".join(c if c.isalnum() else " " for c in name.casefold()).split())
     return f"https://{site}.example/{slug}"

@@ -24,7 +24,7 @@ from metis_gym.search.engines.fts5 import Fts5Engine
 from metis_gym.search.index.images import ImageIndex, write_image_index
 from metis_gym.search.index.text import write_text_index
 
-GENERATED_SHA256 = "ee78d1fd945af0115d125008fd80ea788bf8e0eabae504e817aa0f3236048a11"
+GENERATED_SHA256 = "547dac753623a90fa0a080ad720bd390e4a30abf7ba83ae2704baded918f7a9a"
 """Of all generated passages. It changes with `GENERATION` of the corpus, and never otherwise."""
 
 
@@ -70,7 +70,8 @@ def test_every_generated_passage_is_labelled_so(generated):
 def test_there_are_near_copies_contradictions_chatter_lists_and_people(generated):
     sites = Counter(passage.link.split("/")[2].removesuffix(".example") for passage in generated)
     copies = sum(sites[site] for site in ("mirror", "reader", "archive", "copies"))
-    assert min(copies, sites["old-guides"], sites["travellers"], sites["lists"], sites["people"]) >= 4_000
+    older = sum(sites[site] for site in ("surveys", "courier", "handbooks", "files"))
+    assert min(copies, older, sites["travellers"], sites["lists"], sites["people"]) >= 4_000
 
 
 def test_no_thing_of_the_corpus_could_be_asked_for_by_a_task():
@@ -80,10 +81,10 @@ def test_no_thing_of_the_corpus_could_be_asked_for_by_a_task():
 
 
 def test_names_are_shared_so_that_a_search_finds_namesakes(text_engine):
-    hits = text_engine.search("How high is the Halworth Tower in Oravik?", limit=10)
+    hits = text_engine.search("How high is the Falford Tower in Oravik?", limit=10)
     assert len(hits) == 10
     assert any("Oravik" in hit.title + hit.snippet for hit in hits)
-    assert any("Halworth" in hit.title + hit.snippet for hit in hits)
+    assert any("Falford" in hit.title + hit.snippet for hit in hits)
 
 
 @pytest.mark.parametrize("number", range(0, 3_000, 300))

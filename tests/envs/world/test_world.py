@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from metis_envs.world import KINDS, OWNERS, draw_fact, draw_landmark, draw_thing, draw_values, pages_of_task
 from metis_envs.world.buildings import BUILDINGS
 from metis_envs.world.names import TOWNS
-from metis_envs.world.pages import list_page, near_copy, outdated_page, person_page
+from metis_envs.world.pages import list_page, near_copy, person_page
 from metis_envs.world.pages import main_page as page_of
-from metis_envs.world.things import owner_of
+from metis_envs.world.sources import CURRENT, FORMS, OUTDATED, older_source, pages_of_candidates
+from metis_envs.world.things import Thing, owner_of
 from metis_gym.errors import ConfigError
 from metis_gym.search.index.dhash import dhash, differing_bits
 
@@ -79,9 +80,9 @@ def test_wrong_wishes_name_what_is_right(arguments, message):
 def test_the_main_page_states_every_fact(seed):
     rng = stream(seed)
     thing = draw_thing(rng, owner="test")
-    page = page_of(rng, thing)
+    page = page_of(rng, thing, 2015)
     assert all(value in page.text for value in thing.facts.values())
-    assert thing.name in page.text and thing.town in page.text
+    assert thing.name in page.text and thing.town in page.text and "2015" in page.text
     assert "{" not in page.text + page.title
 
 
@@ -89,24 +90,57 @@ def test_the_main_page_states_every_fact(seed):
 @given(SEEDS)
 def test_a_near_copy_lacks_one_sentence(seed):
     rng = stream(seed)
-    page = page_of(rng, draw_thing(rng, owner="test"))
+    page = page_of(rng, draw_thing(rng, owner="test"), 2015)
     copy = near_copy(rng, page)
     whole, fewer = (text.rstrip(".").split(". ") for text in (page.text, copy.text))
-    assert len(fewer) == len(whole) - 1 and set(fewer) < set(whole) and fewer[:2] == whole[:2]
+    assert len(fewer) == len(whole) - 1 and set(fewer) < set(whole)
+    assert (fewer[:2], fewer[-1]) == (whole[:2], whole[-1]), "what it is about, and its date"
     assert copy.link != page.link
 
 
 @TIMELESS
 @given(SEEDS)
-def test_an_outdated_page_contradicts_the_main_page_and_admits_it(seed):
+def test_an_older_source_gives_another_value_and_its_year(seed):
     rng = stream(seed)
     thing = draw_thing(rng, owner="test")
     fact = draw_fact(rng, thing)
-    page = outdated_page(rng, thing, fact.attribute)
-    assert thing.name in page.text and thing.town in page.text
-    claim = page.text.split(": ", 1)[1]
-    assert not re.search(rf"\b{re.escape(fact.value)}\b", claim)
-    assert any(sign in page.text for sign in ("out of date", "disproved", "taken down"))
+    values = draw_values(rng, fact.attribute, 3)
+    page = older_source(rng, thing.with_fact(fact.attribute, values[0]), fact.attribute, values[1])
+    assert thing.name in page.text and values[1] in page.text
+    assert not re.search(rf"\b{re.escape(values[0])}\b", page.text)
+    assert any(str(year) in f"{page.title} {page.text}" for year in OUTDATED)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_source_says_the_fact_and_the_year(form):
+    for kind, traits in KINDS.items():
+        for attribute in traits.attributes:
+            thing = draw_thing(stream(3), owner="train", kind=kind)
+            page = form(stream(4), thing, attribute, 2013)
+            assert thing.facts[attribute.name] in page.text and thing.name in f"{page.title} {page.text}"
+            assert "2013" in f"{page.title} {page.text}" and "{" not in page.text
+
+
+@TIMELESS
+@given(SEEDS, st.booleans())
+def test_candidates_bring_the_same_for_each_and_the_newest_page_decides(seed, is_stale):
+    rng = stream(seed)
+    first = draw_thing(rng, owner="train", kind="tower")
+    height = first.traits.attribute("height")
+    values = draw_values(rng, height, 3)
+    names = ("Halworth Tower", "Morgate Tower", "Elbrook Tower")
+    things = [
+        Thing(name=name, kind="tower", town=first.town, facts={**first.facts, "height": value})
+        for name, value in zip(names, values, strict=True)
+    ]
+    older = (*values[1:], values[0])
+    pages = pages_of_candidates(rng, things, height, older, is_stale=is_stale)
+    for name, value, former in zip(names, values, older, strict=True):
+        dated = [page for page in pages if name in f"{page.title} {page.text}" and page.link[-4:].isdigit()]
+        assert len(dated) == 2
+        newest = max(dated, key=lambda page: int(page.link[-4:]))
+        assert (former if is_stale else value) in newest.text
+        assert (int(newest.link[-4:]) in CURRENT) != is_stale
 
 
 @TIMELESS

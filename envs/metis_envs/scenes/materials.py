@@ -1,0 +1,186 @@
+"""Materials: plaster, wood, cork, concrete, brick, sky, water. Each fills an area at half the size of a scene."""
+
+import itertools
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from metis_envs.scenes.drawing import Colour
+from metis_envs.scenes.noise import add_grain, clouds
+from metis_envs.scenes.photographs import photograph
+from metis_gym.records import ImageArray
+
+__all__ = [
+    "Material",
+    "brushed",
+    "concrete",
+    "cork",
+    "fall_of_light",
+    "photographed",
+    "plaster",
+    "sky",
+    "water",
+    "wood",
+]
+
+Material: TypeAlias = Callable[[np.random.Generator, int, int], ImageArray]
+"""From a stream, a height and a width to pixels, shape (height, width, 3)."""
+
+
+def _toned(noise: Image.Image, dark: Colour, light: Colour, middle: Colour | None = None) -> ImageArray:
+    """Noise as colours, from `dark` for 0 to `light` for 255."""
+    stops = np.array([dark, middle or [(a + b) / 2 for a, b in zip(dark, light, strict=True)], light], dtype=float)
+    table = np.stack([np.interp(np.arange(256), [0, 128, 255], stops[:, channel]) for channel in range(3)], axis=1)
+    toned = Image.fromarray(np.asarray(noise))
+    toned.putpalette(np.rint(table).astype(np.uint8).tobytes())
+    return np.array(toned.convert("RGB"))
+
+
+def _around(colour: Colour, spread: float) -> tuple[Colour, Colour]:
+    darker, lighter = ([min(255, max(0, round(part + way * spread))) for part in colour] for way in (-1, 1))
+    return (darker[0], darker[1], darker[2]), (lighter[0], lighter[1], lighter[2])
+
+
+def plaster(colour: Colour, *, rough: float = 14.0) -> Material:
+    """A painted wall, a little stained."""
+
+    def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
+        sizes = ((height / 2, width / 2), (height / 6, width / 6), (24, 24))
+        return _toned(clouds(rng, height, width, sizes), *_around(colour, rough))
+
+    return fill
+
+
+def concrete(colour: Colour) -> Material:
+    """Cast concrete: spots of all sizes, pores."""
+
+    def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
+        sizes = ((height / 2, width / 3), (90, 60), (18, 18), (8, 8))
+        pixels = _toned(clouds(rng, height, width, sizes, step=4), *_around(colour, 40))
+        add_grain(pixels, rng, 6.0)
+        return pixels
+
+    return fill
+
+
+def brushed(colour: Colour) -> Material:
+    """Brushed metal or painted sheet metal: fine streaks along it."""
+
+    def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
+        sizes = ((height / 2, width / 2), (6, width / 2))
+        return _toned(clouds(rng, height, width, sizes, step=2), *_around(colour, 18))
+
+    return fill
+
+
+def wood(dark: Colour, light: Colour, *, planks: int, upright: bool = False) -> Material:
+    """Planks side by side, with their fibres along them.
+
+    Args:
+        dark: Of the fibres.
+        light: Of the fibres.
+        planks: How many.
+        upright: Do they stand?
+    """
+
+    def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
+        long, short = (height, width) if upright else (width, height)
+        fibres = clouds(rng, short, long, ((short / 2, long), (26, long / 2), (7, long / 3), (5, long / 6)), step=2)
+        shades = np.asarray(fibres).astype(np.int16)
+        edges = np.linspace(0, short, planks + 1).round().astype(int)
+        for top, bottom in itertools.pairwise(edges):
+            shades[top:bottom] += int(rng.integers(-34, 35))
+            shades[top : top + 2] = 0 if planks > 1 else shades[top : top + 2]
+        pixels = _toned(Image.fromarray(np.clip(shades, 0, 255).astype(np.uint8)), dark, light)
+        if upright:
+            pixels = np.ascontiguousarray(pixels.transpose(1, 0, 2))
+        return pixels
+
+    return fill
+
+
+def cork(colour: Colour = (186, 140, 92)) -> Material:
+    """Cork: dark and light crumbs."""
+
+    def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
+        pixels = _toned(clouds(rng, height, width, ((5, 5), (11, 11), (60, 60)), step=2), *_around(colour, 70))
+        add_grain(pixels, rng, 9.0)
+        return pixels
+
+    return fill
+
+
+def photographed(name: str, dark: Colour, light: Colour, *, enlarged: float = 1.2) -> Material:
+    """A texture of which there is a photograph, such as bricks, in colours of one's own.
+
+    Args:
+        name: The photograph; a square one.
+        dark: For its darkest parts.
+        light: For its lightest parts.
+        enlarged: Its side as a multiple of the longer side of the area, at least 1.
+    """
+
+    def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
+        tile = Image.fromarray(photograph(name)).convert("L")
+        if name == "bricks":
+            tile = tile.transpose(Image.Transpose.ROTATE_90)
+        side = round(enlarged * max(height, width))
+        top, left = int(rng.integers(0, side - height + 1)), int(rng.integers(0, side - width + 1))
+        share = tile.width / side
+        piece = (left * share, top * share, (left + width) * share, (top + height) * share)
+        shades = tile.resize((width, height), Image.Resampling.BILINEAR, box=piece)
+        return _toned(shades, dark, light)
+
+    return fill
+
+
+def sky(blue: Colour, cloud: Colour, *, cover: float) -> Material:
+    """A sky with clouds, lighter towards the horizon.
+
+    Args:
+        blue: Of the sky overhead.
+        cloud: Of the clouds.
+        cover: How much of it is clouded, in [0, 1].
+    """
+
+    def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
+        sizes = ((height / 3, width / 3), (height / 6, width / 7), (height / 14, width / 18), (14, 22))
+        noise = np.asarray(clouds(rng, height, width, sizes, step=4)).astype(np.int16)
+        shades = np.clip((noise - round(146 - 56 * cover)) * 3, 0, 255).astype(np.uint8)
+        pixels = _toned(Image.fromarray(shades), blue, cloud)
+        haze = np.linspace(0, 110, height).astype(np.uint8)[:, None].repeat(width, axis=1)
+        image = Image.fromarray(pixels)
+        image.paste((226, 232, 236), (0, 0), Image.fromarray(haze))
+        return np.array(image)
+
+    return fill
+
+
+def water(dark: Colour, light: Colour) -> Material:
+    """A lake: waves that grow towards the lower edge."""
+
+    def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
+        sizes = ((height / 3, width), (9, 70), (5, 34), (4, 16))
+        noise = np.asarray(clouds(rng, height, width, sizes, step=2)).astype(np.int16)
+        rows = (np.linspace(0.0, 1.0, height) ** 0.55 * (height - 1)).astype(int)
+        shades = np.clip((noise[rows] - 128) * 2 + 120, 0, 255).astype(np.uint8)
+        pixels = _toned(Image.fromarray(shades), dark, light)
+        return fall_of_light(pixels, 1.12, 1.0, 0.86, 0.9)
+
+    return fill
+
+
+def fall_of_light(
+    pixels: ImageArray, upper_left: float, upper_right: float, lower_right: float, lower_left: float
+) -> ImageArray:
+    """Pixels under a light that differs between the four corners: the best lit one as it is, the others darker."""
+    height, width = pixels.shape[:2]
+    best = max(1.0, upper_left, upper_right, lower_right, lower_left)
+    lacking = 255 * (1 - np.array([[upper_left, upper_right], [lower_left, lower_right]]) / best)
+    corners = Image.fromarray(np.rint(lacking).astype(np.uint8))
+    mask = corners.resize((width, height), Image.Resampling.BILINEAR, box=(0.5, 0.5, 1.5, 1.5))
+    lit = Image.fromarray(pixels)
+    lit.paste((0, 0, 0), (0, 0), mask)
+    return np.array(lit)
