@@ -14,7 +14,7 @@ from metis_gym.dialects import DIALECTS
 from metis_gym.errors import InvalidActionError
 from metis_gym.records import ToolCall
 
-SIGNS = {"taskset": "signs:answers=choice,max_source=1344", "tools": ("python", "text_search")}
+SIGNS = {"taskset": "signs:answers=choice,max_source=1792,required_share=0", "tools": ("python", "text_search")}
 
 
 class Hostile:

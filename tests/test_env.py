@@ -13,7 +13,7 @@ from metis_gym.records import Role, ToolResult, ToolStatus
 from metis_gym.tools import TOOLS, Tool, ToolSession
 from metis_gym.turns import MAX_OBSERVATION_CHARS
 
-SIGNS = "signs:answers=choice,max_source=1344"
+SIGNS = "signs:answers=choice,max_source=1792,required_share=0"
 
 
 class EchoSession(ToolSession):
@@ -281,7 +281,7 @@ def test_every_dialect_plays(env):
     ("arguments", "message"),
     [
         ({"taskset": "sign"}, "Did you mean 'signs'"),
-        ({"taskset": "signs:choices=1"}, "2 to 8 choices"),
+        ({"taskset": "signs:choices=1"}, "2 to 6 choices"),
         ({"taskset": "signs:colour=red"}, "no parameter 'colour'"),
         ({"taskset": {"signs": -1.0, "sums": 1.0}}, "must be a positive number"),
         ({"taskset": 3}, "a taskset is a name"),

@@ -23,7 +23,7 @@ from metis_gym.recording.files import MAX_HEADER_BYTES, MAX_LINE_BYTES
 from metis_gym.tools.toolbox import Toolbox
 from metis_gym.wrappers import Recorder
 
-SIGNS = {"taskset": "signs:answers=choice,max_source=1344"}
+SIGNS = {"taskset": "signs:answers=choice,max_source=1792,required_share=0"}
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,7 @@ TAGS = st.lists(
 
 @pytest.fixture(scope="module", params=["metis", "qwen", "plain"])
 def env(request):
-    taskset = "signs:answers=choice,max_source=1344"
+    taskset = "signs:answers=choice,max_source=1792,required_share=0"
     env = gym.make("MetisVQA-v0", taskset=taskset, tools=(), dialect=request.param, max_turns=10**6)
     yield env
     env.close()

@@ -15,7 +15,7 @@ from metis_gym.records import ToolResult, ToolStatus
 from metis_gym.tools import TOOLS, Tool, ToolSession
 from metis_gym.wrappers import Recorder
 
-SIGNS = {"taskset": "signs:answers=choice,max_source=1344"}
+SIGNS = {"taskset": "signs:answers=choice,max_source=1792,required_share=0"}
 
 
 class DiceSession(ToolSession):

@@ -9,7 +9,7 @@ from metis_gym.images.transforms import MAX_PIXELS, MIN_PIXELS, fingerprint, fit
 from metis_gym.rendering import IMAGE_HEIGHT, IMAGE_WIDTH
 from metis_gym.wrappers import Timing
 
-SIGNS = {"taskset": "signs:answers=choice,max_source=1344"}
+SIGNS = {"taskset": "signs:answers=choice,max_source=1792,required_share=0"}
 
 
 def test_ansi_shows_the_conversation_and_the_verdict():

@@ -65,7 +65,7 @@ def test_messages_of_errors_are_printable(kind):
 
 @pytest.mark.parametrize("dialect", ["metis", "qwen", "plain"])
 def test_a_rendered_episode_is_printable(dialect):
-    env = gym.make("MetisVQA-v0", taskset="signs:max_source=1344", dialect=dialect, render_mode="ansi")
+    env = gym.make("MetisVQA-v0", taskset="signs:max_source=1792,required_share=0", dialect=dialect, render_mode="ansi")
     env.reset(seed=1)
     env.step(f"{EVIL}<tool_call>{EVIL}")
     env.step({"name": EVIL, "arguments": {EVIL: EVIL}}) if dialect != "plain" else None

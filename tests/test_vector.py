@@ -9,7 +9,7 @@ from metis_gym import make_vec
 from metis_gym.errors import ConfigError
 from metis_gym.wrappers import Timing
 
-SIGNS = {"taskset": "signs:answers=choice,max_source=1344"}
+SIGNS = {"taskset": "signs:answers=choice,max_source=1792,required_share=0"}
 
 
 def play(envs):

@@ -36,7 +36,7 @@ WEIGHTS = {
 CHAINED = ("landmarks", "plaques", "tariffs", "timetables")
 """The families that have chains."""
 
-_EXPONENT = 0.62
+_EXPONENT = 0.55
 
 
 def mixture(
@@ -71,6 +71,6 @@ def chained_share(required_share: float) -> float:
     """The share of tasks that need a tool in families of chains, given that of the other families.
 
     >>> [round(chained_share(share), 2) for share in (0.0, 0.5, 1.0)]
-    [0.0, 0.65, 1.0]
+    [0.0, 0.68, 1.0]
     """
     return round(float(required_share**_EXPONENT), 2)

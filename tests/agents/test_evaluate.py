@@ -120,7 +120,7 @@ def test_the_command(capsys):
         "--agent",
         "oracle",
         "--taskset",
-        "signs:max_source=1344",
+        "signs:max_source=1792,required_share=0",
         "--episodes",
         "6",
         "--workers",

@@ -99,8 +99,8 @@ def test_a_quarter_of_the_mixture_are_chains_and_a_tenth_has_two_tools():
         calls = [calls_of(*kind.blueprint(seed)) for seed in range(150)]
         chains += WEIGHTS[name] * np.mean([len(names) >= 2 for names in calls])
         two_tools += WEIGHTS[name] * np.mean([len(set(names)) >= 2 for names in calls])
-    # Standard deviation of the sum: below .01; the shares themselves are .256.
-    assert chains >= 0.25 - 0.015
+    # The share itself is .268, the standard deviation of this estimate below .01.
+    assert chains >= 0.25
     assert two_tools >= 0.10
 
 
@@ -113,7 +113,7 @@ def test_the_mixture_draws_chains_as_often():
         part = next(part for part in whole.parts if part.knows(task_id))
         kind, seed = part._read_id(task_id)
         chains += kind.name in CHAINED and len(calls_of(*kind.blueprint(seed))) >= 2
-    assert 0.18 <= chains / 400 <= 0.33  # .256, give or take three standard deviations
+    assert 0.20 <= chains / 400 <= 0.34  # .268, give or take three standard deviations
 
 
 @pytest.mark.parametrize("name", SEARCHED)

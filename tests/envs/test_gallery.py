@@ -28,7 +28,8 @@ def test_a_sheet_shows_view_and_crop():
 
 
 def test_the_command(tmp_path, capsys):
-    assert main(["gallery", "signs:max_source=1344", "--out", str(tmp_path / "new"), "--each", "1"]) == 0
+    signs = "signs:max_source=1792,required_share=0"
+    assert main(["gallery", signs, "--out", str(tmp_path / "new"), "--each", "1"]) == 0
     path = capsys.readouterr().out.strip()
     with Image.open(path) as sheet:
         assert sheet.width > 900

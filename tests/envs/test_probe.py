@@ -14,14 +14,18 @@ TRAIN, TEST = 1600, 400
 
 
 def tasks(required, count, *, crops, split):
-    """Images (the view, or the crop of the deciding cell) and the indices of the right options."""
+    """Images (the marked patch in the view, or its crop) and the indices of the right options."""
     env = NumericToolUseEnv(required_share=float(required), split=split)
     images, answers = [], []
     for seed in range(count):
         observation, _ = env.reset(seed=seed)
         if crops:
             observation, *_ = env.step(env.encode_action({"name": "python"}))
-        images.append(observation["returned" if crops else "image"])
+            images.append(observation["returned"])
+        else:  # the marked patch, as large as a crop of it
+            left, top, right, bottom = (edge // 16 for edge in env.episode.task.region)
+            patch = observation["image"][top:bottom, left:right]
+            images.append(patch.repeat(4, axis=0).repeat(4, axis=1))
         answers.append("ABCD".index(env.episode.task.gold.value))
     inputs = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
     return inputs, torch.tensor(answers)

@@ -47,7 +47,7 @@ class WithOverlay(Taskset):
     tools = ("text_search", "image_search")
 
     def __init__(self, *, split, view_size, bare=False):
-        self._signs = make_taskset("signs:max_source=1344", split=split, view_size=view_size)
+        self._signs = make_taskset("signs:max_source=1792,required_share=0", split=split, view_size=view_size)
         self.bare = bare
 
     @property
@@ -196,7 +196,8 @@ def test_hits_without_a_image_are_named():
         def distances(self, query, images):
             return None
 
-    task = make_taskset("signs:max_source=1344", split="train", view_size=448).load("signs/train/448/1")
+    signs = make_taskset("signs:max_source=1792,required_share=0", split="train", view_size=448)
+    task = signs.load("signs/train/448/1")
     result = ImageSearchTool(image_engine=Titles()).open(task, seed=0).call({})
     assert result.output == "A search for the image found 2 results:\nWithout an image: [first]"
     assert result.captions == ("(no title)",)

@@ -300,7 +300,8 @@ def _slots(rng: np.random.Generator, side: int, factor: int) -> NDArray[np.int64
         order = np.hypot(y - middle[0], x - middle[1]) * rng.uniform(0.7, 1.3, size=len(x))
     nearest = np.argpartition(order, _MAX_PAIRS)[:_MAX_PAIRS]
     used = nearest[np.argsort(order[nearest], kind="stable")]
-    return y[used] * (side * factor) + x[used]
+    slots: NDArray[np.int64] = y[used] * (side * factor) + x[used]
+    return slots
 
 
 def _counts(rng: np.random.Generator, count: int) -> tuple[int, ...]:

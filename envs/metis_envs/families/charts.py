@@ -27,7 +27,7 @@ __all__ = ["Charts"]
 _OPEN_NAMES = 5
 _MARGIN = 15
 """Wall around the poster, view pixels."""
-_LARGE_EM, _SMALL_EM = (13.5, 15.5), 3.6
+_LARGE_EM, _SMALL_EM = (13.5, 15.5), 4.0
 """Text sizes in view pixels."""
 _PAPER = (241, 240, 235)
 _SHEET_GRAIN = 1.5
@@ -37,7 +37,7 @@ _YEARS = tuple(str(year) for year in range(2004, 2024))
 
 @dataclass(frozen=True)
 class _Topic:
-    """What a chart is about; all names are short."""
+    """What a chart is about; its names are short and of one length, so that small print stays crisp."""
 
     title: str
     unit: str
@@ -46,17 +46,17 @@ class _Topic:
 
 _TOPICS = {
     "train": (
-        _Topic("Grain harvest", "1000 t", ("oats", "rye", "rice", "corn", "flax", "hops")),
-        _Topic("Drinks served", "cups", ("tea", "cocoa", "milk", "juice", "cola", "water")),
-        _Topic("Guests by town", "per day", ("Bonn", "Graz", "Lyon", "Oslo", "Riga", "Turin")),
-        _Topic("Points scored", "points", ("Reds", "Blues", "Lions", "Bears", "Hawks", "Bulls")),
-        _Topic("Trees planted", "trees", ("oak", "beech", "elm", "pine", "fir", "ash")),
-        _Topic("Books lent", "books", ("maps", "plays", "poems", "art", "law", "music")),
+        _Topic("Harvest", "1000 t", ("oats", "rice", "corn", "flax", "hops", "kale")),
+        _Topic("Drinks served", "cups", ("cocoa", "juice", "water", "cider", "broth", "latte")),
+        _Topic("Guests by town", "per day", ("Bonn", "Graz", "Lyon", "Oslo", "Riga", "Kiel")),
+        _Topic("Points scored", "points", ("Lions", "Bears", "Hawks", "Bulls", "Foxes", "Swans")),
+        _Topic("Trees planted", "trees", ("beech", "alder", "aspen", "birch", "maple", "cedar")),
+        _Topic("Books lent", "books", ("plays", "poems", "crime", "maths", "music", "faith")),
     ),
     "test": (
-        _Topic("Fruit sold", "kg", ("figs", "plums", "pears", "kiwis", "limes", "dates")),
-        _Topic("Birds counted", "birds", ("owls", "crows", "ducks", "gulls", "larks", "jays")),
-        _Topic("Rain by town", "mm", ("Bern", "Lille", "Porto", "Split", "Kyiv", "Brno")),
+        _Topic("Fruit sold", "kg", ("apple", "grape", "lemon", "melon", "mango", "peach")),
+        _Topic("Birds counted", "birds", ("crows", "ducks", "gulls", "larks", "geese", "doves")),
+        _Topic("Rain by town", "mm", ("Lille", "Porto", "Split", "Genoa", "Turin", "Basel")),
     ),
 }
 

@@ -20,15 +20,18 @@ _BASE, _TALLEST = 3.0, 2.4
 _CORNERS = {"rectangle": (0.55, 3.6), "right": (3.7, 3.6)}
 """Lower left corner of a figure in its cell: beside a rectangle its height stands at the right, else at the left."""
 _RIGHT_ANGLE = 0.35
-_SCALES = range(2, 14)
+_MEASURES = range(10, 100)
+"""All measures have two digits."""
 _LETTERS = "ABCDEF"
 _LABEL = 0.86
+_TWO_DIGITS, _UNIT = 1.1, 1.6
+"""Widths of a measure and of its unit, in em."""
 
 _SIDES = {
     "train": ((4, 3), (5, 2), (7, 4), (9, 5), (8, 5), (5, 3), (12, 5)),
-    "test": ((7, 5), (3, 2), (8, 3), (9, 4), (15, 8), (21, 20)),
+    "test": ((3, 4), (7, 5), (3, 2), (8, 3), (9, 4)),
 }
-_LEGS = {"train": ((4, 3), (12, 5), (24, 7), (4, 2), (6, 4)), "test": ((15, 8), (21, 20), (6, 5), (8, 5))}
+_LEGS = {"train": ((4, 3), (12, 5), (2, 1), (6, 4)), "test": ((3, 4), (6, 5), (8, 5))}
 """Width and height of rectangles, and legs of right triangles, at scale 1."""
 
 
@@ -108,7 +111,8 @@ class Geometry(WorksheetFamily):
             shape for shape in (_SIDES if kind.figure == "rectangle" else _LEGS)[brief.split] if _fits(kind, shape)
         ]
         width, height = shapes[int(rng.integers(len(shapes)))]
-        scales = [_SCALES[i] for i in rng.permutation(len(_SCALES))[: brief.choices or OPEN_ANSWERS]]
+        possible = [scale for scale in range(1, 50) if width * scale in _MEASURES and height * scale in _MEASURES]
+        scales = [possible[i] for i in rng.permutation(len(possible))[: brief.choices or OPEN_ANSWERS]]
         count = brief.choices or ROWS
         asked = int(rng.integers(count))
         return WorksheetTask(
@@ -152,11 +156,16 @@ def _content(
         Print(x - 0.15, y - rise - 0.45, letter, "lm", "sans-bold", _LABEL)
         for (x, y), letter in zip(corners, _LETTERS, strict=False)
     ]
+    for x, y in corners:
+        fixed += [Print(*place, " cm", "lm", "sans", _LABEL) for place in _places(figure, x, y, base, rise)]
     varying = tuple(
         tuple(
             text
             for (x, y), scale in zip(corners, turned(scales, index, asked, count), strict=True)
-            for text in _measures(figure, x, y, base, rise, (width * scale, height * scale))
+            for text in (
+                Print(*place, str(side * scale), "rm", "sans", _LABEL)
+                for place, side in zip(_places(figure, x, y, base, rise), shape, strict=True)
+            )
         )
         for index in range(len(scales))
     )
@@ -168,10 +177,7 @@ def _content(
     )
 
 
-def _measures(figure: str, x: float, y: float, base: float, rise: float, sides: tuple[int, int]) -> tuple[Print, Print]:
-    """Both sides with their unit: one below the figure, one beside its upright side."""
-    width, height = (f"{side} cm" for side in sides)
-    below = Print(x + base / 2, y + 0.62, width, "mm", "sans", _LABEL)
-    if figure == "rectangle":
-        return below, Print(x + base + 0.3, y - rise / 2, height, "lm", "sans", _LABEL)
-    return below, Print(x - 0.3, y - rise / 2, height, "rm", "sans", _LABEL)
+def _places(figure: str, x: float, y: float, base: float, rise: float) -> tuple[tuple[float, float], ...]:
+    """Where the measures of a figure end: below it, and beside its upright side."""
+    beside = x + base + 0.3 + _TWO_DIGITS if figure == "rectangle" else x - 0.3 - _UNIT
+    return (x + base / 2 + (_TWO_DIGITS - _UNIT) / 2, y + 0.62), (beside, y - rise / 2)

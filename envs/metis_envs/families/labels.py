@@ -50,7 +50,9 @@ class LabelTask:
 def plan_labels(brief: Brief, task: LabelTask) -> Blueprint:
     """Put the things into a place."""
     rng, setting = brief.rng, task.asked[0].setting
-    place = choose_place(rng, brief.canvas, brief.split, {"shelf": "wall", "line": "wall"}.get(setting, setting))
+    place = choose_place(
+        rng, brief.canvas, brief.split, {"shelf": "bare wall", "line": "bare wall"}.get(setting, setting)
+    )
     seed, start = (int(draw) for draw in rng.integers([1 << 31, len(task.answers)]))
     things = sorted((*task.asked, *task.others), key=lambda thing: thing.sheet.corners[2][1])
 

@@ -174,7 +174,7 @@ def _fill(scene: ImageArray, box: Box, colour: Colour, margin: int = 0) -> None:
 
 def _draw_pattern(scene: ImageArray, box: Box, name: str, block: int, contrast: int) -> None:
     """Darken and lighten a patch, in place, so that every whole period keeps its average to the unit."""
-    marks = np.array([[int(mark) for mark in row] for row in PATTERNS[name]], dtype=np.int16)
+    marks = np.array([[int(mark) for mark in row] for row in PATTERNS[name]], dtype=np.int64)
     levels = contrast * (int(marks.sum()) - marks.size * marks)
     period = np.repeat(np.repeat(levels, block, axis=0), block, axis=1)
     patch = _patch(scene, box)

@@ -7,12 +7,16 @@ from typing import ClassVar
 import numpy as np
 
 from metis_envs.families.family import Brief
-from metis_envs.families.worksheets import OPEN_ANSWERS, ROWS, WorksheetFamily, WorksheetTask, list_content
+from metis_envs.families.worksheets import OPEN_ANSWERS, PITCH, ROWS, WorksheetFamily, WorksheetTask, turned
+from metis_envs.scenes.prints import Print
+from metis_envs.scenes.worksheets import Content
 
 __all__ = ["Sums", "expression_split"]
 
 _TEST_SHARE = 5
 _LETTERS = "abcdefgh"
+_FIRST, _DIGIT, _BETWEEN = 2.1, 0.7, 1.5
+"""Where the first number begins, width of a digit, room for a sign, in em."""
 _TITLES = ("Exercises", "Mental maths", "Homework", "Practice", "Page {page}")
 
 _WORDINGS = (
@@ -25,35 +29,44 @@ _WORDINGS = (
     "What comes out of calculation {letter} on {sheet}?",
 )
 
-_Operation = Callable[[np.random.Generator], tuple[str, int]]
+_Numbers = tuple[int, ...]
+_Operation = Callable[[np.random.Generator], tuple[_Numbers, int]]
 
 
-def _plus(rng: np.random.Generator) -> tuple[str, int]:
+def _plus(rng: np.random.Generator) -> tuple[_Numbers, int]:
     a, b = (int(n) for n in rng.integers(11, 90, size=2))
-    return f"{a} + {b}", a + b
+    return (a, b), a + b
 
 
-def _minus(rng: np.random.Generator) -> tuple[str, int]:
+def _minus(rng: np.random.Generator) -> tuple[_Numbers, int]:
     a, b = sorted((int(n) for n in rng.integers(11, 99, size=2)), reverse=True)
-    return f"{a} − {b}", a - b
+    return (a, b), a - b
 
 
-def _times(rng: np.random.Generator) -> tuple[str, int]:
-    a, b = int(rng.integers(3, 20)), int(rng.integers(3, 13))
-    return f"{a} × {b}", a * b
+def _times(rng: np.random.Generator) -> tuple[_Numbers, int]:
+    a, b = int(rng.integers(11, 30)), int(rng.integers(3, 10))
+    return (a, b), a * b
 
 
-def _divided(rng: np.random.Generator) -> tuple[str, int]:
-    a, b = int(rng.integers(3, 26)), int(rng.integers(3, 13))
-    return f"{a * b} ÷ {b}", a
+def _divided(rng: np.random.Generator) -> tuple[_Numbers, int]:
+    b = int(rng.integers(3, 10))
+    a = int(rng.integers(-(-100 // b), 60))
+    return (a * b, b), a
 
 
-def _three_terms(rng: np.random.Generator) -> tuple[str, int]:
-    a, b, c = (int(n) for n in rng.integers(3, 40, size=3))
-    return f"{a} + {b} + {c}", a + b + c
+def _three_terms(rng: np.random.Generator) -> tuple[_Numbers, int]:
+    a, b, c = (int(n) for n in rng.integers(11, 40, size=3))
+    return (a, b, c), a + b + c
 
 
-_OPERATIONS: tuple[_Operation, ...] = (_plus, _minus, _times, _divided, _three_terms)
+_OPERATIONS: tuple[tuple[str, tuple[int, ...], _Operation], ...] = (
+    ("+", (2, 2), _plus),
+    ("−", (2, 2), _minus),
+    ("×", (2, 1), _times),
+    ("÷", (3, 1), _divided),
+    ("+", (2, 2, 2), _three_terms),
+)
+"""Sign, digits of each number, and what draws numbers and result. All numbers of a place have the same digits."""
 
 
 def expression_split(expression: str) -> str:
@@ -67,27 +80,52 @@ class Sums(WorksheetFamily):
     name: ClassVar[str] = "sums"
 
     def draw_task(self, brief: Brief) -> WorksheetTask:
-        """Draw as many expressions of one kind as there are answers, all with different results."""
-        results = self._expressions(brief, brief.choices or OPEN_ANSWERS)
+        """Draw as many calculations of one kind as there are answers, all with different results."""
+        sign, digits, operation = _OPERATIONS[int(brief.rng.integers(len(_OPERATIONS)))]
+        results = _calculations(brief, sign, operation, brief.choices or OPEN_ANSWERS)
         rows = brief.choices or ROWS
         asked = int(brief.rng.integers(rows))
         title = _TITLES[int(brief.rng.integers(len(_TITLES)))].format(page=int(brief.rng.integers(3, 90)))
-        values = [f"{expression} =" for expression in results.values()]
-        labels = [f"{letter})" for letter in _LETTERS[:rows]]
         return WorksheetTask(
             wordings=_WORDINGS,
             fields=(("letter", _LETTERS[asked]),),
             answers=tuple(str(result) for result in results),
-            content=list_content(title, labels, values, asked, value_x=2.2),
+            content=_content(title, sign, digits, list(results.values()), asked, rows),
             explanation="read the calculation and work it out",
         )
 
-    def _expressions(self, brief: Brief, count: int) -> dict[int, str]:
-        """Result → expression."""
-        operation = _OPERATIONS[int(brief.rng.integers(len(_OPERATIONS)))]
-        found: dict[int, str] = {}
-        while len(found) < count:  # ends: every operation has at least 20 results in each split
-            expression, result = operation(brief.rng)
-            if result not in found and expression_split(expression) == brief.split:
-                found[result] = expression
-        return found
+
+def _calculations(brief: Brief, sign: str, operation: _Operation, count: int) -> dict[int, _Numbers]:
+    """Result → numbers."""
+    found: dict[int, _Numbers] = {}
+    while len(found) < count:  # ends: every operation has at least 20 results in each split
+        numbers, result = operation(brief.rng)
+        if result not in found and expression_split(f" {sign} ".join(map(str, numbers))) == brief.split:
+            found[result] = numbers
+    return found
+
+
+def _content(
+    title: str, sign: str, digits: tuple[int, ...], calculations: list[_Numbers], asked: int, rows: int
+) -> Content:
+    """Rows with letters, numbers in columns, and signs between them."""
+    edges = [_FIRST]
+    for count in digits:
+        edges.append(edges[-1] + _DIGIT * count + _BETWEEN)
+    fixed, middles = [], [(row + 0.5) * PITCH + 0.35 for row in range(rows)]
+    for row, y in enumerate(middles):
+        fixed.append(Print(0.6, y, f"{_LETTERS[row]})"))
+        signs = [*(sign for _ in digits[1:]), "="]
+        fixed += [
+            Print(edge - _BETWEEN / 2, y, one, "mm", "sans-bold") for edge, one in zip(edges[1:], signs, strict=True)
+        ]
+    varying = tuple(
+        tuple(
+            Print(edge - _BETWEEN - 0.1, y, str(number), "rm", "sans-bold")
+            for numbers, y in zip(turned(calculations, index, asked, rows), middles, strict=True)
+            for number, edge in zip(numbers, edges[1:], strict=True)
+        )
+        for index in range(len(calculations))
+    )
+    height = PITCH * rows + 0.7
+    return Content(width=max(9.0, edges[-1] + 0.4), height=height, title=title, fixed=tuple(fixed), varying=varying)

@@ -22,7 +22,7 @@ def _bill(brief: Brief, count: int, rows: int) -> WorksheetTask:
     """What do some of one of the goods cost, with something for a price that the question tells?"""
     rng = brief.rng
     goods = [_GOODS[i] for i in rng.permutation(len(_GOODS))[:rows]]
-    prices = _different(rng, 4, 39, count, brief.split)
+    prices = _different(rng, 10, 49, count, brief.split)
     asked, times, extra = int(rng.integers(rows)), int(rng.integers(3, 9)), int(rng.integers(2, 10))
     return WorksheetTask(
         wordings=(
@@ -45,8 +45,8 @@ def _change(brief: Brief, count: int, rows: int) -> WorksheetTask:
     """How much change is there for a purchase?"""
     rng = brief.rng
     goods = [_GOODS[i] for i in rng.permutation(len(_GOODS))[:rows]]
-    prices = _different(rng, 4, 39, count, brief.split)
-    asked, times = int(rng.integers(rows)), int(rng.integers(2, 6))
+    prices = _different(rng, 10, 49, count, brief.split)
+    asked, times = int(rng.integers(rows)), int(rng.integers(2, 5))
     paid = 50 * int(rng.integers(4, 7))
     return WorksheetTask(
         wordings=(
@@ -69,7 +69,7 @@ def _end(brief: Brief, count: int, rows: int) -> WorksheetTask:
     """When does something end that begins at a time of the list?"""
     rng = brief.rng
     events = [_EVENTS[i] for i in rng.permutation(len(_EVENTS))[:rows]]
-    starts = [5 * start for start in _different(rng, 8 * 12, 19 * 12, count, brief.split)]
+    starts = [5 * start for start in _different(rng, 10 * 12, 20 * 12, count, brief.split)]
     asked, minutes = int(rng.integers(rows)), 5 * int(rng.integers(5, 30))
     return WorksheetTask(
         wordings=(

@@ -16,19 +16,21 @@ from metis_envs.scenes.prints import Print, hull
 from metis_envs.scenes.worksheets import Content, drawn_place, lay_worksheets, paint_worksheets
 from metis_gym.records import AnswerKind, ImageArray, Necessity
 
-__all__ = ["OPEN_ANSWERS", "ROWS", "WorksheetFamily", "WorksheetTask", "list_content", "turned"]
+__all__ = ["OPEN_ANSWERS", "PITCH", "ROWS", "WorksheetFamily", "WorksheetTask", "list_content", "turned"]
 
 OPEN_ANSWERS = 8
 """Possible answers of an open question."""
 ROWS = 4
 """Entries of a worksheet where the question is open; a choice has one for each option, so that each stands there."""
 
+PITCH = 1.45
+"""From one row to the next, in em."""
+
 T = TypeVar("T")
 
 _SHEETS = 3
 _MIN_WIDTH = 9.0
 _MEASURED_SIZE = 50
-_PITCH = 1.45
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,7 @@ def list_content(
         value_x: Where the values begin, in em; None to end them at the right edge.
         below: Further lines.
     """
-    middles = [(row + 0.5) * _PITCH + 0.35 for row in range(len(labels) + len(below))]
+    middles = [(row + 0.5) * PITCH + 0.35 for row in range(len(labels) + len(below))]
     fixed = [Print(0.6, y, label) for label, y in zip((*labels, *below), middles, strict=True)]
     face = font("sans-bold", _MEASURED_SIZE)
     longest = max(text_width(value, face) for value in values) / _MEASURED_SIZE
@@ -141,4 +143,4 @@ def list_content(
         )
         for index in range(len(values))
     )
-    return Content(width=width, height=_PITCH * len(middles) + 0.7, title=title, fixed=tuple(fixed), varying=varying)
+    return Content(width=width, height=PITCH * len(middles) + 0.7, title=title, fixed=tuple(fixed), varying=varying)

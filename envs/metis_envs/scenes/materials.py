@@ -119,7 +119,7 @@ def photographed(name: str, dark: Colour, light: Colour, *, enlarged: float = 1.
         name: The photograph; a square one.
         dark: For its darkest parts.
         light: For its lightest parts.
-        enlarged: Its side as a multiple of the longer side of the area, at least 1.
+        enlarged: Its side as a multiple of the longer side of the area, at least 1: it is never repeated.
     """
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:

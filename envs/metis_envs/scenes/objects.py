@@ -16,12 +16,12 @@ from metis_envs.scenes.sheets import Sheet
 __all__ = ["COLOURS", "LABEL", "THINGS", "Thing", "draw_thing"]
 
 COLOURS: dict[str, Colour] = {
-    "red": (176, 44, 42),
-    "green": (58, 120, 72),
-    "blue": (52, 88, 162),
-    "yellow": (216, 182, 66),
-    "purple": (112, 66, 134),
-    "orange": (214, 120, 48),
+    "red": (164, 42, 44),
+    "green": (62, 114, 74),
+    "blue": (56, 88, 152),
+    "yellow": (204, 172, 70),
+    "purple": (106, 70, 126),
+    "orange": (210, 124, 46),
 }
 """Colours that can be told apart at a glance."""
 
@@ -236,7 +236,7 @@ def draw_thing(
     )
     side = sheet.width
     stain = (thing.stain[0], thing.stain[1] * side, thing.stain[2] * side)
-    red, green, blue = (int(part) for part in rng.integers(-9, 10, size=3))
+    red, green, blue = (int(part) for part in rng.integers(-5, 6, size=3))
     base = COLOURS[colour]
     tinted = (base[0] + red, min(255, base[1] + green), max(0, base[2] + blue))
     brush = _Brush(draft, sheet, (first, second, third, fourth), stain, int(rng.integers(1 << 31)))

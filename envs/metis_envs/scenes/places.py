@@ -108,8 +108,8 @@ def _surface(rng: _Rng, split: str) -> tuple[str, Material]:
         if split == "train":
             name = "brick wall (photograph: bricks)"
             return name, materials.photographed("bricks", dark, light, enlarged=float(rng.uniform(1.0, 1.7)))
-        name = "pebble-dashed wall (photograph: gravel)"
-        return name, materials.photographed("gravel", dark, light, enlarged=float(rng.uniform(1.0, 1.4)))
+        name = "gabion wall (photograph: gravel)"
+        return name, materials.photographed("gravel", dark, light, enlarged=float(rng.uniform(1.0, 1.2)))
     if kind == 1:
         grey = int(rng.integers(120, 190))
         return "concrete wall", materials.concrete((grey, grey - 3, grey - 8))
@@ -120,6 +120,12 @@ def _surface(rng: _Rng, split: str) -> tuple[str, Material]:
         )
     paint = _PAINTS[int(rng.integers(len(_PAINTS)))]
     return "painted wall", materials.plaster(paint, rough=float(rng.uniform(8, 26)))
+
+
+def _bare(rng: _Rng, split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
+    """A wall with nothing on it."""
+    name, surface = _surface(rng, split)
+    return name, _draws(surface)
 
 
 def _wall(rng: _Rng, split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
@@ -279,6 +285,7 @@ def _water(rng: _Rng, _split: str) -> tuple[str, Callable[[_Rng, Canvas, int, in
 
 _DRAWN: dict[str, Callable[[_Rng, str], tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]]] = {
     "street": _street,
+    "bare wall": _bare,
     "wall": _wall,
     "desk": _desk,
     "board": _board,

@@ -46,7 +46,7 @@ SHEET_COLOURS: dict[str, Colour] = {
 """Colours by which a worksheet is named."""
 
 NEAR_EM = (16.5, 23.0)
-FAR_EM = 3.6
+FAR_EM = 4.0
 """Text sizes in view pixels: capitals of a near one are at least 12 view pixels high, those of a far one 2 or 3."""
 
 _BAND, _TITLE, _EDGE = 1.5, 0.85, 0.3
