@@ -141,7 +141,7 @@ class Taskset(ABC):
 
         Args:
             task_id: The task.
-            every: With each of its possible answers instead.
+            every: With each of its possible answers instead, and with all else that the view may leave open.
 
         Returns:
             In the order of the answers; empty where they are not known.

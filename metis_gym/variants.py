@@ -12,10 +12,10 @@ class Variants(Sequence[Task]):
     """The task as it would be with each of some answers: what tool noise shows, and what an ideal agent compares.
 
     Args:
-        answers: The answers, as the gold answers name them: letters for a choice.
-        make: Makes the task with the answer of a place; called when it is asked for.
-        keys: What the task's later calls have in their arguments, as a number for each place; the same for all where
-            it has no such chain of calls.
+        answers: The answer at each place, as the gold answers name them: letters for a choice.
+        make: Makes the task of a place; called when it is asked for.
+        keys: What else differs at each place, such as the name that the first call of a chain shows; every answer goes
+            with every key. By default nothing does.
 
     >>> from metis_gym.records import GoldAnswer, Task
     >>> def make(place):

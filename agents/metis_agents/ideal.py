@@ -128,9 +128,9 @@ class OptimalAgent(InformedAgent):
         self._shown[tool] = self._showing(observation, self._shown.get(tool, self._left))
 
     def _next_call(self) -> ToolCall | None:
-        if len(self._left) < 2:
+        if self._answers_left < 2:
             return None
-        task = self._rules.possible[self._likeliest[0]]
+        task = self._rules.possible[int(np.argmax(self._weights))]
         plan = self._rules.best_plan(task, self.lam)
         wanted = Counter(call.name for call in task.solution) if plan is None else Counter(plan.calls)
         made = Counter(action["name"] for action in self._actions)
@@ -142,43 +142,34 @@ class OptimalAgent(InformedAgent):
         return None
 
     def _choose(self) -> int:
-        """A place with the most probable answer, whatever the key."""
-        answers, sums = self._rules.possible.answers, dict[str, float]()
-        for place, weight in zip(self._left, self._weights, strict=True):
-            sums[answers[place]] = sums.get(answers[place], 0.0) + weight
-        best = max(sums.values())
-        likeliest = [answer for answer, weight in sums.items() if weight >= best * (1 - 1e-9)]
-        return answers.index(likeliest[int(self._rng.integers(len(likeliest)))])
+        possible, weights = self._rules.possible, self._weights
+        sums = np.array([weights[[one == answer for one in possible.answers]].sum() for answer in possible.answers])
+        return int(self._rng.choice(np.flatnonzero(sums >= sums.max() * (1 - 1e-9))))
 
     @property
-    def _likeliest(self) -> list[int]:
-        """The most probable places, each as probable as the others."""
-        weights = self._weights
-        return [place for place, weight in zip(self._left, weights, strict=True) if weight >= max(weights) * (1 - 1e-9)]
+    def _answers_left(self) -> int:
+        return len({self._rules.possible.answers[place] for place in self._left})
 
     @property
-    def _weights(self) -> list[float]:
-        """How probable each place is that the view leaves, up to a factor."""
-        weights = np.ones(len(self._left))
+    def _weights(self) -> NDArray[np.float64]:
+        """How probable each place is, up to a factor; 0 for those that the view rules out."""
+        weights = np.zeros(len(self._rules.possible))
+        weights[list(self._left)] = 1.0
         for shown in self._shown.values():
-            weights *= self._likelihoods(shown)
-        return [float(weight) for weight in weights]
+            if shown:  # else nothing that is known would show this: it tells nothing
+                weights *= self._likelihoods(shown)
+        return weights
 
     def _likelihoods(self, shown: Sequence[int]) -> NDArray[np.float64]:
-        """How probable it is, for each place, that a tool shows what these places show.
+        """How probable it is at each place that a tool shows what it would show at these places.
 
         A wrong tool works on another answer with the same key.
         """
-        places, keys = np.array(self._left), np.array(self._rules.possible.keys)
-        if not shown:  # nothing of what is known would show this: it tells nothing
-            return np.ones(len(places))
-        of_key = {int(key): int((keys[places] == key).sum()) for key in set(keys[places].tolist())}
-        shown_of_key = Counter(int(keys[place]) for place in shown)
-        likelihoods = np.zeros(len(places))
-        for number, place in enumerate(places.tolist()):
-            is_shown, key = place in shown, int(keys[place])
-            others = (shown_of_key[key] - is_shown) / max(1, of_key[key] - 1)
-            likelihoods[number] = is_shown * (1 - self._rules.noise) + self._rules.noise * others
+        answers, keys = (np.array(of) for of in (self._rules.possible.answers, self._rules.possible.keys))
+        noise, others = self._rules.noise, self._answers_left - 1
+        is_shown = np.isin(np.arange(len(answers)), shown)
+        wrong = (keys[:, None] == keys[list(shown)]) & (answers[:, None] != answers[list(shown)])
+        likelihoods: NDArray[np.float64] = is_shown * (1 - noise) + wrong.sum(axis=1) * noise / others
         return likelihoods
 
 
@@ -196,7 +187,8 @@ class LastResultAgent(InformedAgent):
         self._read: tuple[int, ...] = ()
 
     def _hear(self, observation: Any) -> None:
-        self._read = self._showing(observation, range(len(self._rules.possible)))
+        every = range(len(self._rules.possible))
+        self._read = self._showing(observation, self._read or every) or self._showing(observation, every)
 
     def _next_call(self) -> ToolCall | None:
         places = self._read or self._left

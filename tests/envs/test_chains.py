@@ -44,7 +44,7 @@ def shown(task, call, engine):
 def chain_task(name):
     kind = family(name, required_share=1.0, answers="choice", choices=3)
     seed = next(seed for seed in range(50) if kind.blueprint(seed)[0].keys > 1)
-    return kind.variants(kind.task_id(seed))
+    return kind.variants(kind.task_id(seed), every=True)
 
 
 @pytest.mark.parametrize("name", CHAINED)
