@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fontTools.ttLib import TTFont
 from PIL import Image
 
 from metis_envs.families import counting, documents, relations, signs, spotting
@@ -160,3 +161,34 @@ def test_other_numbers_of_options(name, choices):
         for seed in range(12):
             blueprint, _ = kind.blueprint(seed)
             assert len(set(blueprint.answers)) == choices
+
+
+def test_whatever_is_printed_has_a_glyph(monkeypatch):
+    """A font without one draws an empty box."""
+    printed = set()
+
+    def record(_scene, _sheet, _place, text, face, *_, **__):
+        printed.update((face.path, character) for character in text)
+
+    for module in (lists, labels):
+        monkeypatch.setattr(module, "print_text", record)
+    monkeypatch.setattr("metis_envs.families.lists.conceal_among", lambda *_: None)
+    monkeypatch.setattr("metis_envs.families.labels.conceal_among", lambda *_: None)
+    for name in PERCEPTION:
+        kind = family(name, Necessity.NONE)
+        for seed in range(40):
+            blueprint, brief = kind.blueprint(seed)
+            _print_all(blueprint, brief)
+    characters = {path: set(TTFont(path).getBestCmap()) for path in {path for path, _ in printed}}
+    assert [character for path, character in printed if ord(character) not in characters[path]] == []
+    assert len(printed) > 150
+
+
+def _print_all(blueprint, brief):
+    scene = np.zeros((brief.canvas.height, brief.canvas.width, 3), np.uint8)
+    for index in range(len(blueprint.answers)):
+        blueprint.draw_detail(scene, index)
+    things = [cell.cell_contents for cell in blueprint.paint.__closure__]
+    for thing in things:
+        if isinstance(thing, lists.ListSheet):
+            thing.print_frame(scene, np.random.default_rng(0))

@@ -136,8 +136,8 @@ def _places(rng: np.random.Generator) -> list[tuple[int, int]]:
 
 
 def _scales(rng: np.random.Generator, *, is_fine: bool) -> list[bool]:
-    """Which patches are fine, the marked one first: always two of four."""
-    others = [True, True, False, False]
+    """Which patches are fine, the marked one first: always half of them."""
+    others = [True, False] * (_PATCHES // 2)
     others.remove(is_fine)
     return [is_fine, *(others[index] for index in rng.permutation(len(others)))]
 

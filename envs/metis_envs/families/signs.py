@@ -128,6 +128,7 @@ _PLATES: tuple[tuple[Colour, Colour], ...] = (
     ((242, 240, 234), (34, 34, 38)), ((44, 46, 50), (236, 226, 200)), ((228, 184, 40), (30, 28, 26)),
     ((138, 32, 38), (248, 244, 238)), ((206, 206, 200), (30, 34, 40)),
 )  # fmt: skip
+_PICTOGRAMS = ("", "→", "←", "↑", "⚠", "☎", "✉", "⚓", "♿", "☕")
 
 
 class Signs(ListFamily):
@@ -166,6 +167,6 @@ def _look(rng: np.random.Generator) -> ListLook:
         rounded=float(rng.choice([0.0, 0.25, 0.4])),
         title_face=("sans-bold", "sans-bold", "serif-bold", "times-bold")[int(rng.integers(4))],
         large_face=("sans", "sans", "serif")[int(rng.integers(3))],
-        sign=("", "→", "←", "↑", "⚠", "☎", "✉", "ⓘ", "♿", "☕")[int(rng.integers(10))],
+        sign=_PICTOGRAMS[int(rng.integers(len(_PICTOGRAMS)))],
         held_by="bolts",
     )

@@ -134,11 +134,12 @@ class Draft:
             seed: Of the grain.
         """
         add_grain(self.pixels, np.random.default_rng(seed), grain)
-        half = Image.fromarray(self.pixels)
-        full = half.resize((_SCALE * half.width, _SCALE * half.height), Image.Resampling.NEAREST)
-        if full.size != (self.canvas.width, self.canvas.height):
-            full = full.crop((0, 0, self.canvas.width, self.canvas.height))
-        return np.array(full)
+        height, width = self.pixels.shape[:2]
+        wide = Image.fromarray(self.pixels).resize((_SCALE * width, height), Image.Resampling.NEAREST)
+        doubled = np.empty((height, _SCALE, _SCALE * width, 3), dtype=np.uint8)
+        doubled[:] = np.asarray(wide)[:, None]
+        scene = doubled.reshape(_SCALE * height, _SCALE * width, 3)
+        return np.ascontiguousarray(scene[: self.canvas.height, : self.canvas.width])
 
     def _lay(self, colours: ImageArray, points: Points, corner: tuple[int, int], grain: float, seed: int) -> None:
         """Lay an image on the draft where a shape is; its edge is smooth."""

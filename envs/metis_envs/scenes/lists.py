@@ -311,9 +311,9 @@ def _contrast(colour: Colour) -> Colour:
 def _dot(draft: Draft, at: tuple[float, float], radius: float, colour: Colour, *, shadow: float = 0.0) -> None:
     if shadow:
         draft.shadow(_circle(at, radius), blur=shadow, drop=(shadow, 1.5 * shadow), strength=0.6)
-    draft.fill(_circle(at, radius), lit(colour, 0.7))
-    draft.fill(_circle((at[0] - 0.1 * radius, at[1] - 0.1 * radius), 0.8 * radius), colour)
-    draft.fill(_circle((at[0] - 0.3 * radius, at[1] - 0.3 * radius), 0.3 * radius), lit(colour, 1.5))
+    draft.fill(_circle(at, radius), colour, light=(1.3, 1.0, 0.6, 0.9))
+    if shadow:
+        draft.fill(_circle((at[0] - 0.3 * radius, at[1] - 0.3 * radius), 0.3 * radius), lit(colour, 1.5))
 
 
 def _circle(at: tuple[float, float], radius: float) -> Points:

@@ -27,7 +27,8 @@ COLOURS: dict[str, Colour] = {
 
 LABEL: Colour = (240, 238, 230)
 """Colour of labels."""
-_WOOD = (126, 90, 56)
+_STAINED = 0.12
+"""Smaller shapes than this share of a thing are too small for stains to show."""
 
 
 class _Brush:
@@ -48,7 +49,10 @@ class _Brush:
 
     def shape(self, colour: Colour, *points: tuple[float, float], even: bool = False) -> None:
         light = (1.0, 1.0, 1.0, 1.0) if even else self.light
-        self.draft.fill(self.at(*points), colour, light=light, stain=self.stain, seed=self.seed)
+        xs, ys = zip(*points, strict=True)
+        is_large = (max(xs) - min(xs)) * (max(ys) - min(ys)) > _STAINED
+        stain = self.stain if is_large else (0.0, 1.0, 1.0)
+        self.draft.fill(self.at(*points), colour, light=light, stain=stain, seed=self.seed)
 
     def box(self, colour: Colour, left: float, top: float, right: float, bottom: float) -> None:
         self.shape(colour, (left, top), (right, top), (right, bottom), (left, bottom))
