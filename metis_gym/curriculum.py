@@ -32,7 +32,7 @@ class PassRateCurriculum(Taskset):
         if pool < 1 or window < 2:
             raise ConfigError(f"pool must be at least 1 and window at least 2, actually: {pool}, {window}")
         self.taskset, self.pool, self.window = taskset, pool, window
-        self.tools = taskset.tools
+        self.tools, self.is_benchmark = taskset.tools, taskset.is_benchmark
         self._retired: set[str] = set()
         self._recent: dict[str, deque[bool]] = {}
 

@@ -35,7 +35,7 @@ from metis_gym.spaces import Image, Images, Unicode
 from metis_gym.tasksets import Taskset, TasksetSpec, draw_task, make_taskset
 from metis_gym.tools import TOOLS, ToolSettings
 from metis_gym.tools.contract import wanted_settings
-from metis_gym.tools.offered import check_callable, default_tools
+from metis_gym.tools.offered import check_callable, default_tools, tool_settings
 from metis_gym.tools.toolbox import Toolbox
 from metis_gym.turns import MAX_ACTION_CHARS, TurnTaker, encodable, estimated_tokens
 
@@ -62,7 +62,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
     |---|---|
     | text with tool calls | the calls run in order; their results are the next observation |
     | text with an answer | the answer is graded and the episode terminates |
-    | text with calls and an answer | the calls run, the answer is not taken, the observation says so |
+    | text with calls and an answer | the calls run, the answer is not taken (in `deepeyes_v2` the other way round) |
     | anything else | an observation that says what was expected |
 
     ## Observation Space
@@ -181,14 +181,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         given = {key: value for key, value in options.items() if value is not None}
         fresh = make_taskset(taskset, split=split, view_size=view_size, options=given)
         self.taskset = PassRateCurriculum(fresh, pool=curriculum) if curriculum else fresh
-        settings = ToolSettings(
-            sandbox=sandbox,
-            text_engine=text_engine,
-            image_engine=image_engine,
-            image_files=self.dialect.image_files,
-            max_images=self.dialect.max_images,
-            tool_images=self.dialect.tool_images,
-        )
+        settings = tool_settings(self.dialect, sandbox, text_engine, image_engine)
         wanted = default_tools(self.dialect, self.taskset) if tools is None else tools
         self.toolbox = self._make_toolbox(wanted, dict(prices or {}), settings)
         self.observation_space = _observation_space()

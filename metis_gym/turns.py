@@ -8,13 +8,16 @@ from metis_gym.dialects.contract import returned
 from metis_gym.records import Message, Role, ToolCall, ToolResult, Turn
 from metis_gym.tools.toolbox import Toolbox
 
-__all__ = ["MAX_ACTION_CHARS", "MAX_OBSERVATION_CHARS", "TurnTaker", "encodable", "estimated_tokens"]
+__all__ = ["MAX_ACTION_CHARS", "MAX_CALLS", "MAX_OBSERVATION_CHARS", "TurnTaker", "encodable", "estimated_tokens"]
 
 MAX_ACTION_CHARS = 65_536
 """Longest turn that is read: the 16,384 tokens of the paper's settings, at four characters a token."""
 MAX_OBSERVATION_CHARS = 32_768
 """Longest text that tools return in one turn: the paper's 8,192 tokens, at four characters a token."""
+MAX_CALLS = 4_096
+"""Calls of one turn that are looked at: a list in a call may hold very many."""
 
+_UNREAD_CALLS = "Of the {count:,} calls in your turn the first {limit:,} were looked at."
 _TOO_LONG = "Your turn was not read: it has {length:,} characters, at most {limit:,} are read."
 _TOO_MANY_CALLS = "It is past the limit of {limit} calls in one turn."
 _NO_TOOL_TURN_LEFT = "All {limit} tool turns are used up; the episode ends without an answer."
@@ -55,10 +58,13 @@ class TurnTaker:
             return Turn(text=text, answer=parsed.answer)
         if parsed.ends:
             return Turn(text=text)
-        for position, call in enumerate(parsed.calls):
+        calls, notes = parsed.calls[:MAX_CALLS], list(parsed.notes)
+        if len(parsed.calls) > MAX_CALLS:
+            notes.append(_UNREAD_CALLS.format(limit=MAX_CALLS, count=len(parsed.calls)))
+        for position, call in enumerate(calls):
             results.append(self._run(call, number, position))
-        observation = self._user_turn(number, results, parsed.notes)
-        return Turn(text=text, calls=parsed.calls, results=tuple(results), observation=observation)
+        observation = self._user_turn(number, results, notes)
+        return Turn(text=text, calls=calls, results=tuple(results), observation=observation)
 
     def is_last(self, number: int) -> bool:
         """May no turn follow the turn of this number?"""

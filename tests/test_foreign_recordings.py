@@ -146,6 +146,10 @@ HOSTILE_ARGUMENTS = [
     {"reward": "h" * 100_000},
     {"dialect": "my_package.module:Dialect"},
     {"dialect": ["metis"]},
+    {"dialect": "metis:tool_images=/etc/passwd"},
+    {"dialect": "deepeyes_v2:prefill='anything'"},
+    {"grader": 'judge:model=a,base_url="http://a.example"'},
+    {"grader": "judge:model=a,base_url=b,api_key_env=HOME"},
     {"tools": ["my_package.module:Tool"]},
     {"tools": "python"},
     {"tools": [["python"]]},
@@ -220,6 +224,14 @@ def test_what_the_project_records_may_be_chosen(tmp_path):
     _, taken = chosen(Run(tmp_path / "run").spec)
     del arguments["sandbox"]
     assert taken == {**arguments, "tools": ["python", "text_search"]}
+
+
+@pytest.mark.parametrize(
+    "dialect", ["metis:released=true,tool_images=source", 'deepeyes_v2:prefill="<think>"', "thyme", "native"]
+)
+def test_dialects_with_options_may_be_chosen(dialect, tmp_path):
+    Recorder(gym.make("MetisVQA-v0", taskset="patches", dialect=dialect), tmp_path / "run").close()
+    assert chosen(Run(tmp_path / "run").spec)[1]["dialect"] == dialect
 
 
 def test_a_replay_opens_no_session_and_no_socket(run, monkeypatch):

@@ -46,7 +46,7 @@ _HIT = re.compile(r"^Page (\d+)\. \[Title: (.*)\]\(Link: (.*)\)\nSnippet: ", re.
 
 
 class DeepEyesV2Dialect(Dialect):
-    """`<think>…</think>`, then `<code>` with a Python fence, a `<tool_call>` that searches, or `<answer>…</answer>`.
+    """DeepEyesV2: `<think>`, then `<code>` with a Python fence, a searching `<tool_call>`, or `<answer>`.
 
     Args:
         prefill: What the turns after an observation begin with. In training it was `<think>`, in evaluation nothing.

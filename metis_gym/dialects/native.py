@@ -36,7 +36,7 @@ _NO_CALL = 'The tool call is not one: expected {"id": "...", "function": {"name"
 
 
 class NativeDialect(Dialect):
-    """The JSON of an assistant message with `content` and `tool_calls`, for endpoints with function calling."""
+    """Function calling: the JSON of an assistant message with `content` and `tool_calls`."""
 
     name = "native"
 

@@ -42,7 +42,7 @@ _HIT = re.compile(r"^Page (\d+)\. \[Title: (.*)\]\(Link: (.*)\)\nSnippet: ", re.
 
 
 class SkyworkR1V4Dialect(Dialect):
-    """`<think>…</think>`, then calls in `<tool_call>` or bare `<code>`, or `<answer>…</answer>`; images are files."""
+    """Skywork-R1V4: `<think>`, then `<tool_call>`, bare `<code>` or `<answer>`; images are files."""
 
     name = "skywork_r1v4"
     thought = "think"

@@ -35,7 +35,7 @@ _PRINTED_PATH = re.compile(r"\S+\.(?:png|jpe?g|bmp|gif|webp|tiff?)", re.IGNORECA
 
 
 class ThymeDialect(Dialect):
-    """`<think>` with `<code>` in it, whose result follows in `<sandbox_output>`, then `</think><answer>…</answer>`."""
+    """Thyme: one turn, `<think>` with `<code>` in it and its results, then `<answer>`; images are files."""
 
     name = "thyme"
     thought = "think"

@@ -20,14 +20,13 @@ from metis_gym.grading.cascade import MAX_ANSWER, CascadeGrader, Grade, Grader, 
 from metis_gym.grading.verdicts import VerdictCache
 from metis_gym.http import Client, Policy, check_url
 from metis_gym.keys import ApiKey
-from metis_gym.records import Task
+from metis_gym.records import AnswerKind, Task
 
 __all__ = ["RUBRIC", "JudgeGrader", "Rubric", "read_verdict"]
 
 _SERVICE = "judge"
 _ATTEMPTS = 3
 _BY_RULES = frozenset({"choice", "letters", "number"})
-_JUDGED = "judged"
 _TOKEN_FIELDS = ("max_tokens", "max_completion_tokens")
 _VERDICT = re.compile(r"[\s*_#>`'\"(\[]*(CORRECT|INCORRECT)(?![\w/|])", re.IGNORECASE)
 
@@ -130,7 +129,7 @@ class JudgeGrader:
         """
         kind = str(task.gold.kind.value)
         by_rules = self._rules.grade(answer, task)
-        is_open = by_rules.step is GradingStep.NO_MATCH or kind == _JUDGED
+        is_open = by_rules.step is GradingStep.NO_MATCH or task.gold.kind is AnswerKind.JUDGED
         if answer is None or not answer.strip() or task.options or kind in _BY_RULES or not is_open:
             return by_rules
         if len(answer) >= MAX_ANSWER:

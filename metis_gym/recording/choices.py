@@ -12,6 +12,7 @@ from typing import Any
 
 from metis_gym import rewards
 from metis_gym.dialects import DIALECTS
+from metis_gym.dialects.contract import TOOL_IMAGES
 from metis_gym.errors import ConfigError, RecordingError
 from metis_gym.grading import GRADERS
 from metis_gym.records import INVALID_CALLS
@@ -31,6 +32,8 @@ _MAX_PARTS = 64
 _PLAIN_SPEC = re.compile(r"[A-Za-z_][\w.-]*(:[a-z_]+=[A-Za-z0-9_.+-]*(,[a-z_]+=[A-Za-z0-9_.+-]*)*)?")
 _TASKSET_WORDS = {"answers": ("choice", "open", "mixed")}
 _TASKSET_NUMBERS = frozenset({"choices", "required_share", "partial_share", "max_source"})
+_DIALECT_WORDS = {"tool_images": TOOL_IMAGES}
+_PREFILLED = tuple(f"deepeyes_v2:prefill={quote}<think>{quote}" for quote in ("", '"', "'"))
 _DESIGN_WORDS: Mapping[str, Callable[[], tuple[str, ...]]] = {
     "estimator": ESTIMATORS.names,
     "mode": lambda: ("exact", "max"),
@@ -109,6 +112,12 @@ def _is_taskset(value: Any) -> bool:
     return isinstance(value, list | tuple) and 0 < len(value) <= _MAX_PARTS and all(map(_is_part, value))
 
 
+def _is_dialect(value: Any) -> bool:
+    name, parameters = _read(value)
+    is_known = all(word in _DIALECT_WORDS.get(key, ()) for key, word in parameters.items() if isinstance(word, str))
+    return value in _PREFILLED or (name in DIALECTS.names() and is_known)
+
+
 def _is_part(part: Any) -> bool:
     name, parameters = _read(part)
     return (
@@ -169,7 +178,7 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "calls_per_turn": _whole(1, 4_096),
     "choices": _whole(2, 26, optional=True),
     "crop_grid": _whole(1, 256),
-    "dialect": (lambda value: isinstance(value, str) and value in DIALECTS.names(), "the name of a dialect"),
+    "dialect": (_is_dialect, "a registered dialect with flags or known words as parameters"),
     "grader": (
         lambda value: is_harmless_spec(value, GRADERS.names()),
         "a registered grader with numbers as parameters",

@@ -33,6 +33,8 @@ class AnswerKind(StrEnum):
     """The gold value is a word or phrase."""
     AUTO = "auto"
     """Nothing is known about the gold value: the whole cascade is tried."""
+    JUDGED = "judged"
+    """Only an LLM judge can compare answers; without one, the cascade is tried as for AUTO."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Which tools an environment offers when it is not told, and which a dialect has words for."""
+"""What a dialect means for the tools: which are offered when nobody says, which it has words for, how they are set."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,9 @@ from metis_gym.dialects import Dialect
 from metis_gym.errors import ConfigError
 from metis_gym.specs import parse_spec
 from metis_gym.tasksets import Taskset
+from metis_gym.tools.contract import ToolSettings
 
-__all__ = ["check_callable", "default_tools"]
+__all__ = ["check_callable", "default_tools", "tool_settings"]
 
 
 def default_tools(dialect: Dialect, taskset: Taskset) -> tuple[str, ...]:
@@ -33,3 +34,15 @@ def check_callable(dialect: Dialect, tools: Sequence[str]) -> None:
                 f"models of the dialect {dialect.name!r} cannot call the tool {name!r}: expected tools out of "
                 f"{', '.join(dialect.callable_tools) or '(none)'}, actually: {', '.join(tools)}"
             )
+
+
+def tool_settings(dialect: Dialect, sandbox: str, text_engine: str, image_engine: str) -> ToolSettings:
+    """What tools share: the arguments of the environment, and what the dialect's models expect."""
+    return ToolSettings(
+        sandbox=sandbox,
+        text_engine=text_engine,
+        image_engine=image_engine,
+        image_files=dialect.image_files,
+        max_images=dialect.max_images,
+        tool_images=dialect.tool_images,
+    )

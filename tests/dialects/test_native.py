@@ -10,6 +10,7 @@ import metis_gym  # noqa: F401
 from metis_gym.dialects import DIALECTS, Limits, ToolSpec
 from metis_gym.dialects.native import NativeResult, read_observation, read_system
 from metis_gym.records import ToolCall, ToolResult, ToolStatus
+from metis_gym.turns import MAX_CALLS
 
 NATIVE = DIALECTS.create("native")
 LIMITS = Limits(max_turns=3, calls_per_turn=2)
@@ -110,3 +111,21 @@ def test_an_observation_holds_a_result_for_each_call():
         [NativeResult("4 ", 0), NativeResult("<image> A\n<image> B", 2)],
         ["Answer now."],
     )
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text"),
+    [
+        ("native", json.dumps({"tool_calls": [0] * 20_000})),
+        (
+            "skywork_r1v4",
+            '<tool_call>{"name": "text_search", "arguments": {"queries": ' + str([0] * 15_000) + "}}</tool_call>",
+        ),
+    ],
+)
+def test_very_many_calls_in_one_turn_fit_an_observation(dialect, text):
+    env = gym.make("MetisVQA-v0", taskset="metis_gym.testing.examples:ExampleTasks", dialect=dialect, tools=())
+    env.reset(seed=0)
+    observation, _, _, _, info = env.step(text)
+    assert info["tool_calls"] == MAX_CALLS and "the first 4,096 were looked at" in observation["text"]
+    assert env.observation_space["text"].contains(observation["text"])

@@ -44,6 +44,12 @@ def test_it_decides_what_the_rules_do_not(reply, grade):
     }
 
 
+def test_it_decides_what_only_a_judge_can_even_where_rules_match():
+    with JudgeServer(always("INCORRECT")) as server:
+        assert server.grader().grade("a tabby cat", task(kind=AnswerKind.JUDGED)) == WRONG
+    assert GRADERS.make("rules").grade("a tabby cat", task(kind=AnswerKind.JUDGED)).score == 1.0
+
+
 @pytest.mark.parametrize(
     ("answer", "about", "step"),
     [

@@ -45,10 +45,10 @@ def test_images_and_files_go_in(backend):
     session.close()
 
 
-def test_nothing_but_the_images_is_preloaded(backend):
+def test_nothing_but_images_and_common_modules_is_preloaded(backend):
     session = backend.open(images=[image(4, 4)])
     listed = session.run("sorted(name for name in globals() if not name.startswith('__'))")
-    assert listed.result_text == "['image_1']"
+    assert listed.result_text == "['BytesIO', 'Image', 'base64', 'image_1', 'math', 'np', 'os', 'plt']"
     session.close()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metis_agents.agent import MakeEnv, RolloutRequest
+from metis_agents.qwen3vl.chat.vocabulary import stops_of
 from metis_agents.qwen3vl.model.models import Equipment, ModelConfig, equip, load_pretrained
 from metis_agents.qwen3vl.rollouts.rollout import Budget, RolloutPlan
 from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
@@ -94,7 +95,7 @@ class Qwen3VLAgent:
             ConfigError: The model cannot be loaded, or the environment is not one of text.
         """
         probe = make_env()
-        stop = backstage(probe).dialect.stop
+        stop = stops_of(backstage(probe).dialect)
         probe.close()
         equipment = self._load(stop)
         engine = TransformersEngine(equipment.network, capacity=self._capacity, features=equipment.features)

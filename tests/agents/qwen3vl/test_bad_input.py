@@ -5,12 +5,13 @@ import pytest
 from qwen_toys import BUDGET, CALL, SCRIPT, ScriptedEngine, equipment, jobs, make_env, player
 
 from metis_agents.qwen3vl.chat.renderer import check_template
-from metis_agents.qwen3vl.chat.vocabulary import Vocabulary
+from metis_agents.qwen3vl.chat.vocabulary import Vocabulary, stops_of
 from metis_agents.qwen3vl.model.images import ImageEncoder
 from metis_agents.qwen3vl.model.models import ModelConfig, load_pretrained
 from metis_agents.qwen3vl.rollouts.rollout import Budget
 from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
 from metis_agents.qwen3vl.rollouts.worker import RolloutWorker
+from metis_gym.dialects import DIALECTS
 from metis_gym.errors import BudgetError, ConfigError
 from metis_gym.records import Message, Role
 
@@ -187,3 +188,10 @@ def test_the_player_keeps_to_the_capacity_of_the_engine(kit):
     acting = player(kit, engine)
     assert len(acting.play(jobs(tasks=2, group_size=2))) == 4
     acting.close()
+
+
+@pytest.mark.parametrize("dialect", ["thyme", 'deepeyes_v2:prefill="<think>"'])
+def test_a_dialect_whose_turns_are_continued_or_begun_is_refused(dialect):
+    with pytest.raises(ConfigError, match="opens a turn after each observation"):
+        stops_of(DIALECTS.make(dialect))
+    assert stops_of(DIALECTS.make("metis:released=true")) == ("</tool_call>",)

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metis_gym.dialects import Dialect
 from metis_gym.errors import ConfigError
 
-__all__ = ["END", "IMAGE", "START", "VISION_END", "VISION_START", "Vocabulary"]
+__all__ = ["END", "IMAGE", "START", "VISION_END", "VISION_START", "Vocabulary", "stops_of"]
 
 START, END = "<|im_start|>", "<|im_end|>"
 VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
@@ -87,3 +88,17 @@ def _single(tokenizer: Any, token: str) -> int:
             f"{type(tokenizer).__name__} with {len(tokenizer)} tokens, has not. Choose another model or dialect."
         )
     return int(index)
+
+
+def stops_of(dialect: Dialect) -> tuple[str, ...]:
+    """The stops of a dialect whose turns this engine can write.
+
+    Raises:
+        ConfigError: It goes on with a turn after an observation, or begins turns itself: here each turn is the model's.
+    """
+    if dialect.continues or dialect.prefill:
+        raise ConfigError(
+            f"the engine for Qwen3-VL opens a turn after each observation and writes nothing in it; the dialect "
+            f"{dialect.name!r} needs another: choose 'metis' or 'qwen', or play it with an agent for endpoints"
+        )
+    return dialect.stop

@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium as gym
 
 from metis_agents.qwen3vl.chat.tokens import Tokens
+from metis_agents.qwen3vl.chat.vocabulary import stops_of
 from metis_agents.qwen3vl.model.models import (
     TINY,
     Equipment,
@@ -64,7 +65,7 @@ class Parts:
         self.config, self.strategy, self.source = config, strategy, source
         probe = make_env(config, "train")
         inside = backstage(probe)
-        self.stop = inside.dialect.stop
+        self.stop = stops_of(inside.dialect)
         self.calls_open_with_it = OPENS_CALLS in inside.dialect.write_calls([ToolCall(name="any", arguments={})])
         check_resumable(inside.taskset)
         probe.close()
