@@ -166,7 +166,7 @@ class _Evaluation:
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the outcomes."""
-        agent = {"name": self.agent.name, "class": path_of(type(self.agent)), **_settings_of(self.agent)}
+        agent = {"class": path_of(type(self.agent)), **_settings_of(self.agent)}
         return {
             "agent": agent,
             "env_id": self.env_id,

@@ -12,7 +12,7 @@ import numpy as np
 
 from metis_agents.agent import NoAnswerError
 from metis_agents.chat.client import Completion, ContextOverflowError
-from metis_agents.chat.messages import Conversation, content_text
+from metis_agents.chat.messages import Conversation, calls_of, content_text
 from metis_agents.chat.usage import Usage
 from metis_gym.dialects.contract import Dialect
 from metis_gym.records import Outcome
@@ -141,9 +141,9 @@ class ChatAgent(ABC):
 
 def native_turn(message: Mapping[str, Any]) -> str:
     """An assistant's message as the dialect `native` reads it: its content and its calls, and nothing else."""
-    calls = message.get("tool_calls")
+    calls = calls_of(message)
     turn: dict[str, Any] = {"content": content_text(message.get("content"))}
-    if isinstance(calls, list) and calls:
+    if calls:
         turn["tool_calls"] = [_plain_call(call) for call in calls]
     return json.dumps(turn, ensure_ascii=False)
 

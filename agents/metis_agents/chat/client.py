@@ -34,6 +34,7 @@ _OPTIONAL = ("seed", "stop", "temperature")
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _MAX_WORDS = 600
 _MIN_SECRET = 8
+_MAX_DEPTH = 64
 _OVERFLOW = re.compile(
     r"context[ _](?:length|window|size)|max_model_len|maximum (?:model|input) length|range of input length|"
     r"input token count|too many (?:input |prompt )?tokens|prompt is too long|reduce the length",
@@ -154,10 +155,9 @@ class ChatClient:
 
     def _read(self, answer: Answer, sent: Mapping[str, Any]) -> Completion | _Passing:
         try:
-            read = json.loads(answer.body)
+            read = self._without_key(json.loads(answer.body, parse_constant=_refuse_constant))
         except (ValueError, RecursionError):
             read = None
-        read = self._without_key(read)
         if self.log is not None:
             self.log.write(sent, {"status": 200, "answer": read})
         choices = read.get("choices") if isinstance(read, dict) else None
@@ -216,20 +216,29 @@ class ChatClient:
     def _hide(self, text: str) -> str:
         return text if self.key is None else self.key.hide_in(text)
 
-    def _without_key(self, read: Any) -> Any:
+    def _without_key(self, read: Any, depth: int = 0) -> Any:
         """What was read, the key hidden in every text: a server may repeat it.
 
         A dummy key such as "none" is no secret, and may well be a word of the answer.
+
+        Raises:
+            ValueError: It is nested too deeply to be sent back.
         """
-        if self.key is None or len(self.key.reveal()) < _MIN_SECRET:
-            return read
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"nested more than {_MAX_DEPTH} levels deep")
         if isinstance(read, str):
-            return self._hide(read)
+            return read if self.key is None or len(self.key.reveal()) < _MIN_SECRET else self._hide(read)
         if isinstance(read, list):
-            return [self._without_key(item) for item in read]
+            return [self._without_key(item, depth + 1) for item in read]
         if isinstance(read, dict):
-            return {self._hide(name): self._without_key(item) for name, item in read.items()}
+            return {
+                self._without_key(name, depth + 1): self._without_key(item, depth + 1) for name, item in read.items()
+            }
         return read
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)  # NaN and the infinities are no JSON, and could not be sent back
 
 
 def _pause(attempt: int, asked: float | None) -> float:

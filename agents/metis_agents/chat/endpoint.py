@@ -40,7 +40,7 @@ class EndpointAgent(ChatAgent):
         max_request_bytes: Longest request; beyond it all images are sent as JPEG, and then it is a `BudgetError`.
         timeout: Seconds that an answer may take.
         attempts: How often a request is sent before the episode is given up as unscored.
-        name: Names its rows in tables; the model's name if none.
+        label: Names its rows in tables; the model's name if none.
 
     Raises:
         ConfigError: An argument is not valid.
@@ -63,7 +63,7 @@ class EndpointAgent(ChatAgent):
         max_request_bytes: int = 20_000_000,
         timeout: float = 600.0,
         attempts: int = 6,
-        name: str | None = None,
+        label: str | None = None,
     ) -> None:
         self._given = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         is_stub = isinstance(base_url, str) and base_url.partition("?")[0] == _STUB
@@ -87,7 +87,7 @@ class EndpointAgent(ChatAgent):
             url=url.rstrip("/") + self.path, key=key, timeout=timeout, attempts=attempts, limiter=Limiter(1)
         )
         settings = {key: value for key, value in self._given.items() if key not in _NOT_SETTINGS}
-        super().__init__(name or self._model, {**settings, "model": self._model, "extra": self._extra})
+        super().__init__(label or self._model, {**settings, "model": self._model, "extra": self._extra})
 
     path = "/chat/completions"
     """What follows the server's address."""
@@ -143,7 +143,7 @@ class EndpointAgent(ChatAgent):
         return body | self._extra
 
 
-_NOT_SETTINGS = ("api_key", "api_key_env", "timeout", "attempts", "name")
+_NOT_SETTINGS = ("api_key", "api_key_env", "timeout", "attempts", "label")
 _FIRST_MESSAGES = 2
 _TOO_LONG = (
     "the first prompt of an episode is longer than the model's context: serve the model with a longer one, or show "

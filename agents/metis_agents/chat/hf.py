@@ -30,7 +30,7 @@ class HubAgent(ChatAgent):
         attn_implementation: "sdpa", "eager" or "flash_attention_2".
         max_new_tokens: Most tokens of a turn.
         temperature: Of sampling; 0 takes the likeliest tokens.
-        name: Names its rows in tables; the model's name if none.
+        label: Names its rows in tables; the model's name if none.
 
     Raises:
         ConfigError: There is no such model, or it cannot be loaded.
@@ -46,19 +46,19 @@ class HubAgent(ChatAgent):
         attn_implementation: str = "sdpa",
         max_new_tokens: int = 4096,
         temperature: float = 0.0,
-        name: str | None = None,
+        label: str | None = None,
     ) -> None:
-        given = {key: value for key, value in locals().items() if key not in ("self", "name", "__class__")}
+        given = {key: value for key, value in locals().items() if key not in ("self", "label", "__class__")}
         if not isinstance(max_new_tokens, int) or max_new_tokens < 1:
             raise ConfigError(f"max_new_tokens must be at least 1, actually: {max_new_tokens!r}")
         if not temperature >= 0:
             raise ConfigError(f"temperature must be at least 0, actually: {temperature!r}")
-        self._arguments = {**given, "name": name}
+        self._arguments = {**given, "label": label}
         self._max_new_tokens, self._temperature = max_new_tokens, float(temperature)
         self._loading = {"revision": revision, "attn_implementation": attn_implementation}
         self._placing = {"dtype": dtype, "device_map": device_map}
         self._loaded = _Loaded()
-        super().__init__(name or str(model).rstrip("/").rpartition("/")[2], given)
+        super().__init__(label or str(model).rstrip("/").rpartition("/")[2], given)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy loads the model anew."""

@@ -20,6 +20,7 @@ from metis_gym.records import ImageArray
 __all__ = ["Conversation", "calls_of", "content_text", "parts_of"]
 
 _NOT_SENT = ("reasoning_content", "reasoning")
+_CALLS = ("tool_calls", "function_call")  # nothing answers them where tools are called in text
 _NOT_RUN = "(no result)"
 
 
@@ -89,7 +90,10 @@ class Conversation:
             return
         if self.is_open:
             self.messages.pop()
-        kept = {name: value for name, value in message.items() if name not in _NOT_SENT and value not in (None, [])}
+        left_out = _NOT_SENT if self.is_native else (*_NOT_SENT, *_CALLS)
+        kept = {name: value for name, value in message.items() if name not in left_out and value not in (None, [])}
+        if not isinstance(kept.get("content", ""), str):
+            kept["content"] = content_text(kept["content"])
         if calls_of(kept):
             kept["tool_calls"] = [_readable(call, number) for number, call in enumerate(calls_of(kept), start=1)]
         self.messages.append({"content": "" if "tool_calls" not in kept else None, **kept, "role": "assistant"})
@@ -147,14 +151,15 @@ def content_text(content: Any) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def calls_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+def calls_of(message: Mapping[str, Any]) -> list[Any]:
     """The function calls of a message, as the server sent them."""
     calls = message.get("tool_calls")
-    return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    return calls if isinstance(calls, list) else [calls] if calls else []
 
 
-def _readable(call: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """A call as it goes back to the server: with an id, and with arguments that are a JSON object."""
+def _readable(call: Any, number: int) -> dict[str, Any]:
+    """A call as it goes back to the server: with an id, a name, and arguments that are a JSON object."""
+    call = call if isinstance(call, dict) else {}
     function = call.get("function")
     given = function if isinstance(function, dict) else {}
     arguments = given.get("arguments")
@@ -163,7 +168,8 @@ def _readable(call: Mapping[str, Any], number: int) -> dict[str, Any]:
     except (ValueError, TypeError, RecursionError):
         is_object = False
     if not is_object:
-        given = {**given, "name": str(given.get("name") or ""), "arguments": json.dumps({"unreadable": arguments})}
+        given = {**given, "arguments": json.dumps({"unreadable": arguments})}
+    given = {**given, "name": str(given.get("name") or "unreadable")}
     return {**call, "id": call.get("id") or f"call_{number}", "type": call.get("type") or "function", "function": given}
 
 

@@ -36,7 +36,7 @@ class OpaqueAgent(EndpointAgent):
         extra: JSON that is merged into each request.
         timeout: Seconds that an answer may take.
         attempts: How often a request is sent before the episode is given up as unscored.
-        name: Names its rows in tables; the model's name if none.
+        label: Names its rows in tables; the model's name if none.
     """
 
     tools_ran = "theirs"
@@ -52,7 +52,7 @@ class OpaqueAgent(EndpointAgent):
         extra: str | Mapping[str, Any] = "",
         timeout: float = 300.0,
         attempts: int = 6,
-        name: str | None = None,
+        label: str | None = None,
     ) -> None:
         given = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         del given["enable_search"]

@@ -1,8 +1,10 @@
 """Evaluations with faults, kills and stops: no episode is lost, doubled or reordered, and a second start goes on."""
 
+import inspect
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import time
 import pytest
 from playing import HERE, LOOK, TASKS, agent, play
 
+from metis_agents.agents import AGENTS, make_agent
 from metis_agents.chat.requests_log import RequestLog, read_requests
 from metis_agents.chat.stub import Stub, StubOptions
 from metis_agents.chat.stub_replies import Reply, completion, default_script, turns
@@ -284,7 +287,7 @@ def test_requests_that_were_cut_off_by_a_kill_do_not_spoil_the_file(tmp_path, cu
 def test_results_side_by_side(tmp_path, capsys):
     with Stub(default_script) as stub:
         play(agent(stub.url), 12, out=tmp_path / "a", token_prices=Prices(read=1, written=1))
-        play(agent(stub.url, name="other"), 10, out=tmp_path / "b", dialect="qwen")
+        play(agent(stub.url, label="other"), 10, out=tmp_path / "b", dialect="qwen")
     assert main(["results", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     printed = capsys.readouterr().out
     assert "These runs differ in: env.dialect, episodes." in printed
@@ -322,6 +325,25 @@ def test_the_command(tmp_path, capsys):
     assert "a whole number" in capsys.readouterr().err
     assert main([*words, "--price", "in=1"]) == 2
     assert "out=PRICE" in capsys.readouterr().err
+
+
+def test_several_agents_have_a_folder_each(tmp_path, capsys):
+    agents = ["openai:base_url=stub,label=a/b", "never-tool"]
+    words = ["--taskset", TASKS, "--episodes", "4", "--workers", "1", "--quiet", "--out", str(tmp_path / "run")]
+    assert main(["eval", "--agent", *agents, *words]) == 0
+    printed = capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["1-a_b", "2-never-tool"]
+    assert main(["results", *re.search(r"metis-gym results (.*)", printed)[1].split()]) == 0
+    assert "1-a_b" in capsys.readouterr().out
+
+
+def test_every_lane_takes_its_parameters_from_a_spec():
+    assert make_agent("openai:model=m,base_url=stub,label=x").name == "x"
+    assert make_agent("opaque:model=m,base_url=stub,label=x").name == "x"
+    assert make_agent("hf:model=m,label=x").name == "x"
+    for spec in ("openai:model=m,base_url=stub", "opaque:model=m,base_url=stub", "hf:model=m"):
+        valid = inspect.signature(AGENTS.get(spec.partition(":")[0])).parameters
+        assert not {"name", "self"} & set(valid), "a registry's own arguments"
 
 
 def test_evaluating_an_endpoint_imports_no_torch():

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from playing import TASKS, agent, play
 
@@ -13,7 +13,7 @@ from metis_agents.chat.limiter import Limiter
 from metis_agents.chat.messages import Conversation, content_text
 from metis_agents.chat.opaque import OpaqueAgent, read_report
 from metis_agents.chat.stub import Stub
-from metis_agents.chat.stub_replies import turns
+from metis_agents.chat.stub_replies import Reply, turns
 from metis_agents.chat.usage import Prices, Usage, read_prices
 from metis_agents.evaluate import evaluate
 from metis_agents.progress import progress_bar
@@ -67,13 +67,64 @@ def test_a_stop_is_only_ever_appended(text, stops):
     assert with_stop(whole, stops) == whole
 
 
-@given(
-    st.recursive(
-        st.none() | st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
-    )
-)
+JSON = st.recursive(st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+
+
+@given(JSON)
 def test_content_of_any_form_is_read(content):
     assert isinstance(content_text(content), str)
+
+
+ODD = st.none() | st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=2)
+CALLS = st.lists(
+    ODD
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "id": ODD,
+            "function": ODD | st.fixed_dictionaries({}, optional={"name": ODD, "arguments": ODD | st.just('{"x": 1}')}),
+        },
+    ),
+    max_size=3,
+)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.fixed_dictionaries(
+        {}, optional={"content": JSON, "tool_calls": CALLS | ODD, "refusal": st.none(), "own": JSON, "role": ODD}
+    ),
+    st.sampled_from(["native", "qwen", "metis"]),
+)
+def test_whatever_a_server_sends_ends_in_a_scored_episode(shared, message, dialect):
+    body = {"choices": [{"message": message, "finish_reason": "stop"}]}
+    shared.script = lambda _: Reply(body=body)
+    [outcome] = play(agent(shared.url), dialect=dialect, max_turns=2).outcomes
+    assert outcome.scored
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with Stub() as stub:
+        yield stub
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"choices": [{"message": {"content": "A", "x": NaN}}]}',
+        b'{"choices": [{"message": {"content": "A", "x": ' + b"[" * 500 + b"]" * 500 + b"}}]}",
+        b"[" * 100_000,
+        b'{"choices": [{"message": null}]}',
+        b'{"choices": {"0": {}}}',
+        b"[]",
+        b"\xff\xfe",
+    ],
+)
+def test_an_answer_that_cannot_be_used_is_no_answer(data):
+    with Stub(lambda body: Reply(body=data)) as stub:
+        [outcome] = play(agent(stub.url, attempts=2), dialect="plain").outcomes
+    assert not outcome.scored
 
 
 def test_the_limiter_halves_once_for_a_burst_and_recovers_by_one_after_thirty_seconds():
