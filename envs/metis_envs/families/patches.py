@@ -1,7 +1,7 @@
 """`patches`: which pattern fills the marked patch of a photograph? Learnable by a small policy in a minute.
 
-Four patches lie on the photograph, two with a coarse pattern and two with a fine one; the black frame marks one of
-them, and the question is the same for all. So only a look at the marked patch tells whether a tool is needed.
+Two patches lie on the photograph, one with a coarse pattern and one with a fine one; the black frame marks one of them,
+and the question is the same for both. So only a look at the marked patch tells whether a tool is needed.
 
 | necessity | the marked pattern | in the view |
 |---|---|---|
@@ -53,7 +53,7 @@ _WORDINGS = (
     "Look at the patch that has a black frame. Which pattern does it show: {listed}?",
     "One patch is framed in black. What fills it: {listed}?",
     "What kind of pattern is inside the black frame: {listed}?",
-    "There are four patches. Which of these fills the one with the black edge: {listed}?",
+    "There are two patches. Which of these fills the one with the black edge: {listed}?",
     "How is the black-framed patch filled: {listed}?",
 )
 
@@ -65,13 +65,13 @@ _SHADE = 1
 _DARKEST, _BRIGHTEST = 96, 188
 _GRAIN, _MAX_GRAIN, _SHEET = 2.5, 8, 128
 _TINT = 12
-_PATCHES, _PLACES = 4, 4
+_PATCHES, _PLACES = 2, 4
 _FRAME_SHARE = 1 / 16
 _WHITE, _BLACK = (238, 236, 230), (8, 8, 8)
 
 
 class Patches(Family):
-    """Four framed patches in 4 × 4 places, one of them framed in black. The image is square."""
+    """Two framed patches in 4 × 4 places, one of them framed in black. The image is square."""
 
     name: ClassVar[str] = "patches"
     necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.NONE, Necessity.PARTIAL, Necessity.REQUIRED)

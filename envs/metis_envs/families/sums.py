@@ -121,7 +121,7 @@ def _content(
         ]
     varying = tuple(
         tuple(
-            Print(edge - _BETWEEN - 0.1, y, str(number), "rm", "sans-bold")
+            Print(edge - _BETWEEN - 0.1, y, str(number), "rm", "sans")
             for numbers, y in zip(turned(calculations, index, asked, rows), middles, strict=True)
             for number, edge in zip(numbers, edges[1:], strict=True)
         )

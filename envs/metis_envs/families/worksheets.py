@@ -138,7 +138,7 @@ def list_content(
     x, anchor = (width - 0.6, "rm") if value_x is None else (value_x, "lm")
     varying = tuple(
         tuple(
-            Print(x, y, value, anchor, "sans-bold")
+            Print(x, y, value, anchor, "sans")
             for value, y in zip(turned(values, index, asked, len(labels)), middles, strict=False)
         )
         for index in range(len(values))
