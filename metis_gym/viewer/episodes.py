@@ -14,6 +14,16 @@ from metis_gym.records import Episode, ImageArray, Necessity, Outcome, ToolResul
 __all__ = ["EpisodeCard", "TurnCard", "card_of_episode", "find_runs", "read_episodes"]
 
 
+_FORMER: Mapping[str, Any] = {
+    "plans": "",
+    **{
+        f"{name}_known": False
+        for name in ("tool_benefit", "true_answer_score", "blind_accuracy", "min_calls", "tool_accuracy")
+    },
+}
+"""What infos of former versions lack."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TurnCard:
     """A turn of the model and what came of it.
@@ -187,7 +197,7 @@ def _spelled(call: Any) -> str:
 
 def _outcome(info: Mapping[str, Any]) -> Outcome | None:
     try:
-        return Outcome.from_info(info)
+        return Outcome.from_info({**_FORMER, **info})
     except (KeyError, ValueError, TypeError):  # a recording from elsewhere may hold anything
         return None
 
