@@ -7,6 +7,7 @@ are no links but to places in the page, no handlers and no inline styles.
 import base64
 import html
 import io
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -28,6 +29,7 @@ ATTRIBUTES = frozenset(
     "src tabindex title type value viewBox width x y".split()
 )
 """Attributes that an element may have, besides `data-…` and `aria-…`."""
+_OWN_NAME = re.compile(r"(?:data|aria)-[a-z0-9-]+")
 _EMPTY = frozenset({"img", "input", "rect"})
 _SMALL_VIEW = 200
 _SMALLEST_SHOWN = 320
@@ -95,7 +97,7 @@ def tag(name: str, *content: Part, **attributes: object) -> Html:
         if value is None or value is False:
             continue
         key = word.rstrip("_").replace("_", "-")
-        if key not in ATTRIBUTES and not key.startswith(("data-", "aria-")):
+        if key not in ATTRIBUTES and not _OWN_NAME.fullmatch(key):
             raise ValueError(f"an element has no attribute {key!r}")
         if key == "href" and not str(value).startswith("#"):
             raise ValueError(f"links lead to places in the page only, actually: {value!r:.80}")
