@@ -32,9 +32,14 @@ def view_command(argv: Sequence[str]) -> int:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The folders' own names, or their whole paths where two are the same."""
+    """The folders' own names, or their whole paths where two are the same; a folder given twice is numbered."""
     names = [folder.resolve().name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    return [
+        f"{name} ({names[:place].count(name) + 1})" if name in names[:place] else name
+        for place, name in enumerate(names)
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -198,7 +198,7 @@ def _spelled(call: Any) -> str:
 def _outcome(info: Mapping[str, Any]) -> Outcome | None:
     try:
         return Outcome.from_info({**_FORMER, **info})
-    except (KeyError, ValueError, TypeError):  # a recording from elsewhere may hold anything
+    except (KeyError, ValueError, TypeError, OverflowError):  # a recording from elsewhere may hold anything
         return None
 
 

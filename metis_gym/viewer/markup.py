@@ -25,8 +25,8 @@ ELEMENTS = frozenset(
 )
 """Elements that a page may hold, besides those of its frame."""
 ATTRIBUTES = frozenset(
-    "alt class colspan for height hidden href id loading max min name open placeholder preserveAspectRatio role rx scope "
-    "src tabindex title type value viewBox width x y".split()
+    "alt class colspan for height hidden href id loading max min name open placeholder preserveAspectRatio role rx "
+    "scope src tabindex title type value viewBox width x y".split()
 )
 """Attributes that an element may have, besides `data-…` and `aria-…`."""
 _OWN_NAME = re.compile(r"(?:data|aria)-[a-z0-9-]+")

@@ -83,13 +83,30 @@ def sampled(
         first = next(card for card in cards if card is not None)
         cells[first.necessity.value, first.has_called, first.is_right].append(place)
     rng = np.random.default_rng(0)
-    keep: set[int] = set()
-    for places in cells.values():
-        count = max(1, round(most * len(places) / len(tasks)))
-        keep |= {places[i] for i in rng.permutation(len(places))[:count]}
-    chosen = sorted(keep)[:most] if len(keep) > most else sorted(keep)
+    counts = _shares([len(places) for places in cells.values()], most)
+    chosen = sorted(
+        places[i]
+        for places, count in zip(cells.values(), counts, strict=True)
+        for i in rng.permutation(len(places))[:count]
+    )
     note = f"This page holds {len(chosen)} of {len(tasks)} tasks, in the proportions of the table above."
     return [tasks[place] for place in chosen], note
+
+
+def _shares(sizes: Sequence[int], total: int) -> list[int]:
+    """So many of each, `total` together, in proportion to the sizes; at least one of each where that is possible.
+
+    >>> _shares([60, 38, 1], 20), _shares([5, 3, 1], 2)
+    ([12, 7, 1], [1, 1, 0])
+    """
+    exact = [total * size / sum(sizes) for size in sizes]
+    counts = [max(1, int(share)) for share in exact]
+    while sum(counts) > total:
+        over = max(range(len(sizes)), key=lambda i: (counts[i] > 1, counts[i] - exact[i]))
+        counts[over] -= 1
+    while sum(counts) < total:
+        counts[max(range(len(sizes)), key=lambda i: exact[i] - counts[i])] += 1
+    return counts
 
 
 def _joined(runs: Mapping[str, Sequence[EpisodeCard]]) -> list[tuple[str, list[EpisodeCard | None]]]:
