@@ -4,17 +4,15 @@ It works without script: the list links to the articles, and the one whose addre
 adds filters, search and keys; it shows and hides what is there and creates nothing.
 """
 
-import base64
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 
 import numpy as np
 
 from metis_gym.records import Necessity
+from metis_gym.viewer.document import asset, document_html
 from metis_gym.viewer.episodes import EpisodeCard
-from metis_gym.viewer.markup import FINE, SMALL, Fidelity, Html, join, tag, text
+from metis_gym.viewer.markup import FINE, SMALL, Fidelity, Html, join, tag
 from metis_gym.viewer.rendering import task_html, turns_html
 
 __all__ = ["MAX_EPISODES", "page_html", "sampled"]
@@ -53,7 +51,7 @@ def page_html(runs: Mapping[str, Sequence[EpisodeCard]], *, max_episodes: int = 
     names = list(runs)
     tasks = _joined(runs)
     kept, note = sampled(tasks, max_episodes)
-    style, script = _file("style.css"), _file("script.js")
+    style, script = asset("metis_gym.viewer", "style.css"), asset("metis_gym.viewer", "script.js")
     heading = title or " and ".join(names)
     side = tag(
         "aside",
@@ -69,7 +67,7 @@ def page_html(runs: Mapping[str, Sequence[EpisodeCard]], *, max_episodes: int = 
     articles = [_article(number, key, cards, names, fidelity) for number, (key, cards) in enumerate(kept)]
     intro = tag("p", "Choose a task on the left.", class_="intro", id="intro")
     main = tag("main", intro, *articles)
-    return _frame(heading, style, script, join([side, main]))
+    return document_html(heading, style, script, join([side, main]))
 
 
 def sampled(
@@ -243,27 +241,3 @@ def _article(
     head = tag("header", tag("p", tag("a", f"#{number}", href=f"#e{number}"), f" {task_id}", class_="id"))
     task = task_html([card for _, card in known], fidelity)
     return tag("article", head, task, tag("div", *columns, class_="columns"), id=f"e{number}", tabindex=-1)
-
-
-def _file(name: str) -> str:
-    return files("metis_gym.viewer").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(content: str) -> str:
-    return "'sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode() + "'"
-
-
-def _frame(title: str, style: str, script: str, body: Html) -> str:
-    """The page around a body: the only place with a style and a script, which the policy names by their digests."""
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{text(title)} · metis-gym</title>\n<style>{style}</style>\n</head>\n"
-        f"<body>{body}\n<script>{script}</script>\n</body>\n</html>\n"
-    )

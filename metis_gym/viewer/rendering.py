@@ -11,7 +11,8 @@ from metis_gym.records import Box, Necessity, Outcome, ToolResult, ToolStatus
 from metis_gym.viewer.episodes import EpisodeCard, TurnCard
 from metis_gym.viewer.markup import FINE, Fidelity, Html, image_tag, tag
 
-__all__ = ["DESIGNS", "crops_of", "episode_html", "paid_html", "task_html", "turns_html", "verdict_html", "view_html"]
+__all__ = ["DESIGNS", "crops_of", "episode_html", "paid_html", "task_html",
+    "turn_html", "turns_html", "verdict_html", "view_html"]
 
 DESIGNS = (
     "accuracy",
@@ -78,7 +79,7 @@ def task_html(cards: Sequence[EpisodeCard], fidelity: Fidelity = FINE) -> Html:
 
 def turns_html(card: EpisodeCard, fidelity: Fidelity = FINE) -> Html:
     """What came of an episode, and what the model did."""
-    turns = [_turn(turn, number, fidelity) for number, turn in enumerate(card.turns, start=1)]
+    turns = [turn_html(turn, number, fidelity) for number, turn in enumerate(card.turns, start=1)]
     return tag("section", verdict_html(card), *turns, class_="turns")
 
 
@@ -164,7 +165,8 @@ def _is_gold(card: EpisodeCard, number: int) -> bool:
     return gold == LETTERS[number] or (card.task is not None and gold == card.task.options[number])
 
 
-def _turn(turn: TurnCard, number: int, fidelity: Fidelity) -> Html:
+def turn_html(turn: TurnCard, number: int, fidelity: Fidelity = FINE) -> Html:
+    """What the model wrote in a turn, and what the tools gave."""
     results = [_result(result, fidelity) for result in turn.results]
     return tag("div", tag("h3", f"turn {number}"), tag("pre", turn.action, class_="action"), *results, class_="turn")
 
