@@ -28,6 +28,7 @@ COMMANDS = {
     "results": ("metis_agents.results.compare:results_command", "compare finished evaluations side by side"),
     "train": ("metis_agents.qwen3vl.train.command:train_command", "train a Qwen3-VL with a reward design"),
     "replay": ("metis_gym.replaying:replay_command", "replay a recorded run and report differences"),
+    "play": ("metis_gym.play.command:play_command", "play the tasks yourself, on a page of this machine"),
     "view": ("metis_gym.viewer.command:view_command", "show recorded runs as one HTML page"),
     "sandbox": ("metis_gym.sandbox.command:main", "check or build what isolates model-written code"),
 }

@@ -1,4 +1,4 @@
-"""The frame of a page: one style, one script, and the policy that allows these two by their digests and nothing else."""
+"""The frame of a page: one style, one script, and the policy that allows these two by their digests, nothing else."""
 
 import base64
 import hashlib
@@ -30,11 +30,12 @@ def policy_of(style: str, script: str, forms: str = "'none'") -> str:
 
 def document_html(title: str, style: str, script: str, body: Html, forms: str = "'none'") -> str:
     """A whole page around a body: the only place with a style and a script. `forms` as in `policy_of`."""
+    referrer = "no-referrer" if forms == "'none'" else "same-origin"  # a form without a referrer names no origin either
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy_of(style, script, forms)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n'
+        f'<meta name="referrer" content="{referrer}">\n'
         f"<title>{text(title)} · metis-gym</title>\n<style>{style}</style>\n</head>\n"
         f"<body>{body}\n<script>{script}</script>\n</body>\n</html>\n"
     )

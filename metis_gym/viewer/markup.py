@@ -78,7 +78,7 @@ def join(parts: "list[Part] | tuple[Part, ...]") -> Html:
     return Html("".join(part if isinstance(part, Html) else text(part) for part in parts))
 
 
-def tag(name: str, *content: Part, **attributes: object) -> Html:
+def tag(name: str, /, *content: Part, **attributes: object) -> Html:
     """An element.
 
     Args:

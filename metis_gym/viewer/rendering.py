@@ -11,8 +11,17 @@ from metis_gym.records import Box, Necessity, Outcome, ToolResult, ToolStatus
 from metis_gym.viewer.episodes import EpisodeCard, TurnCard
 from metis_gym.viewer.markup import FINE, Fidelity, Html, image_tag, tag
 
-__all__ = ["DESIGNS", "crops_of", "episode_html", "paid_html", "task_html",
-    "turn_html", "turns_html", "verdict_html", "view_html"]
+__all__ = [
+    "DESIGNS",
+    "crops_of",
+    "episode_html",
+    "paid_html",
+    "task_html",
+    "turn_html",
+    "turns_html",
+    "verdict_html",
+    "view_html",
+]
 
 DESIGNS = (
     "accuracy",
