@@ -45,7 +45,7 @@ class Page(HTMLParser):
     def handle_comment(self, data):
         self.comments.append(data)
 
-    def all(self, name, **attributes):
+    def all(self, name, /, **attributes):
         wanted = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items()}
         return [e for e in self.elements if e.name == name and wanted.items() <= e.attributes.items()]
 
