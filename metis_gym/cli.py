@@ -18,6 +18,7 @@ COMMANDS = {
         "train a small policy with several reward designs and compare them",
     ),
     "eval": ("metis_agents.command:eval_command", "evaluate agents and print a table"),
+    "export": ("metis_gym.exporting:export_command", "write a recorded run as a parquet table"),
     "gallery": ("metis_envs.gallery:gallery_command", "draw example tasks of each family"),
     "index": ("metis_gym.search.command:main", "build or query an index for text or image search"),
     "list": ("metis_gym.listing:list_command", "list the names of each kind, built in and from installed packages"),

@@ -107,11 +107,17 @@ class Tab:
         return said["result"].get("value")
 
     def until(self, expression):
-        """Wait until an expression is true in the page."""
+        """Wait until an expression is true in the page; while one page gives way to another, it is not."""
         end = time.monotonic() + _SECONDS
-        while not self.run(expression):
+        while not self._is_true(expression):
             assert time.monotonic() < end, f"never true: {expression}"
             time.sleep(0.05)
+
+    def _is_true(self, expression):
+        try:
+            return self.run(expression)
+        except AssertionError:
+            return False
 
     def key(self, key):
         """Press a key."""

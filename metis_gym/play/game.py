@@ -83,7 +83,7 @@ class Game:
     def card(self) -> EpisodeCard:
         """The episode so far. What it says of the task may be shown when it `is_over`."""
         episode = self._inside.episode
-        card = card_of_episode(episode, self._inside.outcome if self.is_over else None)
+        card = card_of_episode(episode, self._inside.outcome if self.is_over else None, is_plain=True)
         broken = self._inside.failure
         return dataclasses.replace(card, number=self.number, failure="" if broken is None else str(broken))
 

@@ -69,8 +69,9 @@ def _board(game: Game, card: EpisodeCard, key: Sequence[Html]) -> Html:
     ]
     turns = [turn_html(turn, number) for number, turn in enumerate(card.turns, start=1)]
     images = tag("div", *views, _sizes(card), class_="images", data_crop="python" in game.tools)
-    asked = tag("div", tag("h2", card.task.question if card.task else card.prompt), *_moves(game, card, key))
-    return join([tag("section", images, asked, class_="task"), tag("section", *turns, class_="turns")])
+    question = tag("h2", card.task.question if card.task else card.prompt)
+    asked = tag("div", question, *_moves(game, card, key), tag("section", *reversed(turns), class_="turns"))
+    return tag("section", images, asked, class_="task")
 
 
 def _sizes(card: EpisodeCard) -> Html:

@@ -9,7 +9,7 @@ from typing import Any
 from metis_gym.errors import RecordingError
 from metis_gym.recording import Event, Run, TaskCard
 from metis_gym.recording.cards import card_of
-from metis_gym.records import Episode, ImageArray, Necessity, Outcome, ToolResult
+from metis_gym.records import Episode, ImageArray, Necessity, Outcome, ToolResult, Turn
 
 __all__ = ["EpisodeCard", "TurnCard", "card_of_episode", "find_runs", "read_episodes"]
 
@@ -133,9 +133,12 @@ def read_episodes(folder: str | Path, name: str = "") -> Iterator[EpisodeCard]:
             number += 1
 
 
-def card_of_episode(episode: Episode, outcome: Outcome | None = None) -> EpisodeCard:
-    """An episode in memory."""
-    turns = tuple(TurnCard(action=turn.text, results=turn.results, answer=turn.answer) for turn in episode.turns)
+def card_of_episode(episode: Episode, outcome: Outcome | None = None, *, is_plain: bool = False) -> EpisodeCard:
+    """An episode in memory; with `is_plain`, calls and answers are shown without the dialect's words around them."""
+    turns = tuple(
+        TurnCard(action=_plainly(turn) if is_plain else turn.text, results=turn.results, answer=turn.answer)
+        for turn in episode.turns
+    )
     return EpisodeCard(
         run="",
         number=0,
@@ -182,6 +185,12 @@ def _action(event: Event) -> str:
     action: Any = event.given.get("action", "")
     calls = action if isinstance(action, list | tuple) else [action]
     return "\n\n".join(_spelled(call) for call in calls)
+
+
+def _plainly(turn: Turn) -> str:
+    calls: list[dict[str, Any]] = [{"name": call.name, "arguments": call.arguments} for call in turn.calls]
+    said = [*calls, *([] if turn.answer is None else [{"answer": turn.answer}])]
+    return "\n\n".join(map(_spelled, said)) or turn.text
 
 
 def _spelled(call: Any) -> str:
