@@ -20,7 +20,8 @@ def view_command(argv: Sequence[str]) -> int:
     if given.episodes < 1:
         raise ConfigError(f"--episodes must be at least 1, actually: {given.episodes}")
     runs: dict[str, list[EpisodeCard]] = {}
-    for folder, name in zip(given.runs, _names(given.runs), strict=True):
+    folders = [part for run in given.runs for part in _parts(run)]
+    for folder, name in zip(folders, _names(folders), strict=True):
         runs[name] = list(read_episodes(folder, name))
     out = given.out or Path(given.runs[0]) / "view.html"
     write_atomically(out, page_html(runs, max_episodes=given.episodes).encode())
@@ -29,6 +30,12 @@ def view_command(argv: Sequence[str]) -> int:
     if given.open:
         webbrowser.open(out.resolve().as_uri())
     return 0
+
+
+def _parts(run: Path) -> list[Path]:
+    """The evaluations of a training run, whose samples stand side by side; any other folder is one run."""
+    samples = sorted(path for path in (run / "samples").glob("*") if path.is_dir())
+    return samples if samples and not (run / "run.json").exists() else [run]
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -47,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="metis-gym view",
         description="Write recorded runs as one HTML page that opens with a double click; several stand side by side.",
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a recording, or a folder that holds some")
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="a recording, a folder that holds some, or a training run"
+    )
     parser.add_argument("--out", type=Path, help="the page (default: view.html in the first run)")
     parser.add_argument(
         "--episodes", type=int, default=MAX_EPISODES, help="tasks on the page; of more, a sample (default: %(default)s)"

@@ -129,7 +129,7 @@ def _view(card: EpisodeCard, index: int, crops: Sequence[tuple[Box, int]], fidel
     if has_region:
         legend += [" ", tag("span", "the deciding detail", class_="key region")]
     runs = sorted({run % 2 for _, run in crops})
-    legend += [tag("span", "what the model cropped", class_=f"key crop run{run}") for run in runs]
+    legend += [tag("span", "what was cropped", class_=f"key crop run{run}") for run in runs]
     return tag("figure", view_html(card, index, boxes, fidelity), tag("figcaption", *legend))
 
 

@@ -265,3 +265,14 @@ def test_the_command_writes_one_page(folder, tmp_path, capsys):
 def test_a_page_holds_at_least_one_task(folder, capsys):
     assert main(["view", str(folder), "--episodes", "0"]) == 2
     assert "--episodes must be at least 1" in capsys.readouterr().err
+
+
+def test_a_training_run_has_a_column_for_each_evaluation(tmp_path, capsys):
+    for done in (0, 10, 20):
+        record(tmp_path / "tiny" / "samples" / f"{done:06}", [played("a", right=done > 0, calls=1), played("b")])
+    out = tmp_path / "page.html"
+    assert main(["view", str(tmp_path / "tiny"), "--out", str(out)]) == 0
+    page = parsed(out.read_text())
+    assert len(page.all("article")) == 2
+    assert [text for text in page.texts if text in ("000000", "000010", "000020")][:3] == ["000000", "000010", "000020"]
+    assert {row.attributes["data-cell2"] for row in rows_of(page)} == {"none-called", "none-not"}
