@@ -18,6 +18,7 @@ COMMANDS = {
         "train a small policy with several reward designs and compare them",
     ),
     "eval": ("metis_agents.command:eval_command", "evaluate agents and print a table"),
+    "export": ("metis_gym.exporting:export_command", "write a recorded run as a parquet table"),
     "gallery": ("metis_envs.gallery:gallery_command", "draw example tasks of each family"),
     "index": ("metis_gym.search.command:main", "build or query an index for text or image search"),
     "list": ("metis_gym.listing:list_command", "list the names of each kind, built in and from installed packages"),
@@ -28,6 +29,7 @@ COMMANDS = {
     "results": ("metis_agents.results.compare:results_command", "compare finished evaluations side by side"),
     "train": ("metis_agents.qwen3vl.train.command:train_command", "train a Qwen3-VL with a reward design"),
     "replay": ("metis_gym.replaying:replay_command", "replay a recorded run and report differences"),
+    "play": ("metis_gym.play.command:play_command", "play the tasks yourself, on a page of this machine"),
     "view": ("metis_gym.viewer.command:view_command", "show recorded runs as one HTML page"),
     "sandbox": ("metis_gym.sandbox.command:main", "check or build what isolates model-written code"),
 }

@@ -371,7 +371,7 @@ def _check(max_turns: int, calls_per_turn: int, render_mode: str | None) -> None
             f"max_turns must be at least 0 and calls_per_turn at least 1, actually: {max_turns}, {calls_per_turn}"
         )
     if render_mode not in (None, *ToolUseEnv.metadata["render_modes"]):
-        raise ConfigError(f"unknown render_mode {render_mode!r}; valid: ansi, rgb_array")
+        raise ConfigError(f"unknown render_mode {render_mode!r}; valid: ansi, rgb_array; people use metis-gym play")
 
 
 def _observation_space() -> spaces.Dict:

@@ -5,6 +5,7 @@ import pytest
 from metis_gym import sandbox
 from metis_gym.errors import SandboxUnavailableError
 from metis_gym.rewards import catalogue
+from tests.browser import Browser, find_browser
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +22,13 @@ def sandbox_kwargs():
         pytest.skip(f"this machine offers no sandbox: {error}")
     session.close()
     return {"sandbox": "auto"}
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium; skips where there is none."""
+    program = find_browser()
+    if program is None:
+        pytest.skip("there is no Chromium here (looked for chromium and google-chrome)")
+    with Browser(program) as running:
+        yield running

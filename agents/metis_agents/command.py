@@ -110,7 +110,7 @@ def _say_where(given: argparse.Namespace, folders: Sequence[Path | None], *, is_
         if not is_whole:
             say("the same command goes on with the rest")
     if given.record:
-        say(f"{'' if given.out else chr(10)}recorded: {given.record}; metis-gym replay {given.record}/000")
+        say(f"{'' if given.out else chr(10)}recorded: {given.record}; metis-gym view {given.record}")
 
 
 def _parser() -> argparse.ArgumentParser:

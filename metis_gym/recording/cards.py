@@ -111,10 +111,11 @@ def as_card(read: Any) -> TaskCard:
 
 def _as_gold(read: Any) -> GoldAnswer:
     names = {field.name for field in dataclasses.fields(GoldAnswer)}
-    _expect(isinstance(read, Mapping) and read.keys() == names, f"gold has the keys {', '.join(sorted(names))}", None)
+    is_gold = isinstance(read, Mapping) and {"value", "kind"} <= read.keys() <= names
+    _expect(is_gold, f"gold has a value, a kind, and of the others only {', '.join(sorted(names))}", None)
     _expect(isinstance(read["value"], str) and isinstance(read["kind"], str), "gold has a value and a kind", None)
-    _expect(_is_number(read["tolerance"]), "tolerance is a number", read["tolerance"])
-    _expect(_are(read["candidates"], str), "candidates is a tuple of texts", read["candidates"])
+    _expect(_is_number(read.get("tolerance", 0.0)), "tolerance is a number", read.get("tolerance"))
+    _expect(_are(read.get("candidates", ()), str), "candidates is a tuple of texts", read.get("candidates"))
     return GoldAnswer(**{**read, "kind": AnswerKind(read["kind"])})
 
 

@@ -61,6 +61,18 @@ class Episode:
     prompt: Message
     turns: tuple[Turn, ...] = ()
 
+    def __repr__(self) -> str:
+        answers = [turn.answer for turn in self.turns if turn.answer is not None]
+        calls = sum(len(turn.calls) for turn in self.turns)
+        said = f"answer {answers[-1]!r:.40}" if answers else "no answer"
+        return f"Episode({self.task.task_id!r}, turns: {len(self.turns)}, calls: {calls}, {said})"
+
+    def _repr_html_(self) -> str:
+        """The episode for a notebook: the task, the model's turns and what the tools gave."""
+        from metis_gym.viewer.notebook import episode_repr
+
+        return episode_repr(self)
+
     @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation with its roles, from the system turn on."""

@@ -159,6 +159,16 @@ class Task:
     titled_images: tuple[TitledImage, ...] = ()
     search_key: str = ""
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{image.source.shape[1]} x {image.source.shape[0]}" for image in self.images)
+        return f"Task({self.task_id!r}, {self.necessity.value}, {self.question!r:.80}, images: {sizes or 'none'})"
+
+    def _repr_html_(self) -> str:
+        """The task for a notebook: what is shown, the deciding detail, and what is known."""
+        from metis_gym.viewer.notebook import task_repr
+
+        return task_repr(self)
+
     @property
     def best_plan(self) -> Plan | None:
         """The most accurate plan, and of these the shortest; None if no plan is known."""

@@ -12,7 +12,7 @@ from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.batch import Batch, check_outcome
 from metis_gym.rewards.contract import Channel, Groups
-from metis_gym.rewards.design import Card, Design, Evidence, everyones_channel
+from metis_gym.rewards.design import Card, Design, Evidence, everyones_channel, scores_apart
 from metis_gym.rewards.estimators import dr_grpo, grpo
 from metis_gym.rewards.statistics import mean
 
@@ -62,12 +62,12 @@ class Lagrangian(Design):
         self._theta += self.eta * (mean_calls - self.limit)
 
     def components(self, outcome: Outcome) -> Mapping[str, float]:
-        """`reward`, the scalar at the current multiplier, then `accuracy` (c) and `cost` (T)."""
+        """`reward`, the scalar at the current multiplier; `accuracy`, `format` and `cost` (T), unmixed."""
         if not outcome.scored:
-            return {"reward": 0.0, "accuracy": 0.0, "cost": 0.0}
+            return scores_apart(outcome, 0.0, cost=0.0)
         check_outcome(outcome)
         correct, calls, price = float(outcome.correct), float(outcome.tool_calls), self.multiplier
-        return {"reward": (correct - price * calls) / (1.0 + price), "accuracy": correct, "cost": calls}
+        return scores_apart(outcome, (correct - price * calls) / (1.0 + price), cost=calls)
 
     def channels(self, groups: Groups) -> tuple[Channel, ...]:
         """Step the multiplier by the batch's mean calls, then give the joined advantages."""

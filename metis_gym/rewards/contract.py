@@ -52,7 +52,7 @@ class RewardDesign(Protocol):
         ...
 
     def components(self, outcome: Outcome) -> Mapping[str, float]:
-        """The raw scores of one episode that the design compares; the same keys for every outcome."""
+        """The scalar reward first, then the scores of one episode, unmixed; the same keys for every outcome."""
         ...
 
     def channels(self, groups: Groups) -> tuple[Channel, ...]:

@@ -31,6 +31,7 @@ __all__ = [
     "accuracy_score",
     "efficiency_score",
     "everyones_channel",
+    "scores_apart",
 ]
 
 
@@ -82,6 +83,18 @@ def efficiency_score(outcome: Outcome) -> float:
     return 1.0 / (outcome.tool_calls + 1) if outcome.correct else 0.0
 
 
+def scores_apart(outcome: Outcome, reward: float, **further: float) -> dict[str, float]:
+    """The components of one episode: what is paid, and what an answer and its format scored, each by itself.
+
+    Unscored episodes score 0 in everything.
+
+    >>> scores_apart(Outcome(task_id="t", answer_score=0.0, format_score=1.0, tool_calls=2), reward=0.1)
+    {'reward': 0.1, 'accuracy': 0.0, 'format': 1.0}
+    """
+    scores = {"reward": reward, "accuracy": outcome.answer_score, "format": outcome.format_score, **further}
+    return {name: float(score) if outcome.scored else 0.0 for name, score in scores.items()}
+
+
 @dataclass(kw_only=True, eq=False)
 class Design(ABC):
     """What every built-in design has; one's own may use it too.
@@ -113,7 +126,7 @@ class Design(ABC):
 
     @abstractmethod
     def components(self, outcome: Outcome) -> Mapping[str, float]:
-        """The raw scores of one episode that the design compares; the scalar reward first."""
+        """The scalar reward first, then the scores of one episode, answer and format apart."""
 
     @abstractmethod
     def channels(self, groups: Groups) -> tuple[Channel, ...]:
@@ -172,11 +185,11 @@ class SingleReward(Design):
         return super().reward(outcome)
 
     def components(self, outcome: Outcome) -> Mapping[str, float]:
-        """The score, by the channel's name; looks only, learns nothing."""
+        """`reward`, the score; `accuracy` and `format`, unmixed. Looks only, learns nothing."""
         if not outcome.scored:
-            return {self.channel_name: 0.0}
+            return scores_apart(outcome, 0.0)
         check_outcome(outcome)
-        return {self.channel_name: float(self.scores([outcome])[0])}
+        return scores_apart(outcome, float(self.scores([outcome])[0]))
 
     def channels(self, groups: Groups) -> tuple[Channel, ...]:
         """One channel of weight 1 with the estimator's advantages; unscored episodes get 0."""
@@ -194,11 +207,11 @@ class ScoredApart(Design):
     format_weight: float = number(0.1, low=0, high=1)
 
     def components(self, outcome: Outcome) -> Mapping[str, float]:
-        """`accuracy` (also the scalar reward) and `efficiency`."""
+        """`reward`, the scalar; `accuracy`, `format` and `efficiency`, unmixed."""
         if not outcome.scored:
-            return {"accuracy": 0.0, "efficiency": 0.0}
+            return scores_apart(outcome, 0.0, efficiency=0.0)
         check_outcome(outcome)
-        return {"accuracy": accuracy_score(outcome, self.format_weight), "efficiency": self.efficiency(outcome)}
+        return scores_apart(outcome, accuracy_score(outcome, self.format_weight), efficiency=self.efficiency(outcome))
 
     def efficiency(self, outcome: Outcome) -> float:
         """The raw efficiency of one scored episode."""

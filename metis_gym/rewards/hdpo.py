@@ -8,7 +8,7 @@ from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.batch import Batch, check_outcome
 from metis_gym.rewards.contract import Channel, Groups
-from metis_gym.rewards.design import Card, Design, Evidence, accuracy_score, efficiency_score
+from metis_gym.rewards.design import Card, Design, Evidence, accuracy_score, efficiency_score, scores_apart
 from metis_gym.rewards.estimators import grpo
 
 __all__ = ["Hdpo"]
@@ -43,11 +43,12 @@ class Hdpo(Design):
     format_weight: float = number(0.1, low=0, high=1)
 
     def components(self, outcome: Outcome) -> Mapping[str, float]:
-        """`accuracy` (also the scalar reward) and `efficiency`."""
+        """`reward`, the scalar; `accuracy`, `format` and `efficiency`, unmixed."""
         if not outcome.scored:
-            return {"accuracy": 0.0, "efficiency": 0.0}
+            return scores_apart(outcome, 0.0, efficiency=0.0)
         check_outcome(outcome)
-        return {"accuracy": accuracy_score(outcome, self.format_weight), "efficiency": efficiency_score(outcome)}
+        reward = accuracy_score(outcome, self.format_weight)
+        return scores_apart(outcome, reward, efficiency=efficiency_score(outcome))
 
     def channels(self, groups: Groups) -> tuple[Channel, ...]:
         """The two channels, each with its own members."""

@@ -20,7 +20,8 @@ def view_command(argv: Sequence[str]) -> int:
     if given.episodes < 1:
         raise ConfigError(f"--episodes must be at least 1, actually: {given.episodes}")
     runs: dict[str, list[EpisodeCard]] = {}
-    for folder, name in zip(given.runs, _names(given.runs), strict=True):
+    folders = [part for run in given.runs for part in _parts(run)]
+    for folder, name in zip(folders, _names(folders), strict=True):
         runs[name] = list(read_episodes(folder, name))
     out = given.out or Path(given.runs[0]) / "view.html"
     write_atomically(out, page_html(runs, max_episodes=given.episodes).encode())
@@ -31,10 +32,21 @@ def view_command(argv: Sequence[str]) -> int:
     return 0
 
 
+def _parts(run: Path) -> list[Path]:
+    """The evaluations of a training run, whose samples stand side by side; any other folder is one run."""
+    samples = sorted(path for path in (run / "samples").glob("*") if path.is_dir())
+    return samples if samples and not (run / "run.json").exists() else [run]
+
+
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The folders' own names, or their whole paths where two are the same."""
+    """The folders' own names, or their whole paths where two are the same; a folder given twice is numbered."""
     names = [folder.resolve().name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    return [
+        f"{name} ({names[:place].count(name) + 1})" if name in names[:place] else name
+        for place, name in enumerate(names)
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="metis-gym view",
         description="Write recorded runs as one HTML page that opens with a double click; several stand side by side.",
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a recording, or a folder that holds some")
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="a recording, a folder that holds some, or a training run"
+    )
     parser.add_argument("--out", type=Path, help="the page (default: view.html in the first run)")
     parser.add_argument(
         "--episodes", type=int, default=MAX_EPISODES, help="tasks on the page; of more, a sample (default: %(default)s)"

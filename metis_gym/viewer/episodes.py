@@ -9,9 +9,19 @@ from typing import Any
 from metis_gym.errors import RecordingError
 from metis_gym.recording import Event, Run, TaskCard
 from metis_gym.recording.cards import card_of
-from metis_gym.records import Episode, ImageArray, Necessity, Outcome, ToolResult
+from metis_gym.records import Episode, ImageArray, Necessity, Outcome, ToolResult, Turn
 
 __all__ = ["EpisodeCard", "TurnCard", "card_of_episode", "find_runs", "read_episodes"]
+
+
+_FORMER: Mapping[str, Any] = {
+    "plans": "",
+    **{
+        f"{name}_known": False
+        for name in ("tool_benefit", "true_answer_score", "blind_accuracy", "min_calls", "tool_accuracy")
+    },
+}
+"""What infos of former versions lack."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,9 +133,12 @@ def read_episodes(folder: str | Path, name: str = "") -> Iterator[EpisodeCard]:
             number += 1
 
 
-def card_of_episode(episode: Episode, outcome: Outcome | None = None) -> EpisodeCard:
-    """An episode in memory."""
-    turns = tuple(TurnCard(action=turn.text, results=turn.results, answer=turn.answer) for turn in episode.turns)
+def card_of_episode(episode: Episode, outcome: Outcome | None = None, *, is_plain: bool = False) -> EpisodeCard:
+    """An episode in memory; with `is_plain`, calls and answers are shown without the dialect's words around them."""
+    turns = tuple(
+        TurnCard(action=_plainly(turn) if is_plain else turn.text, results=turn.results, answer=turn.answer)
+        for turn in episode.turns
+    )
     return EpisodeCard(
         run="",
         number=0,
@@ -174,6 +187,12 @@ def _action(event: Event) -> str:
     return "\n\n".join(_spelled(call) for call in calls)
 
 
+def _plainly(turn: Turn) -> str:
+    calls: list[dict[str, Any]] = [{"name": call.name, "arguments": call.arguments} for call in turn.calls]
+    said = [*calls, *([] if turn.answer is None else [{"answer": turn.answer}])]
+    return "\n\n".join(map(_spelled, said)) or turn.text
+
+
 def _spelled(call: Any) -> str:
     if not isinstance(call, Mapping):
         return str(call)
@@ -187,8 +206,8 @@ def _spelled(call: Any) -> str:
 
 def _outcome(info: Mapping[str, Any]) -> Outcome | None:
     try:
-        return Outcome.from_info(info)
-    except (KeyError, ValueError, TypeError):  # a recording from elsewhere may hold anything
+        return Outcome.from_info({**_FORMER, **info})
+    except (KeyError, ValueError, TypeError, OverflowError):  # a recording from elsewhere may hold anything
         return None
 
 

@@ -7,6 +7,8 @@ are no links but to places in the page, no handlers and no inline styles.
 import base64
 import html
 import io
+import re
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +17,7 @@ from PIL import Image
 from metis_gym.records import ImageArray
 from metis_gym.terminal import printable
 
-__all__ = ["ATTRIBUTES", "ELEMENTS", "Html", "Part", "image_tag", "join", "tag", "text"]
+__all__ = ["ATTRIBUTES", "ELEMENTS", "FINE", "SMALL", "Fidelity", "Html", "Part", "image_tag", "join", "tag", "text"]
 
 ELEMENTS = frozenset(
     "a article aside b button code details div figcaption figure footer h1 h2 h3 header img input label main nav ol "
@@ -23,14 +25,33 @@ ELEMENTS = frozenset(
 )
 """Elements that a page may hold, besides those of its frame."""
 ATTRIBUTES = frozenset(
-    "alt class colspan for height hidden href id loading max min name open placeholder scope src tabindex title type "
-    "value viewBox width x y rx role".split()
+    "alt class colspan for height hidden href id loading max min name open placeholder preserveAspectRatio role rx "
+    "scope src tabindex title type value viewBox width x y".split()
 )
 """Attributes that an element may have, besides `data-…` and `aria-…`."""
+_OWN_NAME = re.compile(r"(?:data|aria)-[a-z0-9-]+")
 _EMPTY = frozenset({"img", "input", "rect"})
-_WEBP_QUALITY = 90
-_SMALL = 200
+_SMALL_VIEW = 200
 _SMALLEST_SHOWN = 320
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """How faithfully a page keeps images.
+
+    Attributes:
+        quality: Of WebP, up to 100.
+        max_side: Longest side in pixels; larger images are reduced. What a page shows is seldom wider.
+    """
+
+    quality: int
+    max_side: int
+
+
+FINE = Fidelity(quality=82, max_side=960)
+"""For pages of a few episodes."""
+SMALL = Fidelity(quality=60, max_side=448)
+"""For pages of hundreds of episodes, which would have tens of megabytes otherwise."""
 
 
 class Html(str):
@@ -57,7 +78,7 @@ def join(parts: "list[Part] | tuple[Part, ...]") -> Html:
     return Html("".join(part if isinstance(part, Html) else text(part) for part in parts))
 
 
-def tag(name: str, *content: Part, **attributes: object) -> Html:
+def tag(name: str, /, *content: Part, **attributes: object) -> Html:
     """An element.
 
     Args:
@@ -76,7 +97,7 @@ def tag(name: str, *content: Part, **attributes: object) -> Html:
         if value is None or value is False:
             continue
         key = word.rstrip("_").replace("_", "-")
-        if key not in ATTRIBUTES and not key.startswith(("data-", "aria-")):
+        if key not in ATTRIBUTES and not _OWN_NAME.fullmatch(key):
             raise ValueError(f"an element has no attribute {key!r}")
         if key == "href" and not str(value).startswith("#"):
             raise ValueError(f"links lead to places in the page only, actually: {value!r:.80}")
@@ -88,12 +109,14 @@ def tag(name: str, *content: Part, **attributes: object) -> Html:
     return Html(f"<{name}{''.join(written)}>{join(content)}</{name}>")
 
 
-def image_tag(image: ImageArray, alt: str, *, class_: str = "") -> Html:
+def image_tag(image: ImageArray, alt: str, *, class_: str = "", fidelity: Fidelity = FINE) -> Html:
     """An image that stands in the page, loaded when it is seen. Small ones are shown enlarged by a whole factor."""
     height, width = image.shape[:2]
+    kept = Image.fromarray(np.ascontiguousarray(image))
+    kept.thumbnail((fidelity.max_side, fidelity.max_side), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(stream, format="WEBP", quality=_WEBP_QUALITY, method=2)
+    kept.save(stream, format="WEBP", quality=fidelity.quality, method=2)
     source = "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
-    factor = -(-_SMALLEST_SHOWN // max(width, height)) if max(width, height) < _SMALL else 1
+    factor = -(-_SMALLEST_SHOWN // max(width, height)) if max(width, height) < _SMALL_VIEW else 1
     classes = f"{class_} pixelated".strip() if factor > 1 else class_ or None
     return tag("img", src=source, alt=alt, width=width * factor, height=height * factor, loading="lazy", class_=classes)

@@ -4,23 +4,23 @@ It works without script: the list links to the articles, and the one whose addre
 adds filters, search and keys; it shows and hides what is there and creates nothing.
 """
 
-import base64
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 
 import numpy as np
 
 from metis_gym.records import Necessity
+from metis_gym.viewer.document import asset, document_html
 from metis_gym.viewer.episodes import EpisodeCard
-from metis_gym.viewer.markup import Html, join, tag, text
+from metis_gym.viewer.markup import FINE, SMALL, Fidelity, Html, join, tag
 from metis_gym.viewer.rendering import task_html, turns_html
 
 __all__ = ["MAX_EPISODES", "page_html", "sampled"]
 
 MAX_EPISODES = 500
-"""Episodes of a run that a page holds unless told otherwise."""
+"""Tasks that a page holds unless told otherwise."""
+_MAX_FINE = 100
+"""Pages of more episodes keep their images smaller."""
 
 _KINDS = ((Necessity.REQUIRED, "needs a tool"), (Necessity.NONE, "needs none"))
 _FURTHER = ((Necessity.PARTIAL, "a tool helps"), (Necessity.UNKNOWN, "need not known"))
@@ -51,7 +51,7 @@ def page_html(runs: Mapping[str, Sequence[EpisodeCard]], *, max_episodes: int = 
     names = list(runs)
     tasks = _joined(runs)
     kept, note = sampled(tasks, max_episodes)
-    style, script = _file("style.css"), _file("script.js")
+    style, script = asset("metis_gym.viewer", "style.css"), asset("metis_gym.viewer", "script.js")
     heading = title or " and ".join(names)
     side = tag(
         "aside",
@@ -62,10 +62,12 @@ def page_html(runs: Mapping[str, Sequence[EpisodeCard]], *, max_episodes: int = 
         _list(kept, len(names)),
         tag("p", _KEYS, class_="note"),
     )
-    articles = [_article(number, key, cards, names) for number, (key, cards) in enumerate(kept)]
+    count = sum(card is not None for _, cards in kept for card in cards)
+    fidelity = FINE if count <= _MAX_FINE else SMALL
+    articles = [_article(number, key, cards, names, fidelity) for number, (key, cards) in enumerate(kept)]
     intro = tag("p", "Choose a task on the left.", class_="intro", id="intro")
     main = tag("main", intro, *articles)
-    return _frame(heading, style, script, join([side, main]))
+    return document_html(heading, style, script, join([side, main]))
 
 
 def sampled(
@@ -79,13 +81,30 @@ def sampled(
         first = next(card for card in cards if card is not None)
         cells[first.necessity.value, first.has_called, first.is_right].append(place)
     rng = np.random.default_rng(0)
-    keep: set[int] = set()
-    for places in cells.values():
-        count = max(1, round(most * len(places) / len(tasks)))
-        keep |= {places[i] for i in rng.permutation(len(places))[:count]}
-    chosen = sorted(keep)[:most] if len(keep) > most else sorted(keep)
+    counts = _shares([len(places) for places in cells.values()], most)
+    chosen = sorted(
+        places[i]
+        for places, count in zip(cells.values(), counts, strict=True)
+        for i in rng.permutation(len(places))[:count]
+    )
     note = f"This page holds {len(chosen)} of {len(tasks)} tasks, in the proportions of the table above."
     return [tasks[place] for place in chosen], note
+
+
+def _shares(sizes: Sequence[int], total: int) -> list[int]:
+    """So many of each, `total` together, in proportion to the sizes; at least one of each where that is possible.
+
+    >>> _shares([60, 38, 1], 20), _shares([5, 3, 1], 2)
+    ([12, 7, 1], [1, 1, 0])
+    """
+    exact = [total * size / sum(sizes) for size in sizes]
+    counts = [max(1, int(share)) for share in exact]
+    while sum(counts) > total:
+        over = max(range(len(sizes)), key=lambda i: (counts[i] > 1, counts[i] - exact[i]))
+        counts[over] -= 1
+    while sum(counts) < total:
+        counts[max(range(len(sizes)), key=lambda i: exact[i] - counts[i])] += 1
+    return counts
 
 
 def _joined(runs: Mapping[str, Sequence[EpisodeCard]]) -> list[tuple[str, list[EpisodeCard | None]]]:
@@ -117,18 +136,27 @@ def _table(name: str, number: int, cards: Sequence[EpisodeCard]) -> Html:
 
 def _cell(run: int, cards: Sequence[EpisodeCard], need: Necessity, called: bool) -> Html:
     inside = [card for card in cards if card.necessity is need and card.has_called is called]
-    right = f"{100 * sum(card.is_right for card in inside) / len(inside):.0f} % right" if inside else ""
+    share = 100 * sum(card.is_right for card in inside) / len(inside) if inside else 0.0
     meaning = _CELLS.get((need, called), "")
     button = tag(
         "button",
         tag("b", str(len(inside))),
-        tag("small", " · ".join(part for part in (meaning, right) if part)),
+        tag("small", meaning),
+        _bar(share) if inside else Html(""),
+        tag("small", f"{share:.0f} % right" if inside else "", class_="share"),
         type="button",
         data_run=run,
         data_cell=f"{need.value}-{'called' if called else 'not'}",
         aria_pressed="false",
     )
     return tag("td", button, class_="redundant" if meaning in ("redundant", "needed, not used") and inside else None)
+
+
+def _bar(share: float) -> Html:
+    """The share of right answers as a bar."""
+    whole = tag("rect", x=0, y=0, width=100, height=4, class_="wrong")
+    right = tag("rect", x=0, y=0, width=f"{share:.1f}", height=4, class_="right")
+    return tag("svg", whole, right, viewBox="0 0 100 4", preserveAspectRatio="none", class_="bar", aria_hidden="true")
 
 
 def _controls(tasks: Sequence[tuple[str, list[EpisodeCard | None]]], runs: int) -> Html:
@@ -155,7 +183,7 @@ def _list(tasks: Sequence[tuple[str, list[EpisodeCard | None]]], runs: int) -> H
 def _row(number: int, cards: Sequence[EpisodeCard | None], runs: int) -> Html:
     first = next(card for card in cards if card is not None)
     question = first.task.question if first.task else first.prompt
-    marks = [tag("span", _mark(card), class_="marks") for card in cards]
+    marks = [_mark(card) for card in cards]
     link = tag(
         "a",
         tag("span", first.family, class_="family"),
@@ -170,11 +198,12 @@ def _row(number: int, cards: Sequence[EpisodeCard | None], runs: int) -> Html:
     return tag("li", link, data_family=first.family, data_text=told, data_difference=difference, **cells)
 
 
-def _mark(card: EpisodeCard | None) -> str:
+def _mark(card: EpisodeCard | None) -> Html:
     if card is None:
-        return "–"
+        return tag("span", "–", class_="marks")
     calls = card.outcome.tool_calls if card.outcome else 0
-    return f"{'✓' if card.is_right else '✗'} {calls}"
+    sign = tag("b", "✓", class_="right") if card.is_right else tag("b", "✗", class_="wrong")
+    return tag("span", sign, f" {calls}", class_="marks", title=f"{calls} call{'s' * (calls != 1)}")
 
 
 def _cell_of(card: EpisodeCard) -> str:
@@ -196,36 +225,19 @@ def _differences(cards: Sequence[EpisodeCard | None]) -> Iterable[str]:
             yield "dropped-needed"
 
 
-def _article(number: int, task_id: str, cards: Sequence[EpisodeCard | None], names: Sequence[str]) -> Html:
-    known = [card for card in cards if card is not None]
+def _article(
+    number: int, task_id: str, cards: Sequence[EpisodeCard | None], names: Sequence[str], fidelity: Fidelity
+) -> Html:
+    known = [(name, card) for name, card in zip(names, cards, strict=True) if card is not None]
     columns = [
-        tag("div", tag("h2", name, class_="name") if len(names) > 1 else Html(""), turns_html(card), class_="column")
-        for name, card in zip(names, cards, strict=True)
-        if card is not None
+        tag(
+            "div",
+            tag("h2", name, class_=f"name run{run % 2}") if len(names) > 1 else Html(""),
+            turns_html(card, fidelity),
+            class_="column",
+        )
+        for run, (name, card) in enumerate(known)
     ]
     head = tag("header", tag("p", tag("a", f"#{number}", href=f"#e{number}"), f" {task_id}", class_="id"))
-    return tag("article", head, task_html(known), tag("div", *columns, class_="columns"), id=f"e{number}", tabindex=-1)
-
-
-def _file(name: str) -> str:
-    return files("metis_gym.viewer").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(content: str) -> str:
-    return "'sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode() + "'"
-
-
-def _frame(title: str, style: str, script: str, body: Html) -> str:
-    """The page around a body: the only place with a style and a script, which the policy names by their digests."""
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{text(title)} · metis-gym</title>\n<style>{style}</style>\n</head>\n"
-        f"<body>{body}\n<script>{script}</script>\n</body>\n</html>\n"
-    )
+    task = task_html([card for _, card in known], fidelity)
+    return tag("article", head, task, tag("div", *columns, class_="columns"), id=f"e{number}", tabindex=-1)

@@ -1,5 +1,6 @@
-"""One episode as markup: the image as the model saw it, its turns, the verdict. For viewer, play and notebooks."""
+"""One episode as markup: the image as the model saw it, the verdict, its turns. For viewer, play and notebooks."""
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -8,12 +9,46 @@ from metis_gym.errors import MetisError
 from metis_gym.grading.choice import LETTERS
 from metis_gym.records import Box, Necessity, Outcome, ToolResult, ToolStatus
 from metis_gym.viewer.episodes import EpisodeCard, TurnCard
-from metis_gym.viewer.markup import Html, image_tag, tag
+from metis_gym.viewer.markup import FINE, Fidelity, Html, image_tag, tag
 
-__all__ = ["DESIGNS", "crops_of", "episode_html", "task_html", "turns_html"]
+__all__ = [
+    "DESIGNS",
+    "crops_of",
+    "episode_html",
+    "paid_html",
+    "task_html",
+    "turn_html",
+    "turns_html",
+    "verdict_html",
+    "view_html",
+]
 
-DESIGNS = ("accuracy", "coupled:alpha=0.05", "coupled:alpha=1,gated=false", "linear_cost", "otc", "hdpo")
-"""Reward designs of which the page says what they would have paid."""
+DESIGNS = (
+    "accuracy",
+    "hdpo",
+    "coupled:alpha=0.05",
+    "coupled:alpha=1,gated=false",
+    "linear_cost",
+    "lagrangian",
+    "kimi_decay",
+    "otc",
+    "eapo",
+    "slimsearcher",
+    "length_gated",
+    "mmsearch_r1",
+    "ikea",
+    "l1_budget",
+    "at_grpo",
+    "deepeyes",
+    "pixel_reasoner",
+    "retool",
+    "mo_grpo",
+    "gdpo",
+    "dvao",
+    "sa_mrpo",
+    "diet",
+)
+"""Reward designs of which the page says what they would have paid: every built-in one."""
 
 _CROP = re.compile(
     r"image_1\s*\.\s*crop\s*\(\s*[(\[]\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*[)\]]"
@@ -37,23 +72,24 @@ def episode_html(card: EpisodeCard) -> Html:
     return tag("div", task_html([card]), turns_html(card), class_="episode")
 
 
-def task_html(cards: Sequence[EpisodeCard]) -> Html:
+def task_html(cards: Sequence[EpisodeCard], fidelity: Fidelity = FINE) -> Html:
     """What several episodes of one task share: image, deciding detail, question, what is known about it."""
     card = cards[0]
-    crops = [crop for other in cards for crop in crops_of(other)]
-    parts: list[Html] = [_view(card, index, crops if index == 0 else []) for index in range(len(card.views))]
+    crops = [(crop, run) for run, other in enumerate(cards) for crop in crops_of(other)]
+    parts = [_view(card, index, crops if index == 0 else [], fidelity) for index in range(len(card.views))]
     if card.task is not None and card.task.detail is not None:
-        height, width = card.task.detail.shape[:2]
-        caption = tag("figcaption", f"the deciding detail at full resolution, {width} × {height} pixels")
-        parts.append(tag("figure", image_tag(card.task.detail, "the deciding detail"), caption, class_="detail"))
+        left, top, right, bottom = card.task.region or (0, 0, 0, 0)
+        caption = tag("figcaption", f"the deciding detail, {right - left} × {bottom - top} pixels of the source")
+        image = image_tag(card.task.detail, "the deciding detail", fidelity=fidelity)
+        parts.append(tag("figure", image, caption, class_="detail"))
     images = tag("div", *parts, class_="images")
     return tag("section", images, _question(card), class_="task")
 
 
-def turns_html(card: EpisodeCard) -> Html:
-    """What the model did, and what came of it."""
-    turns = [_turn(turn, number) for number, turn in enumerate(card.turns, start=1)]
-    return tag("section", *turns, _verdict(card), class_="turns")
+def turns_html(card: EpisodeCard, fidelity: Fidelity = FINE) -> Html:
+    """What came of an episode, and what the model did."""
+    turns = [turn_html(turn, number, fidelity) for number, turn in enumerate(card.turns, start=1)]
+    return tag("section", verdict_html(card), *turns, class_="turns")
 
 
 def crops_of(card: EpisodeCard) -> list[Box]:
@@ -67,20 +103,41 @@ def crops_of(card: EpisodeCard) -> list[Box]:
     return [(left, top, right, bottom) for left, top, right, bottom in found if left < right and top < bottom]
 
 
-def _view(card: EpisodeCard, index: int, crops: Sequence[Box]) -> Html:
-    view = card.views[index]
-    height, width = view.shape[:2]
-    source = card.task.sizes[index] if card.task is not None and index < len(card.task.sizes) else (width, height)
-    boxes: list[Html] = []
-    if index == 0 and card.task is not None and card.task.region is not None:
-        boxes.append(_box(card.task.region, source, "region"))
-    boxes += [_box(crop, source, "crop") for crop in crops]
-    overlay = tag("svg", *boxes, viewBox=f"0 0 {source[0]} {source[1]}", class_="boxes", aria_hidden="true")
-    frame = tag("div", image_tag(view, f"image {index + 1}, as the model saw it"), overlay, class_="frame")
+def view_html(card: EpisodeCard, index: int, boxes: Sequence[tuple[Box, str]] = (), fidelity: Fidelity = FINE) -> Html:
+    """An image as the model saw it, with boxes in source pixels, each of a class, drawn over it."""
+    width, height = _source_size(card, index)
+    overlay = tag(
+        "svg",
+        *(_box(box, (width, height), kind) for box, kind in boxes),
+        viewBox=f"0 0 {width} {height}",
+        class_="boxes",
+        aria_hidden="true",
+    )
+    image = image_tag(card.views[index], f"image {index + 1}, as the model saw it", fidelity=fidelity)
+    return tag("div", image, overlay, class_="frame")
+
+
+def _view(card: EpisodeCard, index: int, crops: Sequence[tuple[Box, int]], fidelity: Fidelity) -> Html:
+    height, width = card.views[index].shape[:2]
+    source = _source_size(card, index)
+    boxes = [(crop, f"crop run{run % 2}") for crop, run in crops]
+    has_region = index == 0 and card.task is not None and card.task.region is not None
+    if has_region and card.task is not None and card.task.region is not None:
+        boxes.append((card.task.region, "region"))
     size = f"{width} × {height}" + (f" of {source[0]} × {source[1]}" if source != (width, height) else "")
-    legend = " · dashed: the deciding detail" if boxes else ""
-    legend += " · solid: what the model cropped" if crops else ""
-    return tag("figure", frame, tag("figcaption", f"as the model saw it, {size} pixels{legend}"))
+    legend: list[Html | str] = [f"as the model saw it, {size} pixels"]
+    if has_region:
+        legend += [" ", tag("span", "the deciding detail", class_="key region")]
+    runs = sorted({run % 2 for _, run in crops})
+    legend += [tag("span", "what was cropped", class_=f"key crop run{run}") for run in runs]
+    return tag("figure", view_html(card, index, boxes, fidelity), tag("figcaption", *legend))
+
+
+def _source_size(card: EpisodeCard, index: int) -> tuple[int, int]:
+    if card.task is not None and index < len(card.task.sizes):
+        return card.task.sizes[index]
+    height, width = card.views[index].shape[:2]
+    return int(width), int(height)
 
 
 def _box(box: Box, size: tuple[int, int], kind: str) -> Html:
@@ -117,12 +174,13 @@ def _is_gold(card: EpisodeCard, number: int) -> bool:
     return gold == LETTERS[number] or (card.task is not None and gold == card.task.options[number])
 
 
-def _turn(turn: TurnCard, number: int) -> Html:
-    results = [_result(result) for result in turn.results]
+def turn_html(turn: TurnCard, number: int, fidelity: Fidelity = FINE) -> Html:
+    """What the model wrote in a turn, and what the tools gave."""
+    results = [_result(result, fidelity) for result in turn.results]
     return tag("div", tag("h3", f"turn {number}"), tag("pre", turn.action, class_="action"), *results, class_="turn")
 
 
-def _result(result: ToolResult) -> Html:
+def _result(result: ToolResult, fidelity: Fidelity) -> Html:
     status = str(result.status.value)
     seconds = f"{1000 * result.seconds:.0f} ms" if result.seconds else ""
     kind = "ok" if result.status is ToolStatus.OK else "bad"
@@ -134,7 +192,7 @@ def _result(result: ToolResult) -> Html:
     images = [
         tag(
             "figure",
-            image_tag(image, f"returned by {result.name}"),
+            image_tag(image, f"returned by {result.name}", fidelity=fidelity),
             tag("figcaption", caption) if caption else Html(""),
         )
         for image, caption in zip(result.images, captions, strict=False)
@@ -142,29 +200,49 @@ def _result(result: ToolResult) -> Html:
     return tag("div", head, *texts, *images, class_="result")
 
 
-def _verdict(card: EpisodeCard) -> Html:
-    if card.failure:
-        return tag("p", "not scored: ", card.failure, class_="verdict failed")
+def verdict_html(card: EpisodeCard) -> Html:
+    """Right or wrong, what became of the tools, and what was paid."""
     outcome = card.outcome
-    if outcome is None:
-        return tag("p", "no outcome was recorded", class_="verdict failed")
-    if not outcome.scored:
-        return tag("p", "not scored", class_="verdict failed")
+    if card.failure or outcome is None or not outcome.scored:
+        why = card.failure and f"not scored: {card.failure}"
+        return tag("p", why or ("not scored" if outcome else "no outcome was recorded"), class_="verdict failed")
     mark = tag("span", "✓ right" if card.is_right else "✗ wrong", class_="right" if card.is_right else "wrong")
     use = _VERDICTS.get((card.necessity, card.has_called), "")
+    is_bad = card.has_called is not (card.necessity is Necessity.REQUIRED)
+    pill = tag("span", use, class_="pill waste" if is_bad else "pill") if use else Html("")
     parts = [f"{outcome.tool_calls} call{'s' * (outcome.tool_calls != 1)}, cost {outcome.tool_cost:g}"]
     parts += [f"{name} {value:.3g}" for name, value in card.components.items()]
-    line = tag("p", mark, " ", tag("span", use, class_="pill") if use else Html(""), " ", " · ".join(parts))
-    return tag("div", line, _paid(outcome), class_="verdict")
+    return tag(
+        "div", tag("p", mark, " ", pill), tag("p", " · ".join(parts), class_="note"), _paid(card), class_="verdict"
+    )
 
 
-def _paid(outcome: Outcome) -> Html:
-    """What some reward designs would have paid for this episode alone."""
-    rows = []
-    for spec in DESIGNS:
-        try:
-            paid = f"{rewards.from_spec(spec).reward(outcome):.3f}"
-        except MetisError:  # a design that needs what was not recorded
-            paid = "–"
-        rows.append(tag("tr", tag("td", spec), tag("td", paid, class_="number")))
-    return tag("details", tag("summary", "what reward designs would have paid"), tag("table", tag("tbody", *rows)))
+def _paid(card: EpisodeCard) -> Html:
+    summary = tag("summary", "what each reward design would have paid")
+    return tag("details", summary, paid_html(card.outcome)) if card.outcome else Html("")
+
+
+def paid_html(outcome: Outcome) -> Html:
+    """What each built-in reward design would have paid for this episode alone, and what it scores apart."""
+    head = tag("tr", *(tag("th", name, scope="col") for name in ("design", "reward", "scored apart")))
+    return tag(
+        "table", tag("thead", head), tag("tbody", *(_paid_row(spec, outcome) for spec in DESIGNS)), class_="paid"
+    )
+
+
+def _paid_row(spec: str, outcome: Outcome) -> Html:
+    try:
+        components = rewards.checked_components(_design(spec), outcome)
+    except MetisError:  # a design that needs what was not recorded
+        return tag("tr", tag("td", spec), tag("td", "–"), tag("td", "needs what was not measured"))
+    paid, *_ = components.values()
+    apart = [
+        f"{name} {score:.3g}" for name, score in components.items() if name not in ("reward", "accuracy", "format")
+    ]
+    return tag("tr", tag("td", spec), tag("td", f"{paid:.3f}"), tag("td", ", ".join(apart)))
+
+
+@functools.cache
+def _design(spec: str) -> rewards.RewardDesign:
+    """Made once: `components` looks only, so that a design with a memory stays as new."""
+    return rewards.from_spec(spec)

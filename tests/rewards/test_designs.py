@@ -1,5 +1,6 @@
 """The reward of every design with one score, number by number."""
 
+import itertools
 import math
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_otc_remembers_the_fewest_calls_of_a_correct_episode():
     assert design.reward(episode(calls=1)) == 1.0
     assert design.reward(episode(calls=3)) == pytest.approx(math.sin(0.75 * math.pi), rel=1e-12)
     assert design.reward(episode(calls=3, task_id="other")) == 1.0
-    assert design.components(episode(calls=0)) == {"reward": 1.0}  # looking teaches nothing
+    assert design.components(episode(calls=0))["reward"] == 1.0  # looking teaches nothing
     assert design.state_dict() == {"fewest": {"t": 1, "other": 3}}
 
 
@@ -180,3 +181,13 @@ def test_designs_never_look_at_the_true_verdict():
             rewards.make(name).channels([honest]), rewards.make(name).channels([flipped]), strict=True
         ):
             assert (one.advantages == other.advantages).all()
+
+
+@pytest.mark.parametrize("name", rewards.available())
+def test_components_show_answer_and_format_apart(name):
+    """What an answer scored is not mixed with its format, nor either with the price of calls, in any design."""
+    for right, kept, calls in itertools.product((0.0, 0.2, 1.0), (0.0, 1.0), (0, 3)):
+        one = episode(right, calls, format_score=kept, tool_benefit=0.1)
+        components = rewards.checked_components(rewards.make(name), one)
+        assert (components["accuracy"], components["format"]) == (right, kept)
+        assert next(iter(components.items())) == ("reward", rewards.checked_reward(rewards.make(name), one))

@@ -180,5 +180,10 @@ def test_tool_use_is_not_needed_to_qualify():
 def test_published_defaults():
     design = rewards.make("hdpo")
     assert (design.w_acc, design.w_tool, design.ddof, design.eps, design.format_weight) == (1.0, 0.15, 1, 1e-6, 0.1)
-    assert design.components(episode(1, 3, fmt=0.0)) == {"accuracy": 0.9, "efficiency": 0.25}
-    assert design.components(W(0)) == {"accuracy": 0.1, "efficiency": 0.0}
+    assert design.components(episode(1, 3, fmt=0.0)) == {
+        "reward": 0.9,
+        "accuracy": 1.0,
+        "format": 0.0,
+        "efficiency": 0.25,
+    }
+    assert design.components(W(0)) == {"reward": 0.1, "accuracy": 0.0, "format": 1.0, "efficiency": 0.0}

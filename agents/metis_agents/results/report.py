@@ -72,6 +72,13 @@ class Report:
         head = f"{self.agent} on {self.env_id}, {len(self.outcomes)} episodes; mean [95 % interval]"
         return "\n\n".join(filter(None, [head, markdown_table("family", rows), "\n".join(self._below())]))
 
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        from metis_gym.viewer.notebook import table_repr
+
+        head, rows = _cells("family", {**self.families, "all": self.metrics})
+        return table_repr(head, rows, f"{self.agent} on {self.env_id}, {len(self.outcomes)} episodes", *self._below())
+
     def to_json(self) -> dict[str, Any]:
         """For `report.json`."""
         metrics = {name: estimate_json(estimate) for name, estimate in self.metrics.items()}
@@ -144,11 +151,17 @@ def needs_table(reports: Sequence[Report]) -> str:
 
 def markdown_table(corner: str, rows: Mapping[str, Mapping[str, Estimate]]) -> str:
     """A Markdown table of the metrics in `COLUMNS`, narrow enough for a terminal."""
+    head, cells = _cells(corner, rows)
+    return table(head, cells, aligned=True)
+
+
+def _cells(corner: str, rows: Mapping[str, Mapping[str, Estimate]]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of a table of the metrics in `COLUMNS`."""
     shown = [name for name in COLUMNS if any(name in row for row in rows.values())]
     if all(row["unscored"].mean == 0 for row in rows.values()):
         shown.remove("unscored")
     cells = [[name, *(short(row[column]) if column in row else "–" for column in shown)] for name, row in rows.items()]
-    return table([corner, *(COLUMNS[name] for name in shown)], cells, aligned=True)
+    return [corner, *(COLUMNS[name] for name in shown)], cells
 
 
 def short(estimate: Estimate) -> str:
