@@ -159,7 +159,7 @@ class Diet(ScoredApart):
     """`GN(r_acc) + w·acc·GN(cost score)`: DIET's advantage weighting (arXiv 2505.19217, released code).
 
     The cost score is `−(T − mean)/std` over the group, 0 if wrong; acc is the group's accuracy, so that hard tasks are
-    not pressed. The raw efficiency of one episode is −T if correct.
+    not pressed. The release also anneals w by a cosine over training; here w is constant. The raw efficiency of one episode is −T if correct.
 
     Args:
         w: Weight of the cost.
@@ -169,7 +169,7 @@ class Diet(ScoredApart):
     card: ClassVar[Card] = Card(
         kind="decoupled",
         source="DIET, arXiv 2505.19217",
-        formula="A = GN(r_acc) + w·acc·GN(−c·(T − mean)/std)",
+        formula="A = GN(r_acc) + w·acc·GN(−c·(T − mean)/std), w constant (annealed by a cosine in the release)",
         evidence=Evidence.CODE,
     )
 

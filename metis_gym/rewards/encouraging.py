@@ -41,7 +41,7 @@ class DeepEyes(SingleReward):
 class PixelReasoner(SingleReward):
     """`c + 1[T > 0]·(α·max(H − RaPR, 0) + β·min(N − T, 0))`: Pixel Reasoner (arXiv 2505.15966).
 
-    RaPR is the share of the group that uses a tool: below H, curiosity is paid. The scalar of a lone episode is that
+    The constants are second-hand, and the released code is said to differ: check before citing one. RaPR is the share of the group that uses a tool: below H, curiosity is paid. The scalar of a lone episode is that
     of a group of one: with a tool RaPR is 1, so nothing is paid and only calls beyond N cost.
 
     Args:
@@ -56,7 +56,7 @@ class PixelReasoner(SingleReward):
         kind="encourages tools, coupled",
         source="Pixel Reasoner, arXiv 2505.15966",
         formula="c + 1[T > 0]·(α·max(H − RaPR, 0) + β·min(N − T, 0))",
-        evidence=Evidence.PAPER,
+        evidence=Evidence.SECOND_HAND,
     )
 
     alpha: float = number(0.5, low=0)
