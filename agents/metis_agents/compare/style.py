@@ -76,10 +76,11 @@ def label(design: str) -> str:
     made: Any = rewards.make(design)
     if made.name == "accuracy":
         return "accuracy only"
+    priced = " by price" if getattr(made, "cost", "calls") == "price" else ""
     if made.name == "hdpo":
-        return f"HDPO, w = {made.w_tool:g}"
+        return f"HDPO{priced}, w = {made.w_tool:g}"
     if made.name == "coupled":
-        return f"coupled, {'gated' if made.gated else 'not gated'}, α = {made.alpha:g}"
+        return f"coupled{priced}, {'gated' if made.gated else 'not gated'}, α = {made.alpha:g}"
     name, _, rest = design.partition(":")
     words = [part.replace("=", " = ") for part in rest.split(",") if part]
     return ", ".join([name, *words])

@@ -78,6 +78,8 @@ def test_weights_are_shades_and_families_have_names():
     assert red[0] > red[1], "the last is the darkest"
     assert family_label(["coupled:alpha=0.1", "coupled"]) == "coupled, gated"
     assert label("otc:k=2") == "otc, k = 2"
+    assert label("hdpo:cost=price") != label("hdpo")
+    assert label("coupled:cost=price") != label("coupled")
 
 
 def test_a_report_is_eleven_files(tmp_path):
