@@ -33,7 +33,7 @@ class Estimate:
 
     Attributes:
         mean: The mean; NaN when there is nothing to average.
-        low: Lower end of its confidence interval.
+        low: Lower end of its confidence interval; NaN where there is none.
         high: Upper end.
         n: Episodes that speak for it.
     """
@@ -44,7 +44,10 @@ class Estimate:
     n: int
 
     def __str__(self) -> str:
-        return "–" if self.n == 0 else f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        if self.n == 0:
+            return "–"
+        interval = "" if math.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.mean:.3f}{interval}"
 
 
 _Pair = tuple[float, float]

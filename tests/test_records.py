@@ -45,6 +45,7 @@ def test_an_info_loses_nothing(outcome):
 @given(OUTCOMES)
 def test_designs_and_agents_see_no_worth(outcome):
     hidden = {"true_answer_score": None, "blind_accuracy": None, "min_calls": None, "tool_accuracy": None, "plans": ()}
+    hidden["necessity"] = Necessity.UNKNOWN
     seen = outcome.for_designs
     assert {name: getattr(seen, name) for name in hidden} == hidden
     assert dataclasses.replace(outcome, **hidden) == seen, "and all else as it is"

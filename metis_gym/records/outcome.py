@@ -9,14 +9,15 @@ from typing import Any
 
 from metis_gym.records.task import Necessity, PricedPlan
 
-__all__ = ["Outcome"]
+__all__ = ["HIDDEN_FROM_DESIGNS", "Outcome"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """One finished episode. Correctness and tool cost are always apart.
 
-    The attributes from `true_answer_score` on are for metrics: reward designs see `for_designs`, which leaves them out.
+    The attributes from `true_answer_score` on, and `necessity`, are for metrics: reward designs see `for_designs`,
+    which leaves them out.
 
     Attributes:
         task_id: The task.
@@ -63,8 +64,8 @@ class Outcome:
 
     @property
     def for_designs(self) -> "Outcome":
-        """What reward designs see: the outcome without the true verdict and the worth of tools."""
-        return dataclasses.replace(self, **_UNKNOWN)
+        """What reward designs see: the outcome without the true verdict, necessity and the worth of tools."""
+        return dataclasses.replace(self, **HIDDEN_FROM_DESIGNS)
 
     @property
     def correct(self) -> bool:
@@ -132,7 +133,12 @@ class Outcome:
 
 _OPTIONAL = ("tool_benefit", "true_answer_score", "blind_accuracy", "min_calls", "tool_accuracy")
 """Fields that may be unknown: in an info each is a number, with a flag beside it."""
-_UNKNOWN: Mapping[str, Any] = {**dict.fromkeys(_OPTIONAL[1:]), "plans": ()}
+HIDDEN_FROM_DESIGNS: Mapping[str, Any] = {
+    **dict.fromkeys(_OPTIONAL[1:]),
+    "plans": (),
+    "necessity": Necessity.UNKNOWN,
+}
+"""What reward designs are not shown, with what they see in its place."""
 
 
 def _flagged(values: Mapping[str, float | None]) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def check_outcome(outcome: Outcome) -> None:
         ("answer_score", outcome.answer_score, 1.0),
         ("format_score", outcome.format_score, 1.0),
         ("tool_calls", outcome.tool_calls, math.inf),
+        ("tool_cost", outcome.tool_cost, math.inf),
         ("turns", outcome.turns, math.inf),
         ("tokens", outcome.tokens, math.inf),
     ):

@@ -5,13 +5,13 @@ from typing import ClassVar
 
 from metis_gym.parameters import choice, number
 from metis_gym.records import Outcome
-from metis_gym.rewards.design import Card, Evidence, SingleReward
+from metis_gym.rewards.design import Card, CountsCalls, Evidence, SingleReward
 
 __all__ = ["L1Budget"]
 
 
 @dataclass(kw_only=True, eq=False)
-class L1Budget(SingleReward):
+class L1Budget(CountsCalls, SingleReward):
     """L1 (arXiv 2503.04697, released code) with calls in place of tokens.
 
     `exact`: `c − α·|T − B|`, too few costs as much as too many, right or wrong.
@@ -37,7 +37,7 @@ class L1Budget(SingleReward):
 
     def score(self, outcome: Outcome) -> float:
         """Correctness against the distance from the budget."""
-        correct, left = float(outcome.correct), self.budget - outcome.tool_calls
+        correct, left = float(outcome.correct), self.budget - self.spent(outcome)
         if self.mode == "exact":
             return correct - self.alpha * abs(left)
         return correct * (min(max(self.alpha * left, -1.0), 1.0) + 1.0) / 2.0

@@ -10,7 +10,7 @@ from metis_gym.errors import ConfigError
 from metis_gym.parameters import changed_parameters
 from metis_gym.records import Outcome
 from metis_gym.registries import Registry, format_spec, nearest, parse_spec, path_of
-from metis_gym.rewards.contract import RewardDesign
+from metis_gym.rewards.contract import RewardDesign, view_for
 from metis_gym.rewards.estimators import ESTIMATORS
 
 __all__ = [
@@ -47,6 +47,7 @@ DESIGNS: Registry[RewardDesign] = Registry(
         "linear_cost": f"{_HERE}.coupled:LinearCost",
         "mmsearch_r1": f"{_HERE}.gated:MmSearchR1",
         "mo_grpo": f"{_HERE}.decoupled:MoGrpo",
+        "necessity_oracle": f"{_HERE}.oracle:NecessityOracle",
         "otc": f"{_HERE}.otc:Otc",
         "pixel_reasoner": f"{_HERE}.encouraging:PixelReasoner",
         "retool": f"{_HERE}.encouraging:ReTool",
@@ -138,7 +139,7 @@ def checked_components(design: RewardDesign, outcome: Outcome) -> dict[str, floa
     Raises:
         ConfigError: They are not a mapping from at least one name to finite numbers.
     """
-    found: Any = design.components(outcome.for_designs)
+    found: Any = design.components(view_for(design, outcome))
     if isinstance(found, Mapping) and found and all(isinstance(name, str) for name in found):
         components = {name: float(value) for name, value in found.items() if _is_finite(value)}
         if len(components) == len(found):
@@ -155,7 +156,7 @@ def checked_reward(design: RewardDesign, outcome: Outcome) -> float:
     Raises:
         ConfigError: It is not a finite number.
     """
-    reward: Any = design.reward(outcome.for_designs)
+    reward: Any = design.reward(view_for(design, outcome))
     if not _is_finite(reward):
         raise ConfigError(
             f"the reward design {design.name!r} is not finished: reward() must return a finite number, "

@@ -12,7 +12,7 @@ from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.batch import Batch, check_outcome
 from metis_gym.rewards.contract import Channel, Groups
-from metis_gym.rewards.design import Card, Design, Evidence, everyones_channel, scores_apart
+from metis_gym.rewards.design import Card, CountsCalls, Design, Evidence, everyones_channel, scores_apart
 from metis_gym.rewards.estimators import dr_grpo, grpo
 from metis_gym.rewards.statistics import mean
 
@@ -20,7 +20,7 @@ __all__ = ["Lagrangian"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Lagrangian(Design):
+class Lagrangian(CountsCalls, Design):
     """`max E[c]` such that `E[T] ≤ d`: PPO-Lagrangian (Ray et al. 2019, safety-starter-agents) on groups.
 
     `A = (A_R − λ·A_C)/(1 + λ)`, A_R the group-normalised c, A_C the centred but not rescaled T (as the released code
@@ -66,13 +66,13 @@ class Lagrangian(Design):
         if not outcome.scored:
             return scores_apart(outcome, 0.0, cost=0.0)
         check_outcome(outcome)
-        correct, calls, price = float(outcome.correct), float(outcome.tool_calls), self.multiplier
+        correct, calls, price = float(outcome.correct), self.spent(outcome), self.multiplier
         return scores_apart(outcome, (correct - price * calls) / (1.0 + price), cost=calls)
 
     def channels(self, groups: Groups) -> tuple[Channel, ...]:
         """Step the multiplier by the batch's mean calls, then give the joined advantages."""
         batch = Batch.of(groups)
-        calls_N = batch.each(lambda outcome: float(outcome.tool_calls))
+        calls_N = batch.each(self.spent)
         if batch.scored_N.any():
             self.update(mean(calls_N[batch.scored_N]))
         reward_N = grpo(batch.correct_N.astype(np.float64), batch.scored_N, batch, self.scale)

@@ -3,6 +3,7 @@
 Shapes: N is the number of episodes of a batch, all groups laid end to end in order. Everything is float64.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -10,9 +11,11 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
+from metis_gym.records.outcome import HIDDEN_FROM_DESIGNS as HIDDEN
 
-__all__ = ["Bools", "Channel", "Floats", "Groups", "RewardDesign"]
+__all__ = ["HIDDEN", "Bools", "Channel", "Floats", "Groups", "RewardDesign", "view_for"]
 
 Bools: TypeAlias = NDArray[np.bool_]
 Floats: TypeAlias = NDArray[np.float64]
@@ -41,8 +44,10 @@ class Channel:
 class RewardDesign(Protocol):
     """A reward design. Which ones there are: `metis_gym.rewards.available()`.
 
-    A design sees outcomes only: no environment, no model, no tokens, and never the true verdict behind grader noise or
-    what tools are worth on a task (`Outcome.for_designs`).
+    A design sees outcomes only: no environment, no model, no tokens, and never the true verdict behind grader noise,
+    whether a task needs a tool, or what tools are worth on it: where a design is used it is handed `view_for` copies.
+    An oracle, a baseline that is allowed to know, asks with an attribute `sees` for the hidden fields by name:
+    `sees = ("necessity",)`.
     """
 
     name: str
@@ -66,3 +71,19 @@ class RewardDesign(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state that `state_dict` gave."""
         ...
+
+
+def view_for(design: RewardDesign, outcome: Outcome) -> Outcome:
+    """A copy of an outcome without what this design may not know; see `Outcome.for_designs` and `RewardDesign`.
+
+    Raises:
+        ConfigError: The design's `sees` names a field that is not hidden.
+    """
+    sees: Any = getattr(design, "sees", ())
+    if not isinstance(sees, tuple) or not set(sees) <= HIDDEN.keys():
+        raise ConfigError(
+            f"Expect `sees` of the reward design {design.name!r} to be a tuple of hidden fields, {sorted(HIDDEN)}, "
+            f"actually: {sees!r}"
+        )
+    shown = {name: getattr(outcome, name) for name in sees}
+    return dataclasses.replace(outcome.for_designs, **shown) if shown else outcome.for_designs

@@ -7,34 +7,34 @@ from typing import ClassVar
 from metis_gym.errors import ConfigError
 from metis_gym.parameters import flag, number
 from metis_gym.records import Outcome
-from metis_gym.rewards.design import Card, Evidence, SingleReward, accuracy_score
+from metis_gym.rewards.design import Card, CountsCalls, Evidence, SingleReward, accuracy_score
 
 __all__ = ["AdaToolerGrpo", "Coupled", "LinearCost"]
 
 
 @dataclass(kw_only=True, eq=False)
-class LinearCost(SingleReward):
+class LinearCost(CountsCalls, SingleReward):
     """`c − λ·T`: every call costs the same, right or wrong. Folklore.
 
     A correct episode with two calls at λ = .5 is worth what a wrong one without calls is (arXiv 2604.08545 calls this
     *semantic ambiguity*).
 
     Args:
-        cost: λ, the price of one call.
+        lam: λ, what one unit of T costs.
     """
 
     name = "linear_cost"
     card: ClassVar[Card] = Card(kind="coupled", source="folklore", formula="c − λ·T", evidence=Evidence.FOLKLORE)
 
-    cost: float = number(0.1, low=0)
+    lam: float = number(0.1, low=0)
 
     def score(self, outcome: Outcome) -> float:
         """Correctness less the price of the calls."""
-        return float(outcome.correct) - self.cost * outcome.tool_calls
+        return float(outcome.correct) - self.lam * self.spent(outcome)
 
 
 @dataclass(kw_only=True, eq=False)
-class Coupled(SingleReward):
+class Coupled(CountsCalls, SingleReward):
     """`r_acc + α·c/(T + 1)`: HDPO's two rewards added up, the strawman of arXiv 2604.08545.
 
     Args:
@@ -57,12 +57,12 @@ class Coupled(SingleReward):
 
     def score(self, outcome: Outcome) -> float:
         """Accuracy plus weighted efficiency."""
-        thrift = 1.0 / (outcome.tool_calls + 1) if outcome.correct or not self.gated else 0.0
+        thrift = 1.0 / (self.spent(outcome) + 1) if outcome.correct or not self.gated else 0.0
         return accuracy_score(outcome, self.format_weight) + self.alpha * thrift
 
 
 @dataclass(kw_only=True, eq=False)
-class AdaToolerGrpo(SingleReward):
+class AdaToolerGrpo(CountsCalls, SingleReward):
     """`r_acc + α·ΔS·exp(−2·((T − n)/n)²)`: AdaTooler-V's AT-GRPO (arXiv 2512.16918, released code).
 
     ΔS is the measured gain of tools on this task, `Outcome.tool_benefit`: where it is positive, about n calls are
@@ -97,6 +97,6 @@ class AdaToolerGrpo(SingleReward):
                 f"the reward design 'at_grpo' needs the measured benefit of tools, but `tool_benefit` of task "
                 f"{outcome.task_id!r} is None; use tasks that carry it, or another design"
             )
-        distance = (outcome.tool_calls - self.peak) / self.peak
+        distance = (self.spent(outcome) - self.peak) / self.peak
         bonus = self.alpha * outcome.tool_benefit * math.exp(-2.0 * distance**2)
         return accuracy_score(outcome, self.format_weight) + bonus

@@ -159,7 +159,8 @@ class Diet(ScoredApart):
     """`GN(r_acc) + w·acc·GN(cost score)`: DIET's advantage weighting (arXiv 2505.19217, released code).
 
     The cost score is `−(T − mean)/std` over the group, 0 if wrong; acc is the group's accuracy, so that hard tasks are
-    not pressed. The raw efficiency of one episode is −T if correct.
+    not pressed. The release also anneals w by a cosine over training; here w is constant. The raw efficiency of one
+    episode is −T if correct.
 
     Args:
         w: Weight of the cost.
@@ -169,7 +170,7 @@ class Diet(ScoredApart):
     card: ClassVar[Card] = Card(
         kind="decoupled",
         source="DIET, arXiv 2505.19217",
-        formula="A = GN(r_acc) + w·acc·GN(−c·(T − mean)/std)",
+        formula="A = GN(r_acc) + w·acc·GN(−c·(T − mean)/std), w constant (the release anneals it)",
         evidence=Evidence.CODE,
     )
 
@@ -177,11 +178,11 @@ class Diet(ScoredApart):
 
     def efficiency(self, outcome: Outcome) -> float:
         """Minus the number of calls if the answer is right, otherwise 0."""
-        return -float(outcome.tool_calls) if outcome.correct else 0.0
+        return -self.spent(outcome) if outcome.correct else 0.0
 
     def joined(self, accuracy_N: Floats, efficiency_N: Floats, batch: Batch) -> Floats:
         """Accuracy plus the cost, weighted by the group's accuracy; the raw efficiency is replaced by the z-score."""
-        calls_N = batch.each(lambda outcome: float(outcome.tool_calls))
+        calls_N = batch.each(self.spent)
         cost_N, ease_N = np.zeros_like(efficiency_N), np.zeros_like(efficiency_N)
         for members_n in batch.members(batch.scored_N):
             cost_N[members_n] = -standardise(calls_N[members_n], self.scale) * batch.correct_N[members_n]

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from metis_gym.errors import ConfigError
-from metis_gym.parameters import check_parameters, number, whole
+from metis_gym.parameters import check_parameters, choice, number, whole
 from metis_gym.records import Outcome
 from metis_gym.rewards.batch import Batch, check_outcome
 from metis_gym.rewards.contract import Bools, Channel, Floats, Groups
@@ -24,6 +24,8 @@ from metis_gym.rewards.statistics import Scale
 
 __all__ = [
     "Card",
+    "Cost",
+    "CountsCalls",
     "Design",
     "Evidence",
     "ScoredApart",
@@ -32,6 +34,7 @@ __all__ = [
     "efficiency_score",
     "everyones_channel",
     "scores_apart",
+    "spent",
 ]
 
 
@@ -46,6 +49,25 @@ class Evidence(StrEnum):
     """In somebody else's account: check before citing an exact constant."""
     FOLKLORE = "folklore"
     """Common practice without one source."""
+
+
+class Cost(StrEnum):
+    """What T, the cost of an episode, is."""
+
+    CALLS = "calls"
+    """The number of calls, as published."""
+    PRICE = "price"
+    """The sum of the prices of the calls, `Outcome.tool_cost`."""
+
+
+def spent(outcome: Outcome, cost: str = Cost.CALLS) -> float:
+    """T of an episode: its calls, or the sum of their prices.
+
+    >>> outcome = Outcome(task_id="t", answer_score=1.0, format_score=1.0, tool_calls=2, tool_cost=7.5)
+    >>> spent(outcome), spent(outcome, Cost.PRICE)
+    (2.0, 7.5)
+    """
+    return float(outcome.tool_cost if cost == Cost.PRICE else outcome.tool_calls)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +96,17 @@ def accuracy_score(outcome: Outcome, format_weight: float = 0.1) -> float:
     return (1.0 - format_weight) * outcome.answer_score + format_weight * outcome.format_score
 
 
-def efficiency_score(outcome: Outcome) -> float:
+def efficiency_score(outcome: Outcome, cost: str = Cost.CALLS) -> float:
     """`r_tool = 1/(T + 1)` if correct, else 0 (arXiv 2604.08545): no calls at all is the best one can do.
+
+    Args:
+        outcome: The episode.
+        cost: What T is: "calls", or "price" for the sum of their prices.
 
     >>> efficiency_score(Outcome(task_id="t", answer_score=1.0, format_score=1.0, tool_calls=1))
     0.5
     """
-    return 1.0 / (outcome.tool_calls + 1) if outcome.correct else 0.0
+    return 1.0 / (spent(outcome, cost) + 1) if outcome.correct else 0.0
 
 
 def scores_apart(outcome: Outcome, reward: float, **further: float) -> dict[str, float]:
@@ -148,6 +174,21 @@ class Design(ABC):
 
 
 @dataclass(kw_only=True, eq=False)
+class CountsCalls:
+    """A base class for designs that count calls, named before `SingleReward`, `ScoredApart` or `Design`.
+
+    Args:
+        cost: What T is in the formula: "calls" counts them, as published; "price" adds up their prices.
+    """
+
+    cost: str = choice(Cost.CALLS, *Cost)
+
+    def spent(self, outcome: Outcome) -> float:
+        """T of an episode."""
+        return spent(outcome, self.cost)
+
+
+@dataclass(kw_only=True, eq=False)
 class SingleReward(Design):
     """One score per episode, compared by an estimator, in one channel. Subclasses give `score` or `scores`.
 
@@ -201,7 +242,7 @@ class SingleReward(Design):
 
 
 @dataclass(kw_only=True, eq=False)
-class ScoredApart(Design):
+class ScoredApart(CountsCalls, Design):
     """Correctness and cost are scored apart, compared apart, and the advantages joined in one channel."""
 
     format_weight: float = number(0.1, low=0, high=1)
@@ -215,7 +256,7 @@ class ScoredApart(Design):
 
     def efficiency(self, outcome: Outcome) -> float:
         """The raw efficiency of one scored episode."""
-        return efficiency_score(outcome)
+        return efficiency_score(outcome, self.cost)
 
     @abstractmethod
     def joined(self, accuracy_N: Floats, efficiency_N: Floats, batch: Batch) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.contract import Floats
-from metis_gym.rewards.design import Card, Evidence, SingleReward
+from metis_gym.rewards.design import Card, CountsCalls, Evidence, SingleReward
 
 __all__ = ["DeepEyes", "PixelReasoner", "ReTool", "kept_format", "retool_failure"]
 
@@ -38,17 +38,18 @@ class DeepEyes(SingleReward):
 
 
 @dataclass(kw_only=True, eq=False)
-class PixelReasoner(SingleReward):
+class PixelReasoner(CountsCalls, SingleReward):
     """`c + 1[T > 0]·(α·max(H − RaPR, 0) + β·min(N − T, 0))`: Pixel Reasoner (arXiv 2505.15966).
 
-    RaPR is the share of the group that uses a tool: below H, curiosity is paid. The scalar of a lone episode is that
-    of a group of one: with a tool RaPR is 1, so nothing is paid and only calls beyond N cost.
+    The constants are second-hand, and the released code is said to differ: check before citing one. RaPR is the share
+    of the group that uses a tool: below H, curiosity is paid. The scalar of a lone episode is that of a group of one:
+    with a tool RaPR is 1, so nothing is paid and only calls beyond N cost.
 
     Args:
         alpha: α, the weight of curiosity.
         beta: β, the cost of one call too many.
         target_rate: H, the share of tool users aimed at.
-        max_calls: N, the calls that are free.
+        max_calls: N, the calls, or their price, that are free.
     """
 
     name = "pixel_reasoner"
@@ -56,7 +57,7 @@ class PixelReasoner(SingleReward):
         kind="encourages tools, coupled",
         source="Pixel Reasoner, arXiv 2505.15966",
         formula="c + 1[T > 0]·(α·max(H − RaPR, 0) + β·min(N − T, 0))",
-        evidence=Evidence.PAPER,
+        evidence=Evidence.SECOND_HAND,
     )
 
     alpha: float = number(0.5, low=0)
@@ -69,8 +70,9 @@ class PixelReasoner(SingleReward):
         calls_n = np.array([outcome.tool_calls for outcome in outcomes], dtype=np.float64)
         correct_n = np.array([outcome.correct for outcome in outcomes], dtype=np.float64)
         rate = float(np.mean(calls_n > 0)) if outcomes else 0.0
+        spent_n = np.array([self.spent(outcome) for outcome in outcomes], dtype=np.float64)
         curiosity = self.alpha * max(self.target_rate - rate, 0.0)
-        return correct_n + (calls_n > 0) * (curiosity + self.beta * np.minimum(self.max_calls - calls_n, 0.0))
+        return correct_n + (calls_n > 0) * (curiosity + self.beta * np.minimum(self.max_calls - spent_n, 0.0))
 
 
 def retool_failure(messages: float) -> float:

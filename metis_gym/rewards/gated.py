@@ -14,7 +14,7 @@ import numpy as np
 from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.contract import Floats
-from metis_gym.rewards.design import Card, Evidence, SingleReward
+from metis_gym.rewards.design import Card, CountsCalls, Evidence, SingleReward
 from metis_gym.rewards.encouraging import kept_format
 from metis_gym.rewards.statistics import mean, standardise
 
@@ -22,7 +22,7 @@ __all__ = ["Eapo", "Ikea", "KimiDecay", "LengthGated", "MmSearchR1", "SlimSearch
 
 
 @dataclass(kw_only=True, eq=False)
-class KimiDecay(SingleReward):
+class KimiDecay(CountsCalls, SingleReward):
     """`c·γ^T`, centred only: the decay of Kimi-Researcher (second-hand, from accounts of its report).
 
     Args:
@@ -37,7 +37,7 @@ class KimiDecay(SingleReward):
 
     def score(self, outcome: Outcome) -> float:
         """Correctness, decayed by every call."""
-        return float(outcome.correct) * self.gamma**outcome.tool_calls
+        return float(outcome.correct) * math.pow(self.gamma, self.spent(outcome))
 
 
 @dataclass(kw_only=True, eq=False)
@@ -67,7 +67,7 @@ class MmSearchR1(SingleReward):
 
 
 @dataclass(kw_only=True, eq=False)
-class Ikea(SingleReward):
+class Ikea(CountsCalls, SingleReward):
     """Bad format −1; right `1 + max(0, .6 − .2·T)`; wrong `.05·1[T > 0]`: IKEA (arXiv 2505.07596, released code)."""
 
     name = "ikea"
@@ -83,7 +83,7 @@ class Ikea(SingleReward):
         if not kept_format(outcome):
             return -1.0
         if outcome.correct:
-            return 1.0 + max(0.0, 0.6 - 0.2 * outcome.tool_calls)
+            return 1.0 + max(0.0, 0.6 - 0.2 * self.spent(outcome))
         return 0.05 * (outcome.tool_calls > 0)
 
 
@@ -98,7 +98,7 @@ def slimsearcher_gate(cost: float, least: float) -> float:
 
 
 @dataclass(kw_only=True, eq=False)
-class SlimSearcher(SingleReward):
+class SlimSearcher(CountsCalls, SingleReward):
     """`c·g(T + 1)·g(L)`, g against the least of the group, L tokens: SlimSearcher (arXiv 2606.07074, second-hand).
 
     The least is over all episodes of the group, wrong ones too. The scalar of a lone episode is c: it is its own least.
@@ -114,7 +114,7 @@ class SlimSearcher(SingleReward):
 
     def scores(self, outcomes: Sequence[Outcome]) -> Floats:
         """Correctness, gated by calls and tokens relative to the group's least."""
-        calls_n = [outcome.tool_calls + 1.0 for outcome in outcomes]
+        calls_n = [self.spent(outcome) + 1.0 for outcome in outcomes]
         tokens_n = [max(float(outcome.tokens), 1.0) for outcome in outcomes]
         min_calls, min_tokens = min(calls_n, default=1.0), min(tokens_n, default=1.0)
         gates_n = [
@@ -126,7 +126,7 @@ class SlimSearcher(SingleReward):
 
 
 @dataclass(kw_only=True, eq=False)
-class Eapo(SingleReward):
+class Eapo(CountsCalls, SingleReward):
     """`c·[d + (1 − d)·e^{−β(T − T_min)}]`, `d = 1 − acc`: EAPO (arXiv 2606.02132, second-hand).
 
     T_min is the fewest calls of a correct episode of the group, acc the group's accuracy: where the task is easy,
@@ -149,7 +149,7 @@ class Eapo(SingleReward):
     def scores(self, outcomes: Sequence[Outcome]) -> Floats:
         """Correctness, decayed by calls above the group's fewest, the more so the easier the task."""
         correct_n = np.array([outcome.correct for outcome in outcomes], dtype=np.bool_)
-        calls_n = np.array([outcome.tool_calls for outcome in outcomes], dtype=np.float64)
+        calls_n = np.array([self.spent(outcome) for outcome in outcomes], dtype=np.float64)
         scores_n = np.zeros(len(outcomes))
         if correct_n.any():
             difficulty = 1.0 - mean(correct_n.astype(np.float64))
@@ -159,7 +159,7 @@ class Eapo(SingleReward):
 
 
 @dataclass(kw_only=True, eq=False)
-class LengthGated(SingleReward):
+class LengthGated(CountsCalls, SingleReward):
     """`c·(1 − α·sigmoid(z))`, z the calls standardised over the correct only: Arora & Zanette (arXiv 2502.04463).
 
     The paper's cost is the length and its advantage leave-one-out (released code). Right answers stay above wrong ones
@@ -183,7 +183,7 @@ class LengthGated(SingleReward):
     def scores(self, outcomes: Sequence[Outcome]) -> Floats:
         """Correctness, less up to α for calls above what correct episodes make."""
         correct_n = np.array([outcome.correct for outcome in outcomes], dtype=np.bool_)
-        calls_n = np.array([outcome.tool_calls for outcome in outcomes], dtype=np.float64)
+        calls_n = np.array([self.spent(outcome) for outcome in outcomes], dtype=np.float64)
         scores_n = np.zeros(len(outcomes))
         z_q = standardise(calls_n[correct_n], self.scale)
         scores_n[correct_n] = 1.0 - self.alpha / (1.0 + np.exp(-z_q))

@@ -8,14 +8,22 @@ from metis_gym.parameters import number
 from metis_gym.records import Outcome
 from metis_gym.rewards.batch import Batch, check_outcome
 from metis_gym.rewards.contract import Channel, Groups
-from metis_gym.rewards.design import Card, Design, Evidence, accuracy_score, efficiency_score, scores_apart
+from metis_gym.rewards.design import (
+    Card,
+    CountsCalls,
+    Design,
+    Evidence,
+    accuracy_score,
+    efficiency_score,
+    scores_apart,
+)
 from metis_gym.rewards.estimators import grpo
 
 __all__ = ["Hdpo"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Hdpo(Design):
+class Hdpo(CountsCalls, Design):
     """Two channels: `A_acc` over all G episodes and `A_tool` over the correct ones (arXiv 2604.08545, released code).
 
     `A_acc = (r_acc − mean_G)/(std_G + ε)`. `A_tool = (r_tool − mean_Q)/(std_Q + ε)` on `Q = {i : correct}` when
@@ -48,13 +56,13 @@ class Hdpo(Design):
             return scores_apart(outcome, 0.0, efficiency=0.0)
         check_outcome(outcome)
         reward = accuracy_score(outcome, self.format_weight)
-        return scores_apart(outcome, reward, efficiency=efficiency_score(outcome))
+        return scores_apart(outcome, reward, efficiency=self._efficiency(outcome))
 
     def channels(self, groups: Groups) -> tuple[Channel, ...]:
         """The two channels, each with its own members."""
         batch = Batch.of(groups)
         accuracy_N = batch.each(lambda outcome: accuracy_score(outcome, self.format_weight))
-        efficiency_N = batch.each(efficiency_score)
+        efficiency_N = batch.each(self._efficiency)
         return (
             Channel(
                 name="accuracy",
@@ -69,3 +77,6 @@ class Hdpo(Design):
                 members=batch.correct_N,
             ),
         )
+
+    def _efficiency(self, outcome: Outcome) -> float:
+        return efficiency_score(outcome, self.cost)

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 from metis_gym.errors import ConfigError
 from metis_gym.parameters import number
 from metis_gym.records import Outcome
-from metis_gym.rewards.design import Card, Evidence, SingleReward
+from metis_gym.rewards.design import Card, Cost, CountsCalls, Evidence, SingleReward
 
 __all__ = ["Otc", "otc_tool_reward"]
 
 
-def otc_tool_reward(calls: int, fewest: int, k: float = 1.0) -> float:
+def otc_tool_reward(calls: float, fewest: float, k: float = 1.0) -> float:
     """r_tool of a correct episode (arXiv 2504.14870).
 
     1 if T = n = 0; cos(Tπ/(2T + k)) if n = 0; else sin(gπ/2n) with g = 2nT/(T + n): 1 at T = n, less on both sides.
@@ -33,7 +33,7 @@ def otc_tool_reward(calls: int, fewest: int, k: float = 1.0) -> float:
 
 
 @dataclass(kw_only=True, eq=False)
-class Otc(SingleReward):
+class Otc(CountsCalls, SingleReward):
     """`c·r_tool(T, n)`: OTC-PO (arXiv 2504.14870). n is the fewest calls of a correct episode of this task so far.
 
     `channels` and `reward` learn n first, from the correct episodes they are given, and score afterwards; `components`
@@ -54,7 +54,7 @@ class Otc(SingleReward):
     )
 
     k: float = number(1.0, above=0)
-    _fewest: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+    _fewest: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 
     def observe(self, outcomes: Sequence[Outcome]) -> None:
         """Lower n to the calls of the correct episodes."""
@@ -66,7 +66,7 @@ class Otc(SingleReward):
         """r_tool if correct, else 0."""
         if not outcome.correct:
             return 0.0
-        return otc_tool_reward(outcome.tool_calls, self._fewest_with(outcome), self.k)
+        return otc_tool_reward(self._spent(outcome), self._fewest_with(outcome), self.k)
 
     def state_dict(self) -> dict[str, Any]:
         """The fewest calls of every task that was solved."""
@@ -80,10 +80,17 @@ class Otc(SingleReward):
         """
         super().load_state_dict(state)
         for task_id, calls in state["fewest"].items():
-            if not isinstance(calls, int) or calls < 0:
-                raise ConfigError(f"Expect `fewest` of {task_id!r} to be a count of calls, actually: {calls!r}")
+            kinds = (int,) if self.cost == Cost.CALLS else (int, float)
+            if not isinstance(calls, kinds) or not 0 <= calls < math.inf:
+                kind = "a count of calls" if self.cost == Cost.CALLS else "a price"
+                raise ConfigError(f"Expect `fewest` of {task_id!r} to be {kind}, actually: {calls!r}")
         self._fewest = dict(state["fewest"])
 
-    def _fewest_with(self, outcome: Outcome) -> int:
+    def _fewest_with(self, outcome: Outcome) -> float:
         """The fewest calls so far, this correct episode's own included."""
-        return min(outcome.tool_calls, self._fewest.get(outcome.task_id, outcome.tool_calls))
+        mine = self._spent(outcome)
+        return min(mine, self._fewest.get(outcome.task_id, mine))
+
+    def _spent(self, outcome: Outcome) -> float:
+        """T; a whole number stays one, so that states read as counts."""
+        return outcome.tool_calls if self.cost == Cost.CALLS else self.spent(outcome)

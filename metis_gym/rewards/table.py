@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from metis_gym.markdown import table
-from metis_gym.records import Outcome
+from metis_gym.records import Necessity, Outcome
 from metis_gym.rewards.catalogue import available, make
 from metis_gym.rewards.contract import Floats, RewardDesign
-from metis_gym.rewards.design import Design
+from metis_gym.rewards.design import CountsCalls, Design
 from metis_gym.rewards.estimators import ESTIMATORS
 
 __all__ = ["DIAGNOSTIC_GROUPS", "DiagnosticGroup", "compare_table", "episode", "total_advantages"]
 
 _CALLS = (0, 1, 2, 3)
-_HIDDEN = ("ddof", "eps", "std_floor")
+_HIDDEN = ("cost", "ddof", "eps", "std_floor")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ DIAGNOSTIC_GROUPS = (
 
 
 def episode(correct: bool, calls: int) -> Outcome:
-    """A made-up episode: format kept, 100 tokens, one turn more than calls, tools of benefit .5."""
+    """A made-up episode of a task that needs no tool: 100 tokens, one turn more than calls, tools of benefit .5."""
     return Outcome(
         task_id="table",
         answer_score=float(correct),
@@ -93,6 +93,7 @@ def episode(correct: bool, calls: int) -> Outcome:
         turns=calls + 1,
         tokens=100,
         tool_benefit=0.5,
+        necessity=Necessity.NONE,
     )
 
 
@@ -109,6 +110,7 @@ def compare_table() -> str:
     names = [name for name in available() if _is_built_in(name)]
     cases = "\n".join(f"- **{case.name}** ({case.group}): {case.question}." for case in DIAGNOSTIC_GROUPS)
     return _PAGE.format(
+        priced=", ".join(f"`{name}`" for name in names if isinstance(make(name), CountsCalls)),
         estimators=", ".join(f"`{name}`" for name in ESTIMATORS.names()),
         designs=_designs_table(names),
         rewards=_rewards_table(names),
@@ -196,6 +198,9 @@ The column *source (read in)* says where the formula and its constants come from
 **paper**, or **second-hand** from another paper's description; check the last kind before citing a constant. Designs
 that were published for tokens or searches count tool calls here.
 
+With `cost="price"`, T is the sum of the prices of the calls (`Outcome.tool_cost`) in every design that counts calls:
+{priced}. The others look at none, or only whether there was a call.
+
 ## The designs
 
 {designs}
@@ -203,8 +208,9 @@ that were published for tokens or searches count tool calls here.
 ## The scalar reward
 
 The reward of a single episode, as ordinary RL receives it: an episode that keeps the format, with T + 1 turns, 100
-tokens and a tool benefit of .5. A design that compares within a group sees a group of one; `otc` remembers the T = 0
-episode that it saw first. Decoupled designs return their accuracy component.
+tokens, a tool benefit of .5 and no need of a tool, which `necessity_oracle` alone is shown. A design that compares
+within a group sees a group of one; `otc` remembers the T = 0 episode that it saw first. Decoupled designs return their
+accuracy component.
 
 {rewards}
 

@@ -44,7 +44,7 @@ GATING = (C(0), C(1), W(0), W(3))
 
 def test_semantic_ambiguity_coupled():
     # r = c − .5·T = [0, 0, 1, −1], mean 0, std = sqrt(2/3): ±1/sqrt(2/3) = ±1.224745; right and wrong tie at 0.
-    coupled = only(rewards.make("linear_cost", cost=0.5, eps=0.0), *AMBIGUOUS)
+    coupled = only(rewards.make("linear_cost", lam=0.5, eps=0.0), *AMBIGUOUS)
     np.testing.assert_allclose(coupled, [0, 0, 1.5**0.5, -(1.5**0.5)], atol=1e-15)
     assert coupled[2] == pytest.approx(1.224745, abs=5e-7)
 

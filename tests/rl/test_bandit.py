@@ -98,5 +98,5 @@ def test_training_drops_needless_tools_and_keeps_needed_ones():
 def test_a_price_on_every_call_costs_needed_tools_too():
     # λ = 1: a needed call earns at most what it costs.
     tasks = [BanditTask(0.9, 0.0)]
-    assert train(tasks, "linear_cost:cost=1", start=1.0)[0] < 0.05
+    assert train(tasks, "linear_cost:lam=1", start=1.0)[0] < 0.05
     assert train(tasks, "hdpo:w_tool=1", start=1.0)[0] > 0.95

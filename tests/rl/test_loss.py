@@ -249,12 +249,60 @@ def test_what_is_not_finite_is_named(where, value):
         channel_loss(tokens, [channel], counts, surrogate, old_logprobs_BT=values["old_logprobs_BT"])
 
 
-def test_an_overflowing_ratio_is_named():
-    lp = torch.full((1, 1), 800.0, dtype=torch.float64)
-    channel = Channel(name="a", weight=1.0, advantages=np.array([-1.0]), members=np.ones(1, dtype=bool))
+def one_token_loss(logratio, advantage, surrogate, dtype, **options):
+    """Loss and gradient of one token that the policy moved by this log-ratio since it acted."""
+    lp = torch.tensor([[-1.0]], dtype=dtype, requires_grad=True)
+    tokens = TokenLogprobs(lp, torch.ones(1, 1, dtype=torch.bool), **options)
+    channel = Channel(name="a", weight=1.0, advantages=np.array([advantage]), members=np.ones(1, dtype=bool))
     counts = LossCounts(Count(1, 1), (Count(1, 1),))
-    with pytest.raises(NonFiniteError, match="largest log-ratio is 800"):
-        channel_loss(TokenLogprobs(lp, lp > 0), [channel], counts, LossConfig(), old_logprobs_BT=lp * 0)
+    made = channel_loss(
+        tokens, [channel], counts, LossConfig(surrogate=surrogate), old_logprobs_BT=lp.detach() - logratio
+    )
+    made.loss.backward()
+    return made, lp.grad
+
+
+@pytest.mark.parametrize("logratio", [-800.0, -89.0, 20.5, 60.0, 89.0, 100.0, 800.0])
+@pytest.mark.parametrize("advantage", [1.0, -1.0, 0.0])
+@pytest.mark.parametrize("surrogate", [*SURROGATES.names(), "ppo_clip:dual_clip=3"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_log_ratio_breaks_loss_gradient_or_statistics(logratio, advantage, surrogate, dtype):
+    made, slope = one_token_loss(logratio, advantage, surrogate, dtype)
+    assert torch.isfinite(made.loss)
+    assert torch.isfinite(slope).all()
+    assert torch.isfinite(made.stats.sums).all()
+    assert torch.isfinite(made.stats.largest_ratio)
+
+
+@pytest.mark.parametrize("gap", [-800.0, 100.0, 800.0])
+def test_a_reference_far_away_has_a_finite_penalty(gap):
+    lp = torch.tensor([[-1.0]], requires_grad=True)
+    tokens = TokenLogprobs(lp, torch.ones(1, 1, dtype=torch.bool), None, lp.detach() + gap)
+    channel = Channel(name="a", weight=1.0, advantages=np.zeros(1), members=np.ones(1, dtype=bool))
+    loss = channel_loss(tokens, [channel], LossCounts(Count(1, 1), (Count(1, 1),)), LossConfig(kl_coef=1.0)).loss
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(lp.grad).all()
+
+
+@pytest.mark.parametrize("surrogate", [*SURROGATES.names(), "ppo_clip:dual_clip=3"])
+@pytest.mark.parametrize("where", ["logprobs_BT", "old_logprobs_BT", "sampled_logprobs_BT"])
+@pytest.mark.parametrize("advantage", [1.0, -1.0, 0.0])
+def test_a_probability_of_zero_is_reported_whatever_the_loss(surrogate, where, advantage):
+    values = {name: torch.zeros(2, 3) for name in ("logprobs_BT", "old_logprobs_BT", "sampled_logprobs_BT")}
+    values[where][1, 2] = -math.inf
+    channel = Channel(name="a", weight=1.0, advantages=np.full(2, advantage), members=np.ones(2, dtype=bool))
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    tokens = TokenLogprobs(values["logprobs_BT"], mask, sampled_logprobs_BT=values["sampled_logprobs_BT"])
+    config = LossConfig(surrogate=surrogate, importance_cap=2.0)
+    with pytest.raises(NonFiniteError, match=rf"^{where} .*first at \(1, 2\) .*-inf\. .*probability 0"):
+        channel_loss(
+            tokens,
+            [channel],
+            LossCounts(Count(6, 2), (Count(6, 2),)),
+            config,
+            old_logprobs_BT=values["old_logprobs_BT"],
+        )
 
 
 def test_half_precision_is_computed_in_single():

@@ -138,3 +138,14 @@ def test_sequence_ratios_leave_out_tool_output(spec):
 def test_mistakes_are_explained(spec, message):
     with pytest.raises(ConfigError, match=message):
         make_surrogate(spec)
+
+
+@pytest.mark.parametrize("spec", EVERY)
+@pytest.mark.parametrize("logratio", [-300.0, 89.0, 300.0])
+@pytest.mark.parametrize("advantage", [1.7, -0.3])
+def test_gradients_are_finite_in_single_precision(spec, logratio, advantage):
+    logratio_BT = torch.tensor([[0.1, logratio]], requires_grad=True)
+    objective, _ = make_surrogate(spec)(logratio_BT, torch.tensor([[[advantage]]]), torch.ones(1, 2, dtype=torch.bool))
+    objective.sum().backward()
+    assert torch.isfinite(objective).all()
+    assert torch.isfinite(logratio_BT.grad).all()

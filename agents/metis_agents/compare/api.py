@@ -52,7 +52,7 @@ def results_of(runs: Sequence[Run], store: Store) -> tuple[Result, ...]:
 
 
 def write_report(comparison: Comparison, folder: str | Path) -> list[Path]:
-    """Write `results.csv`, `history.csv`, `table.md` and the plots.
+    """Write `results.csv`, `history.csv`, `table.md` and the plots, each as PNG and as SVG.
 
     Returns:
         What was written.
@@ -61,12 +61,8 @@ def write_report(comparison: Comparison, folder: str | Path) -> list[Path]:
         StorageError: The folder cannot be written.
     """
     store = Store(folder, parts=())
-    images = {
-        "summary.png": draw_summary(comparison),
-        "training.png": draw_training(comparison),
-        "final.png": draw_final(comparison),
-        "cost.png": draw_cost(comparison),
-    }
+    draws = {"summary": draw_summary, "training": draw_training, "final": draw_final, "cost": draw_cost}
+    images = {f"{name}.{form}": draw(comparison, form) for name, draw in draws.items() for form in ("png", "svg")}
     written = [
         store.write("results.csv", comparison.csv().encode()),
         store.write("history.csv", comparison.history_csv().encode()),

@@ -46,9 +46,9 @@ def map_command(argv: Sequence[str]) -> int:
         _keep(plan, given.out)
         make_map(plan, store, processes=given.workers, progress=not given.quiet)
     made_by = f"Made with metis-gym {__version__} by `metis-gym map {_recipe(plan)}`. {given.note}"
-    page, image = write_map(plan, read_map(plan, store), given.table or given.out / "robustness.md", made_by=made_by)
-    say(page.read_text())
-    say(f"written: {page}\nwritten: {image}")
+    written = write_map(plan, read_map(plan, store), given.table or given.out / "robustness.md", made_by=made_by)
+    say(written[0].read_text())
+    say("\n".join(f"written: {path}" for path in written))
     return 0
 
 

@@ -1,6 +1,6 @@
-"""Means over seeds with confidence intervals: bootstrap over seeds, and over the tasks that each of them played.
+"""The figures of a run, their means over seeds with t-intervals, and which runs are right.
 
-Axes: S seeds, K tasks, R resamples.
+Axes: K tasks, F counted fields.
 """
 
 import math
@@ -10,14 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from metis_agents.compare.limits import within
 from metis_agents.compare.records import Played, Result
+from metis_agents.compare.seeds import Share, clopper_pearson, mean_over_seeds
 from metis_gym.metrics import Estimate
 from metis_gym.records import Necessity
 
-__all__ = ["COLUMNS", "Column", "area_under_curve", "estimate", "over_seeds"]
-
-_RESAMPLES = 2_000
-_SEED = 20_260_408
+__all__ = ["COLUMNS", "Column", "area_under_curve", "by_seed", "estimate", "is_right", "over_seeds", "right_runs"]
 
 Ratio = Callable[[Played], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
@@ -32,6 +31,8 @@ class Column:
         ratio: Numerators and denominators of the tasks.
         of: Which part of a result it is taken from.
         curve: For metrics of training: the name of the curve, averaged over all batches.
+        low: The least that the figure can be.
+        high: The most that it can be.
     """
 
     title: str
@@ -39,6 +40,22 @@ class Column:
     ratio: Ratio | None = None
     of: str = "final"
     curve: str = ""
+    low: float = 0.0
+    high: float = 1.0
+
+    @property
+    def is_share(self) -> bool:
+        """Is the figure a share, shown in per cent?"""
+        return (self.low, self.high) == (0.0, 1.0)
+
+    def of_run(self, result: Result) -> float:
+        """The figure of one run; NaN where nothing speaks for it."""
+        if self.ratio is None:
+            known = [value for value in result.curve[self.curve] if not math.isnan(value)]
+            return math.fsum(known) / len(known) if known else math.nan
+        ones, others = self.ratio(getattr(result, self.of))
+        total = float(others.sum())
+        return float(ones.sum()) / total if total else math.nan
 
 
 def _share(field: int, necessity: Necessity | None = None, over: int = 0) -> Ratio:
@@ -84,14 +101,14 @@ COLUMNS: Mapping[str, Column] = {
     "without_tools": Column("tools off", "right answers with the tools switched off", _share(_RIGHT), "without_tools"),
     "tool_rate": Column("tool rate", "episodes with a call", _share(_CALLED)),
     "tool_precision": Column("precision", "of the episodes with a call, those whose task needs one", _precision),
-    "tool_calls": Column("calls", "calls per episode", _share(_CALLS)),
-    "tool_cost": Column("price", "price of the calls per episode", _share(_COST)),
+    "tool_calls": Column("calls", "calls per episode", _share(_CALLS), high=math.inf),
+    "tool_cost": Column("price", "price of the calls per episode", _share(_COST), high=math.inf),
     "tool_productivity": Column("productivity", "right answers per 1 + calls", _productivity),
     "rho": Column("ρ", "share of training episodes that the grader called right", curve="rho"),
     "sign_reversal": Column(
         "sign reversal", "of these, the share with a negative total advantage", curve="sign_reversal"
     ),
-    "cosine": Column("cosine", "between the advantages of the two channels", curve="cosine"),
+    "cosine": Column("cosine", "between the advantages of the two channels", curve="cosine", low=-1.0),
 }
 """The metrics of the table, in order."""
 
@@ -102,38 +119,37 @@ def over_seeds(results: Sequence[Result]) -> dict[str, Estimate]:
 
 
 def estimate(column: Column, results: Sequence[Result]) -> Estimate:
-    """One figure over the runs of one design: mean over seeds, and a 95 % interval."""
-    rng = np.random.default_rng(_SEED)
-    if column.ratio is None:
-        means_S = np.array([np.nanmean(result.curve[column.curve]) for result in results])
-        weights_RS = rng.multinomial(len(results), np.full(len(results), 1 / len(results)), size=_RESAMPLES)
-        return _interval(float(means_S.mean()), weights_RS @ means_S / len(results), len(results))
-    sums, resampled = [], []
-    for result in results:
-        ones, others = column.ratio(getattr(result, column.of))
-        sums.append((ones.sum(), others.sum()))
-        counts_RK = rng.multinomial(len(ones), np.full(len(ones), 1 / len(ones)), size=_RESAMPLES)
-        resampled.append((counts_RK @ ones, counts_RK @ others))
-    return _pooled(np.array(sums), np.array(resampled), rng)
+    """One figure over the runs of one design: mean over seeds, and its t-interval where there is one."""
+    return mean_over_seeds([column.of_run(result) for result in results], low=column.low, high=column.high)
 
 
-def _pooled(sums_S2: NDArray[np.float64], resampled_S2R: NDArray[np.float64], rng: np.random.Generator) -> Estimate:
-    """Mean of the seeds' ratios, with seeds and tasks resampled."""
-    seeds = len(sums_S2)
-    with np.errstate(invalid="ignore"):
-        ratios_S = sums_S2[:, 0] / sums_S2[:, 1]
-        ratios_SR = resampled_S2R[:, 0] / resampled_S2R[:, 1]
-    drawn_RS = rng.integers(seeds, size=(_RESAMPLES, seeds))
-    means_R = ratios_SR.T[np.arange(_RESAMPLES)[:, None], drawn_RS].mean(axis=1)
-    return _interval(float(ratios_S.mean()), means_R, seeds)
+def by_seed(column: Column, results: Sequence[Result]) -> dict[int, float]:
+    """One figure of every run of a design, by its seed."""
+    return {result.seed: column.of_run(result) for result in results}
 
 
-def _interval(mean: float, resampled_R: NDArray[np.float64], n: int) -> Estimate:
-    resampled_R = resampled_R[np.isfinite(resampled_R)]
-    if math.isnan(mean) or not len(resampled_R):
-        return Estimate(math.nan, math.nan, math.nan, 0)
-    low, high = np.percentile(resampled_R, [2.5, 97.5])
-    return Estimate(mean, float(low), float(high), n)
+def is_right(result: Result, reference: Result | None) -> bool:
+    """Is a run within all limits of `metis_agents.compare.limits`? A kind of task that was not played has none.
+
+    Args:
+        result: The run.
+        reference: The run of accuracy-only with the same seed; without one, accuracy is not judged.
+    """
+    redundant, needed, accuracy = (
+        COLUMNS[name].of_run(result) for name in ("redundant_rate", "tool_recall", "accuracy")
+    )
+    if math.isnan(accuracy):
+        return False
+    redundant, needed = (0.0 if math.isnan(redundant) else redundant), (1.0 if math.isnan(needed) else needed)
+    lost = 0.0 if reference is None else COLUMNS["accuracy"].of_run(reference) - accuracy
+    return within(redundant, needed, lost)
+
+
+def right_runs(results: Sequence[Result], references: Sequence[Result]) -> Share:
+    """How many runs of a design are right, with the exact interval of the share."""
+    accuracy_only = {result.seed: result for result in references}
+    right = sum(is_right(result, accuracy_only.get(result.seed)) for result in results)
+    return Share(right, len(results), *clopper_pearson(right, len(results)))
 
 
 def area_under_curve(points: Sequence[tuple[float, float]], at_no_cost: float, most: float) -> float:

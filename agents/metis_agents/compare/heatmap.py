@@ -1,30 +1,31 @@
-"""The map of where designs work: its page and its image. Both say how many seeds each cell has."""
+"""The map of where designs work: its page and its image. Both say how many seeds of each cell are right."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metis_agents.compare.limits import MAX_LOST, MAX_REDUNDANT, MIN_NEEDED
-from metis_agents.compare.robustness import Cell, Condition, Map
+from metis_agents.compare.limits import MAX_LOST, MAX_REDUNDANT, MIN_NEEDED, MIN_RIGHT
+from metis_agents.compare.robustness import Cell, Condition, Map, map_csv, pooled, robust
+from metis_agents.compare.seeds import Share
 from metis_agents.compare.store import Store
-from metis_agents.compare.style import INK, MUTED, figure, png
+from metis_agents.compare.style import INK, MUTED, figure, image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Cells", "draw_map", "map_page", "robust_share", "write_map"]
+__all__ = ["Cells", "draw_map", "map_page", "right_cells", "write_map"]
 
 Cells = Mapping[tuple[str, float, Condition], Cell]
 
 _LIMITS = (
     f"redundant calls ≤ {100 * MAX_REDUNDANT:.0f} %, needed calls ≥ {100 * MIN_NEEDED:.0f} %, accuracy within "
-    f"{100 * MAX_LOST:.0f} points of accuracy-only"
+    f"{100 * MAX_LOST:.0f} points of accuracy-only with the same seed"
 )
 _ROBUST, _EMPTY = "#0072b2", "#eef1f4"
 
 
-def write_map(plan: Map, cells: Cells, page: Path, *, made_by: str = "") -> tuple[Path, Path]:
-    """Write the page, and its image beside it.
+def write_map(plan: Map, cells: Cells, page: Path, *, made_by: str = "") -> tuple[Path, ...]:
+    """Write the page, and beside it its image as PNG and SVG, and every run as CSV.
 
     Args:
         plan: The grid.
@@ -33,59 +34,71 @@ def write_map(plan: Map, cells: Cells, page: Path, *, made_by: str = "") -> tupl
         made_by: A sentence on how to make it again.
 
     Returns:
-        Where they are.
+        Where they are, the page first.
 
     Raises:
         StorageError: They cannot be written.
     """
-    folder, image = Store(page.parent, parts=()), page.with_suffix(".png").name
-    text = map_page(plan, cells, image, made_by)
-    return folder.write(page.name, text.encode()), folder.write(image, draw_map(plan, cells))
+    folder, png = Store(page.parent, parts=()), page.with_suffix(".png").name
+    return (
+        folder.write(page.name, map_page(plan, cells, png, made_by).encode()),
+        folder.write(png, draw_map(plan, cells)),
+        folder.write(page.with_suffix(".svg").name, draw_map(plan, cells, "svg")),
+        folder.write(page.with_suffix(".csv").name, map_csv(cells).encode()),
+    )
 
 
-def robust_share(plan: Map, cells: Cells, title: str) -> tuple[int, int]:
-    """How many cells of a design are robust, and how many have been run."""
+def right_cells(plan: Map, cells: Cells, title: str) -> tuple[int, int]:
+    """In how many cells of a design every seed is right, and how many have been run."""
     run = [cells[title, weight, at] for weight in plan.weights for at in plan.conditions]
     run = [cell for cell in run if cell.seeds]
-    return sum(cell.robust for cell in run), len(run)
+    return sum(cell.share.right == cell.seeds for cell in run), len(run)
 
 
-def map_page(plan: Map, cells: Cells, image: str, made_by: str = "") -> str:
-    """The page: the share of each design, then every cell."""
+def map_page(plan: Map, cells: Cells, png: str, made_by: str = "") -> str:
+    """The page: every weight over all conditions, then every cell."""
+    totals = pooled(plan, cells)
+    robust_totals, robust_cells = robust(totals), robust({key: cell.share for key, cell in cells.items()})
+    keys = [(panel.title, weight, at) for panel in plan.panels for at in plan.conditions for weight in plan.weights]
     lines = [
         "# Where each reward design works",
         "",
         "A cell is a design with one weight, one share of flipped training verdicts and one number of answer options. "
-        f"It is *robust* if, on the test split and on average over its seeds: {_LIMITS} under the same conditions.",
+        f"A run, one seed of a cell, is *right* if on the test split: {_LIMITS} under the same conditions.",
+        "",
+        f"A weight, or a cell, is *robust* if its share of right runs is at least {MIN_RIGHT:g} with 95 % confidence "
+        "(Holm's correction over the rows of each table). A few seeds cannot show that: 5 of 5 right runs bound the "
+        "share by 48 % only. Read such cells as counts.",
         "",
         f"Every run learns from {plan.settings.batches} batches of {plan.settings.tasks} tasks × "
         f"{plan.settings.group_size} episodes and then plays {plan.settings.eval_tasks * plan.settings.eval_episodes} "
         "test episodes. Runs of a seed share cold start and tasks. A weight means something else in each design: "
         f"compare regions, not rows. {made_by}".rstrip(),
         "",
-        f"![Robust cells by design]({image})",
+        f"![Right runs by design]({png})",
         "",
-        "| design | robust cells | share | seeds per cell |",
-        "|---|---|---|---|",
-        *(_share_row(plan, cells, panel.title) for panel in plan.panels),
+        "Over all conditions. The interval is Clopper and Pearson's, with the runs of a seed as one cluster.",
         "",
-        "In per cent, means over the seeds of the cell; *lost* is accuracy-only's accuracy minus the cell's, in "
-        "points; *robust seeds* counts those that are within all limits by themselves.",
-        "",
-        "| design | weight | flipped | options | redundant | needed | accuracy | lost | robust seeds | robust |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| design | weight | right runs | 95 % interval | robust |",
+        "|---|---|---|---|---|",
         *(
-            _cell_row(panel.title, weight, at, cells[panel.title, weight, at])
-            for panel in plan.panels
-            for at in plan.conditions
-            for weight in plan.weights
+            f"| {title} | {weight:g} | {share} | {_interval(share)} | {_yes(robust_totals[title, weight])} |"
+            for (title, weight), share in totals.items()
         ),
+        "",
+        "In per cent, means over the seeds of the cell: where only some seeds are right, no run is like the mean. "
+        "*lost* is accuracy-only's accuracy minus the cell's, paired by seed, in points.",
+        "",
+        "| design | weight | flipped | options | redundant | needed | accuracy | lost | right runs | interval "
+        "| robust |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+        *(_cell_row(key, cells[key], robust_cells[key]) for key in keys),
     ]
     return "\n".join(lines) + "\n"
 
 
-def draw_map(plan: Map, cells: Cells) -> bytes:
-    """Two rows of heat maps, one column for each design, as PNG."""
+def draw_map(plan: Map, cells: Cells, form: str = "png") -> bytes:
+    """Two rows of heat maps, one column for each design, as PNG, SVG or PDF."""
     columns = len(plan.panels)
     drawn = figure(4.15 * columns + 0.9, 8.2)
     width = 0.9 / columns
@@ -103,42 +116,43 @@ def draw_map(plan: Map, cells: Cells) -> bytes:
             axes.set_xlabel(axis)
             if column == 0:
                 axes.set_ylabel("weight")
-        good, run = robust_share(plan, cells, panel.title)
+        good, run = right_cells(plan, cells, panel.title)
         left = 0.08 + column * width
         drawn.text(left, 0.865, panel.title, fontsize=12.5, fontweight="bold")
-        drawn.text(left, 0.835, f"robust in {good} of {run} cells", fontsize=10.5, color=MUTED)
+        drawn.text(left, 0.835, f"every seed right in {good} of {run} cells", fontsize=10.5, color=MUTED)
     drawn.text(0.08, 0.945, "Where each reward design works", fontsize=15, fontweight="bold")
     drawn.text(
         0.08,
         0.915,
-        f"Outlined: {_LIMITS}. The darker, the more of the seeds are.",
+        f"Right: {_LIMITS}. A dot for each seed, full if it is right; outlined: all seeds are.",
         fontsize=9.5,
         color=MUTED,
     )
-    note = (
-        "In each cell: redundant calls % / needed calls %, points of accuracy against accuracy-only, number of seeds."
-    )
+    note = "In each cell: redundant calls % / needed calls %, points of accuracy against accuracy-only; then each seed."
     drawn.text(0.08, 0.02, note, fontsize=9, color=MUTED)
-    return png(drawn)
+    return image(drawn, form)
 
 
 def _draw_cell(axes: "Axes", x: int, y: int, cell: Cell) -> None:
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.patches import Rectangle
 
-    share = cell.robust_seeds / cell.seeds if cell.seeds else 0.0
-    colour = LinearSegmentedColormap.from_list("robust", [_EMPTY, _ROBUST])(share)
+    share = cell.share.right / cell.seeds if cell.seeds else 0.0
+    colour = LinearSegmentedColormap.from_list("right", [_EMPTY, _ROBUST])(share)
     axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=3))
-    if cell.robust:
+    if share == 1.0:
         axes.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, edgecolor=INK, linewidth=2))
     if not cell.seeds:
         axes.text(x, y, "not run", ha="center", va="center", fontsize=8.5, color=MUTED)
         return
     ink = "white" if share > 0.5 else INK
     main = f"{100 * cell.redundant:.0f} / {100 * cell.needed:.0f}"
-    axes.text(x, y + 0.17, main, ha="center", va="center", fontsize=10.5, color=ink, fontweight="bold")
-    small = f"{_signed(-100 * cell.lost)} pt, n={cell.seeds}"
-    axes.text(x, y - 0.24, small, ha="center", va="center", fontsize=8, color=ink)
+    axes.text(x, y + 0.22, main, ha="center", va="center", fontsize=10.5, color=ink, fontweight="bold")
+    small = f"{_signed(-100 * cell.lost)} pt"
+    axes.text(x, y - 0.06, small, ha="center", va="center", fontsize=8, color=ink)
+    for place, run in enumerate(cell.runs):
+        across = x + 0.8 * ((place + 0.5) / cell.seeds - 0.5)
+        axes.plot(across, y - 0.32, "o", markersize=4, color=ink if run.right else "none", markeredgecolor=ink)
 
 
 def _frame(axes: "Axes", across: list[str], up: list[str]) -> None:
@@ -151,22 +165,22 @@ def _frame(axes: "Axes", across: list[str], up: list[str]) -> None:
         spine.set_visible(False)
 
 
-def _share_row(plan: Map, cells: Cells, title: str) -> str:
-    good, run = robust_share(plan, cells, title)
-    seeds = {cells[title, weight, at].seeds for weight in plan.weights for at in plan.conditions}
-    counted = str(min(seeds)) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
-    share = f"{100 * good / run:.0f} %" if run else "–"
-    return f"| {title} | {good} of {run} | {share} | {counted} |"
-
-
-def _cell_row(title: str, weight: float, at: Condition, cell: Cell) -> str:
+def _cell_row(key: tuple[str, float, Condition], cell: Cell, is_robust: bool) -> str:
+    title, weight, at = key
     start = f"| {title} | {weight:g} | {100 * at.noise:.0f} % | {at.choices} |"
     if not cell.seeds:
-        return start + " – | – | – | – | 0 of 0 | not run |"
+        return start + " – | – | – | – | 0 of 0 | – | not run |"
     metrics = " | ".join(f"{100 * value:.1f}" for value in (cell.redundant, cell.needed, cell.accuracy))
-    verdict = "yes" if cell.robust else "no"
     lost = _signed(100 * cell.lost)
-    return start + f" {metrics} | {lost} | {cell.robust_seeds} of {cell.seeds} | {verdict} |"
+    return start + f" {metrics} | {lost} | {cell.share} | {_interval(cell.share)} | {_yes(is_robust)} |"
+
+
+def _interval(share: Share) -> str:
+    return f"{100 * share.low:.0f}–{100 * share.high:.0f} %" if share.n else "–"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _signed(value: float) -> str:

@@ -1,21 +1,20 @@
 """What a comparison consists of: designs × seeds, all from the same start and on the same tasks.
 
-A run is named by a fingerprint of everything that its numbers depend on. So a result that lies in the folder is the
-result of exactly this run, and a comparison that is started again does only what is missing.
+A run is named by a fingerprint of everything that its numbers depend on, the code included. So a result that lies in
+the folder is the result of exactly this run, and a comparison that is started again does only what is missing.
 """
 
 import dataclasses
-import hashlib
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from metis_agents.compare.fingerprint import design_source, fingerprint
 from metis_agents.sb3 import SFTConfig
 from metis_agents.settings.fields import frozen
-from metis_gym import __version__, rewards
+from metis_gym import rewards
 from metis_gym.errors import ConfigError
 from metis_gym.parameters import check_parameters, number, whole
 from metis_gym.registries import format_spec, parse_spec
@@ -84,7 +83,7 @@ class Start:
     def key(self) -> str:
         """Fingerprint of everything that it depends on."""
         played = (self.settings.eval_tasks, self.settings.eval_episodes)
-        return _fingerprint([self.settings.env_id, self.env, dataclasses.asdict(self.config), played])
+        return fingerprint([self.settings.env_id, self.env, dataclasses.asdict(self.config), played])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +111,9 @@ class Run:
         settings = dataclasses.asdict(self.settings)
         del settings["checkpoint_every"]
         readable = re.sub(r"[^A-Za-z0-9.=-]+", "_", self.design)[:80]
-        return f"{readable}-seed{self.seed}-{_fingerprint([self.design, self.seed, settings])}"
+        return (
+            f"{readable}-seed{self.seed}-{fingerprint([self.design, design_source(self.design), self.seed, settings])}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,13 +185,3 @@ def _check_once(what: str, values: Iterable[Any]) -> None:
         if value in seen:
             raise ConfigError(f"{what} {value!r} is given twice")
         seen.add(value)
-
-
-def _fingerprint(parts: Any) -> str:
-    """Twelve hexadecimal digits for JSON-able parts, whatever the order of their keys.
-
-    >>> _fingerprint({"a": 1, "b": 2}) == _fingerprint({"b": 2, "a": 1})
-    True
-    """
-    text = json.dumps([__version__, parts], sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

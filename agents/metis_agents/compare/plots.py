@@ -1,15 +1,20 @@
-"""The plots of a comparison: over training, at the end, and accuracy against cost. Each is a PNG, as bytes."""
+"""The plots of a comparison: over training, at the end, and accuracy against cost. Each is an image, as bytes.
+
+Every seed is drawn: as a thin line, or as a point.
+"""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metis_agents.compare.curves import WINDOW, smoothed
-from metis_agents.compare.estimates import COLUMNS
+from metis_agents.compare.estimates import COLUMNS, by_seed
 from metis_agents.compare.report import Comparison, Family
-from metis_agents.compare.style import INK, MUTED, colours, family_label, figure, headline, label, png, tidy
+from metis_agents.compare.seeds import counted
+from metis_agents.compare.style import INK, MUTED, colours, family_label, figure, headline, image, label, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +29,7 @@ _PANELS = (
 )
 
 
-def draw_training(comparison: Comparison) -> bytes:
+def draw_training(comparison: Comparison, form: str = "png") -> bytes:
     """Three panels over training: redundant calls, needed calls, accuracy."""
     colour, below = colours(comparison.designs), 0.95 + 0.27 * math.ceil(len(comparison.designs) / _LEGEND_COLUMNS)
     height = below + 3.6
@@ -40,13 +45,13 @@ def draw_training(comparison: Comparison) -> bytes:
         tidy(axes)
     seeds = len(comparison.of(comparison.designs[0]))
     _legend(drawn, drawn.axes[0])
-    note = f"Mean and range of {seeds} seeds; moving average over {WINDOW} batches; per cent of training episodes."
+    note = f"Mean and each of {counted(seeds, 'seed')}; moving average over {WINDOW} batches; per cent of episodes."
     drawn.text(0.05, 0.1 / height, note, color=MUTED, fontsize=8.5)
     drawn.text(0.05, 1 - 0.35 / height, headline(comparison), fontsize=13, fontweight="bold")
-    return png(drawn)
+    return image(drawn, form)
 
 
-def draw_final(comparison: Comparison) -> bytes:
+def draw_final(comparison: Comparison, form: str = "png") -> bytes:
     """Bars with intervals on the test split, and where the cold start was."""
     metrics, before, colour = comparison.estimates(), comparison.start(), colours(comparison.designs)
     designs = comparison.designs
@@ -56,6 +61,7 @@ def draw_final(comparison: Comparison) -> bytes:
         axes = drawn.add_axes((0.2 + 0.27 * position, bottom, 0.235, height))
         for row, design in enumerate(designs):
             _bar(axes, row, metrics[design][name], colour[design])
+            _seed_points(axes, row, by_seed(COLUMNS[name], comparison.of(design)))
         axes.axvline(100 * before[name].mean, color=INK, linewidth=1.1, linestyle=(0, (2, 2)))
         axes.set_yticks(range(len(designs)), [label(design) for design in designs] if position == 0 else [])
         axes.tick_params(axis="y", labelcolor=INK, labelsize=10)
@@ -67,20 +73,22 @@ def draw_final(comparison: Comparison) -> bytes:
         axes.grid(visible=False)
     seeds = len(comparison.of(designs[0]))
     note = (
-        f"Per cent of test episodes after training, mean of {seeds} seeds with 95 % interval. Dashed: the cold start."
+        f"Per cent of test episodes after training, mean of {counted(seeds, 'seed')} with 95 % t-interval, each seed "
+        "as a point. Dashed: the cold start."
     )
     drawn.text(0.04, 0.18 / drawn.get_figheight(), note, color=MUTED, fontsize=8.5)
     drawn.text(0.04, 1 - 0.4 / drawn.get_figheight(), headline(comparison), fontsize=13, fontweight="bold")
-    return png(drawn)
+    return image(drawn, form)
 
 
-def draw_cost(comparison: Comparison) -> bytes:
+def draw_cost(comparison: Comparison, form: str = "png") -> bytes:
     """Accuracy against price: one line for each design over its weights."""
     drawn, families = figure(7.6, 5.2), comparison.families()
     axes, before = drawn.add_axes((0.1, 0.13, 0.55, 0.72)), comparison.start()
     colour = colours([family.name for family in families])
     for family in families:
         _cost_line(axes, family, colour[family.name])
+        _cost_points(axes, comparison, family, colour[family.name])
     for column, at, marker in (("accuracy", before["tool_cost"].mean, "*"), ("without_tools", 0.0, "X")):
         axes.plot(at, 100 * before[column].mean, marker, color=INK, markersize=11, linestyle="none")
     axes.plot([], [], "*", color=INK, markersize=10, label="cold start")
@@ -94,24 +102,41 @@ def draw_cost(comparison: Comparison) -> bytes:
     drawn.text(
         0.1,
         0.885,
-        "up and to the left is better; area: under the curve; larger dots: larger weights",
+        "up and to the left is better; area: under the curve; larger dots: larger weights; small: seeds",
         color=MUTED,
         fontsize=9.5,
     )
-    return png(drawn)
+    return image(drawn, form)
 
 
 def _band(axes: "Axes", values: NDArray[np.float64], colour: str, name: str, bold: bool) -> None:
     batches = np.arange(1, values.shape[1] + 1)
-    axes.fill_between(batches, values.min(0), values.max(0), color=colour, alpha=0.13, linewidth=0)
+    for seed in values:
+        axes.plot(batches, seed, color=colour, linewidth=0.6, alpha=0.45)
     axes.plot(batches, values.mean(0), color=colour, linewidth=2.8 if bold else 1.8, label=name)
 
 
 def _bar(axes: "Axes", row: int, value: Any, colour: str) -> None:
     mean, low, high = (100 * part for part in (value.mean, value.low, value.high))
     axes.barh(row, mean, height=0.62, color=colour)
-    axes.plot([low, high], [row, row], color=INK, linewidth=1.3, solid_capstyle="butt")
-    axes.text(max(mean, high) + 2, row, f"{mean:.1f}", va="center", fontsize=9.5)
+    if not math.isnan(low):
+        axes.plot([low, high], [row, row], color=INK, linewidth=1.3, solid_capstyle="butt")
+    end = mean if math.isnan(high) else max(mean, high)
+    axes.text(end + 3, row, f"{mean:.1f}", va="center", fontsize=9.5)
+
+
+def _seed_points(axes: "Axes", row: int, values: Mapping[int, float]) -> None:
+    """Each seed as a point, the seeds of a bar one below the other so that equal ones are seen."""
+    for place, value in enumerate(values.values()):
+        height = row + 0.44 * ((place + 0.5) / len(values) - 0.5)
+        axes.plot(100 * value, height, "o", markersize=3.2, color="white", markeredgecolor=INK, markeredgewidth=0.7)
+
+
+def _cost_points(axes: "Axes", comparison: Comparison, family: Family, colour: str) -> None:
+    """Each seed of each weight as a small point."""
+    for *_, spec in family.points:
+        costs, accuracies = (by_seed(COLUMNS[name], comparison.of(spec)) for name in ("tool_cost", "accuracy"))
+        axes.scatter(list(costs.values()), [100 * value for value in accuracies.values()], s=8, color=colour, alpha=0.5)
 
 
 def _cost_line(axes: "Axes", family: Family, colour: str) -> None:

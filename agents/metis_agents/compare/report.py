@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from metis_agents.compare.estimates import COLUMNS, area_under_curve, estimate, over_seeds
+from metis_agents.compare.estimates import COLUMNS, area_under_curve, by_seed, estimate, over_seeds, right_runs
+from metis_agents.compare.limits import MAX_LOST, MAX_REDUNDANT, MIN_NEEDED
 from metis_agents.compare.plan import without_weight
 from metis_agents.compare.records import CURVES, Result
+from metis_agents.compare.seeds import Share, are_apart, counted, holm, paired_difference
 from metis_gym import rewards
 from metis_gym.markdown import table
 from metis_gym.metrics import Estimate
@@ -16,6 +18,8 @@ from metis_gym.parameters import changed_parameters
 
 __all__ = ["Comparison", "Family"]
 
+_REFERENCE = "accuracy"
+_DIFFERENCES = ("redundant_rate", "tool_recall", "accuracy", "tool_calls")
 _MAIN = ("redundant_rate", "tool_recall", "accuracy", "accuracy_none", "accuracy_required", "tool_calls")
 
 
@@ -59,9 +63,17 @@ class Comparison:
 
     def start(self) -> dict[str, Estimate]:
         """Metrics of the cold starts, one for each seed."""
-        firsts = {result.seed: result for result in self.results}.values()
-        before = [_as_if_final(result) for result in firsts]
+        before = self._before()
         return {name: estimate(column, before) for name, column in COLUMNS.items() if column.ratio is not None}
+
+    def _before(self) -> list[Result]:
+        """The cold start of each seed, as if it were a finished run."""
+        return [_as_if_final(result) for result in {result.seed: result for result in self.results}.values()]
+
+    def right_runs(self) -> dict[str, Share]:
+        """Design → how many of its runs are right, each beside accuracy-only's run of its seed if there is one."""
+        references = self.of(_REFERENCE)
+        return {design: right_runs(self.of(design), references) for design in self.designs}
 
     def families(self) -> tuple[Family, ...]:
         """Accuracy against cost over each design's weights."""
@@ -82,12 +94,16 @@ class Comparison:
         further = [name for name in COLUMNS if name not in _MAIN]
         played = self.results[0].final.sums_KF[:, 0].sum()
         lines = [
-            f"Mean over {seeds} seeds, each on {played:.0f} episodes of the test split, with 95 % intervals (bootstrap "
-            "over seeds and tasks), in per cent where the figure is a share.",
+            f"Mean over {counted(seeds, 'seed')}, each on {played:.0f} episodes of the test split, in per cent where "
+            "the figure is a share. In brackets: the 95 % t-interval over seeds. One seed has none, nor have seeds "
+            "that all agree. Where shares of seeds are apart, by more than 25 points from one to the next, no mean "
+            "describes them: the range of the seeds stands there instead, as a…b.",
             "",
-            _table(metrics, _MAIN),
+            _table(metrics, _MAIN, self._apart()),
             "",
-            _table(metrics, further),
+            *_right_lines(self.right_runs()),
+            *self._difference_lines(),
+            _table(metrics, further, self._apart()),
             "",
             "| accuracy against cost | area under the curve | weights |",
             "|---|---|---|",
@@ -96,6 +112,38 @@ class Comparison:
             *(f"* {column.title}: {column.meaning}." for column in COLUMNS.values()),
         ]
         return "\n".join(lines) + "\n"
+
+    def _apart(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """(design, figure) → least and most of the seeds, where they fall into two camps."""
+        found = {}
+        runs = {"(cold start)": self._before(), **{design: self.of(design) for design in self.designs}}
+        for design, results in runs.items():
+            for name, column in COLUMNS.items():
+                if column.is_share and (column.ratio is not None or design != "(cold start)"):
+                    shares = [column.of_run(result) for result in results]
+                    if are_apart(shares):
+                        found[design, name] = min(shares), max(shares)
+        return found
+
+    def _difference_lines(self) -> list[str]:
+        """A table of differences to accuracy-only, paired by seed; nothing where it was not run, or with one seed."""
+        others = [design for design in self.designs if design != _REFERENCE]
+        references = self.of(_REFERENCE)
+        if len(references) < 2 or not others:
+            return []
+        cells = [(design, name) for design in others for name in _DIFFERENCES]
+        found = [
+            paired_difference(by_seed(COLUMNS[name], self.of(design)), by_seed(COLUMNS[name], references))
+            for design, name in cells
+        ]
+        adjusted = holm([p for _, p in found])
+        shown = {
+            cell: _difference(cell[1], value, p) for cell, (value, _), p in zip(cells, found, adjusted, strict=True)
+        }
+        head = ["difference to accuracy-only", *(COLUMNS[name].title for name in _DIFFERENCES)]
+        body = [[_label(design), *(shown[design, name] for name in _DIFFERENCES)] for design in others]
+        note = "Paired by seed: mean of the differences within seeds, t-interval, p-value (Holm, over this table)."
+        return [note, "", table(head, body), ""]
 
     def csv(self) -> str:
         """One line for each run, numbers in full."""
@@ -138,9 +186,29 @@ def _area(points: Sequence[tuple[float, float, str]], at_no_cost: float, most: f
     return area_under_curve([(cost, accuracy) for cost, accuracy, _ in points], at_no_cost, most)
 
 
-def _table(rows: Mapping[str, Mapping[str, Estimate]], names: Sequence[str]) -> str:
+def _right_lines(shares: Mapping[str, Share]) -> list[str]:
+    limits = (
+        f"A run is right if redundant calls are at most {100 * MAX_REDUNDANT:.0f} %, needed calls at least "
+        f"{100 * MIN_NEEDED:.0f} %, and accuracy within {100 * MAX_LOST:.0f} points of accuracy-only's with the same "
+        "seed (accuracy is not judged where that was not run). Interval: Clopper and Pearson's, 95 %."
+    )
+    body = [
+        [_label(design), str(share), f"{100 * share.low:.0f}–{100 * share.high:.0f} %"]
+        for design, share in shares.items()
+    ]
+    return [limits, "", table(["design", "right runs", "interval"], body), ""]
+
+
+def _table(
+    rows: Mapping[str, Mapping[str, Estimate]],
+    names: Sequence[str],
+    apart: Mapping[tuple[str, str], tuple[float, float]],
+) -> str:
     head = ["design", *(COLUMNS[name].title for name in names)]
-    body = [[_label(design), *(_cell(name, row.get(name)) for name in names)] for design, row in rows.items()]
+    body = [
+        [_label(design), *(_cell(name, row.get(name), apart.get((design, name))) for name in names)]
+        for design, row in rows.items()
+    ]
     return table(head, body)
 
 
@@ -155,9 +223,27 @@ def _label(design: str) -> str:
     return f"`{design}` ({weight} = {getattr(made, weight)})"
 
 
-def _cell(name: str, value: Estimate | None) -> str:
+def _cell(name: str, value: Estimate | None, apart: tuple[float, float] | None) -> str:
     if value is None or value.n == 0:
         return "–"
-    if name in ("tool_calls", "tool_cost", "tool_productivity", "cosine"):
-        return f"{value.mean:.2f} ({value.low:.2f}–{value.high:.2f})"
-    return f"{100 * value.mean:.1f} ({100 * value.low:.1f}–{100 * value.high:.1f})"
+    scale, digits = _scale(name)
+    mean = f"{scale * value.mean:.{digits}f}"
+    if apart is not None:
+        return f"{mean} ({scale * apart[0]:.{digits}f}…{scale * apart[1]:.{digits}f})"
+    if math.isnan(value.low):
+        return mean
+    return f"{mean} ({scale * value.low:.{digits}f}–{scale * value.high:.{digits}f})"
+
+
+def _difference(name: str, value: Estimate, p: float) -> str:
+    if value.n == 0:
+        return "–"
+    scale, digits = _scale(name)
+    mean, low, high = (f"{scale * part:+.{digits}f}".replace("-", "−") for part in (value.mean, value.low, value.high))
+    return mean if math.isnan(value.low) else f"{mean} ({low} to {high}), p {p:.3f}"
+
+
+def _scale(name: str) -> tuple[float, int]:
+    """What a figure is multiplied by to be shown, and its decimals."""
+    as_it_is = name in ("tool_calls", "tool_cost", "tool_productivity", "cosine")
+    return (1.0, 2) if as_it_is else (100.0, 1)

@@ -1,26 +1,32 @@
 """Where does a reward design work? Its weight against how often the grader errs, and how often a guess is right.
 
-A cell is one design with one weight under one condition, over some seeds. It is *robust* where redundant calls are at
-most 5 %, needed calls at least 95 %, and accuracy is within 2 points of accuracy-only under the same condition. A
-design's robust region is the share of its cells that are.
+A cell is one design with one weight under one condition, over some seeds. A run is *right* where redundant calls are at
+most 5 %, needed calls at least 95 %, and accuracy is within 2 points of accuracy-only with the same seed under the same
+condition. A cell, or a weight over all conditions, is *robust* where the share of right runs is at least .97 with 95 %
+confidence, Holm's correction for the number of cells (weights) included. Five seeds bound a share by .48 at best: such
+a cell is described ("5 of 5") and is never robust.
 """
 
+import csv
+import io
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from metis_agents.compare.estimates import COLUMNS
-from metis_agents.compare.limits import MAX_LOST, MAX_REDUNDANT, MIN_NEEDED
+from metis_agents.compare.estimates import COLUMNS, is_right
+from metis_agents.compare.limits import MIN_RIGHT
 from metis_agents.compare.plan import Run, Settings, canonical
 from metis_agents.compare.pool import run_all
 from metis_agents.compare.records import Result
+from metis_agents.compare.seeds import CONFIDENCE, Share, clopper_pearson, holm, pooled_share, surpasses
 from metis_agents.compare.store import Store
 from metis_gym.errors import ConfigError
 
-__all__ = ["Cell", "Condition", "Map", "Panel", "make_map", "read_map"]
+__all__ = ["Cell", "Condition", "Map", "Panel", "SeedRun", "make_map", "map_csv", "pooled", "read_map", "robust"]
 
 _REFERENCE = "accuracy"
-_ROUNDING = 1e-9
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True, order=True)
@@ -116,29 +122,66 @@ class Map:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
-    """What came of one design with one weight under one condition. Figures are means over seeds, NaN without any.
+class SeedRun:
+    """One run of a cell, beside accuracy-only's run of the same seed.
 
     Attributes:
-        seeds: Finished seeds, of this cell and of accuracy-only under its condition.
+        seed: The seed.
         redundant: Calls where none is needed.
         needed: Calls where one is needed.
         accuracy: Right answers.
         lost: Accuracy that accuracy-only has more.
-        robust_seeds: How many of the seeds are robust by themselves.
+        right: Is it within all limits?
     """
 
-    seeds: int
+    seed: int
     redundant: float
     needed: float
     accuracy: float
     lost: float
-    robust_seeds: int
+    right: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What came of one design with one weight under one condition.
+
+    Attributes:
+        runs: The finished seeds, of this cell and of accuracy-only under its condition.
+    """
+
+    runs: tuple[SeedRun, ...] = ()
 
     @property
-    def robust(self) -> bool:
-        """Are the means within the limits?"""
-        return self.seeds > 0 and _within(self.redundant, self.needed, self.lost)
+    def seeds(self) -> int:
+        """How many seeds are finished."""
+        return len(self.runs)
+
+    @property
+    def redundant(self) -> float:
+        """Calls where none is needed, mean over seeds; NaN without any, as the other means."""
+        return _average([run.redundant for run in self.runs])
+
+    @property
+    def needed(self) -> float:
+        """Calls where one is needed, mean over seeds."""
+        return _average([run.needed for run in self.runs])
+
+    @property
+    def accuracy(self) -> float:
+        """Right answers, mean over seeds."""
+        return _average([run.accuracy for run in self.runs])
+
+    @property
+    def lost(self) -> float:
+        """Accuracy that accuracy-only has more, mean over seeds."""
+        return _average([run.lost for run in self.runs])
+
+    @property
+    def share(self) -> Share:
+        """How many runs are right, with the exact interval of the share."""
+        right = sum(run.right for run in self.runs)
+        return Share(right, self.seeds, *clopper_pearson(right, self.seeds))
 
 
 def make_map(plan: Map, store: Store, *, processes: int = 1, progress: bool = True) -> None:
@@ -170,6 +213,41 @@ def read_map(plan: Map, store: Store) -> dict[tuple[str, float, Condition], Cell
     }
 
 
+def pooled(plan: Map, cells: Mapping[tuple[str, float, Condition], Cell]) -> dict[tuple[str, float], Share]:
+    """(panel's title, weight) → right runs under all conditions together, runs of a seed as one cluster."""
+    found = {}
+    for panel in plan.panels:
+        for weight in plan.weights:
+            runs = [run for at in plan.conditions for run in cells[panel.title, weight, at].runs]
+            by_seed = {seed: [run.right for run in runs if run.seed == seed] for seed in {run.seed for run in runs}}
+            found[panel.title, weight] = pooled_share([(sum(right), len(right)) for right in by_seed.values()])
+    return found
+
+
+def robust(shares: Mapping[_Key, Share]) -> dict[_Key, bool]:
+    """Which shares of right runs are at least .97 with 95 % confidence, all of them tested together (Holm)?
+
+    The interval of each share has to say so, too: runs of one seed that fail together count for less there.
+    """
+    run = {key: share for key, share in shares.items() if share.n}
+    adjusted = dict(zip(run, holm([surpasses(share, MIN_RIGHT) for share in run.values()]), strict=True))
+    tail = (1.0 - CONFIDENCE) / 2
+    return {key: key in run and adjusted[key] <= tail and share.low >= MIN_RIGHT for key, share in shares.items()}
+
+
+def map_csv(cells: Mapping[tuple[str, float, Condition], Cell]) -> str:
+    """One line for each run of each cell, numbers in full."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    names = ("redundant", "needed", "accuracy", "lost")
+    writer.writerow(["design", "weight", "grader_noise", "choices", "seed", *names, "right"])
+    for (title, weight, at), cell in cells.items():
+        for run in cell.runs:
+            figures = [repr(getattr(run, name)) for name in names]
+            writer.writerow([title, weight, at.noise, at.choices, run.seed, *figures, int(run.right)])
+    return file.getvalue()
+
+
 def _results(plan: Map, design: str, condition: Condition, store: Store) -> dict[int, Result]:
     runs = {seed: plan.run(design, condition, seed) for seed in plan.seeds}
     return {
@@ -179,36 +257,22 @@ def _results(plan: Map, design: str, condition: Condition, store: Store) -> dict
     }
 
 
-def _cell(results: dict[int, Result], references: dict[int, Result]) -> Cell:
+def _cell(results: Mapping[int, Result], references: Mapping[int, Result]) -> Cell:
     seeds = sorted(results.keys() & references.keys())
-    rows = [
-        (
-            *(_mean(name, results[seed]) for name in ("redundant_rate", "tool_recall", "accuracy")),
-            _mean("accuracy", references[seed]),
-        )
-        for seed in seeds
-    ]
-    redundant, needed, accuracy, reference = (_average([row[column] for row in rows]) for column in range(4))
-    return Cell(
-        seeds=len(seeds),
-        redundant=redundant,
-        needed=needed,
+    return Cell(runs=tuple(_seed_run(results[seed], references[seed]) for seed in seeds))
+
+
+def _seed_run(result: Result, reference: Result) -> SeedRun:
+    accuracy = COLUMNS["accuracy"].of_run(result)
+    return SeedRun(
+        seed=result.seed,
+        redundant=COLUMNS["redundant_rate"].of_run(result),
+        needed=COLUMNS["tool_recall"].of_run(result),
         accuracy=accuracy,
-        lost=reference - accuracy,
-        robust_seeds=sum(_within(row[0], row[1], row[3] - row[2]) for row in rows),
+        lost=COLUMNS["accuracy"].of_run(reference) - accuracy,
+        right=is_right(result, reference),
     )
-
-
-def _mean(name: str, result: Result) -> float:
-    ratio = COLUMNS[name].ratio
-    assert ratio is not None, "a figure of the test split"
-    ones, others = ratio(result.final)
-    return float(ones.sum() / others.sum())
 
 
 def _average(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else math.nan
-
-
-def _within(redundant: float, needed: float, lost: float) -> bool:
-    return redundant <= MAX_REDUNDANT + _ROUNDING and needed >= MIN_NEEDED - _ROUNDING and lost <= MAX_LOST + _ROUNDING

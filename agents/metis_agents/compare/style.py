@@ -1,13 +1,13 @@
-"""How the plots look: one colour for each design in all of them, and PNG as bytes."""
+"""How the plots look: one colour for each design in all of them, and images as bytes."""
 
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metis_agents.compare.plan import without_weight
 from metis_gym import rewards
-from metis_gym.errors import MissingDependencyError
+from metis_gym.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from metis_agents.compare.report import Comparison
 
-__all__ = ["INK", "MUTED", "colours", "family_label", "figure", "headline", "label", "png", "tidy"]
+__all__ = ["INK", "MUTED", "colours", "family_label", "figure", "headline", "image", "label", "tidy"]
 
 INK, MUTED, RULE = "#1c2530", "#6b7683", "#d8dde3"
 
@@ -30,6 +30,13 @@ _RC: dict[Any, Any] = {
     "axes.edgecolor": RULE,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
+    "svg.hashsalt": "metis-gym",
+}
+
+_METADATA: Mapping[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
 
@@ -69,10 +76,11 @@ def label(design: str) -> str:
     made: Any = rewards.make(design)
     if made.name == "accuracy":
         return "accuracy only"
+    priced = " by price" if getattr(made, "cost", "calls") == "price" else ""
     if made.name == "hdpo":
-        return f"HDPO, w = {made.w_tool:g}"
+        return f"HDPO{priced}, w = {made.w_tool:g}"
     if made.name == "coupled":
-        return f"coupled, {'gated' if made.gated else 'not gated'}, α = {made.alpha:g}"
+        return f"coupled{priced}, {'gated' if made.gated else 'not gated'}, α = {made.alpha:g}"
     name, _, rest = design.partition(":")
     words = [part.replace("=", " = ") for part in rest.split(",") if part]
     return ", ".join([name, *words])
@@ -110,10 +118,16 @@ def figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), dpi=130, facecolor="white")
 
 
-def png(drawn: "Figure") -> bytes:
-    """The figure as PNG. The same figure is the same bytes: nothing in it depends on the clock."""
+def image(drawn: "Figure", form: str) -> bytes:
+    """The figure as "png", "svg" or "pdf". The same figure is the same bytes: nothing in it depends on the clock.
+
+    Raises:
+        ConfigError: Another format.
+    """
+    if form not in _METADATA:
+        raise ConfigError(f"Expect the format of an image to be one of {sorted(_METADATA)}, actually: {form!r}")
     file = io.BytesIO()
-    drawn.savefig(file, format="png", metadata={"Software": None})
+    drawn.savefig(file, format=form, metadata=_METADATA[form])
     return file.getvalue()
 
 

@@ -14,7 +14,8 @@ from metis_agents.compare.curves import smoothed
 from metis_agents.compare.limits import MAX_LOST, MAX_REDUNDANT, MIN_NEEDED
 from metis_agents.compare.records import Result
 from metis_agents.compare.report import Comparison
-from metis_agents.compare.style import INK, MUTED, colours, figure, headline, label, png, tidy
+from metis_agents.compare.seeds import Share, counted
+from metis_agents.compare.style import INK, MUTED, colours, figure, headline, image, label, tidy
 from metis_gym.metrics import Estimate
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ _LEFT, _TOP, _BOTTOM, _GAP = 0.65, 1.05, 1.2, 1.85
 _PANEL_WIDTH, _PANEL_HEIGHT, _COLUMN = 2.45, 2.3, 3.35
 
 
-def draw_summary(comparison: Comparison) -> bytes:
-    """One panel for each design, as PNG."""
+def draw_summary(comparison: Comparison, form: str = "png") -> bytes:
+    """One panel for each design, as PNG, SVG or PDF."""
     designs, metrics, colour = comparison.designs, comparison.estimates(), colours(comparison.designs)
+    shares = comparison.right_runs()
     columns = min(len(designs), _MAX_COLUMNS)
     rows = math.ceil(len(designs) / columns)
     width = max(_LEFT + columns * _COLUMN, 8.6)
@@ -44,13 +46,16 @@ def draw_summary(comparison: Comparison) -> bytes:
         axes = drawn.add_axes(place)
         _draw_lines(axes, comparison.of(design), colour[design])
         axes.set_ylabel("% of episodes with a call" if column == 0 else "")
-        _draw_words(axes, design, metrics, colour[design])
+        _draw_words(axes, design, metrics, colour[design], shares[design])
     _draw_title(drawn, comparison, width, height)
-    return png(drawn)
+    return image(drawn, form)
 
 
 def verdict(metrics: Mapping[str, Mapping[str, Estimate]], design: str) -> str:
-    """In words, by the limits of `metis_agents.compare.limits`; accuracy is judged beside `accuracy` if it was run."""
+    """In words, what the means break of `metis_agents.compare.limits`; which runs are right is `right_runs`.
+
+    Accuracy is judged beside `accuracy` if it was run.
+    """
     row = metrics[design]
     problems = []
     if row["redundant_rate"].mean > MAX_REDUNDANT:
@@ -80,7 +85,9 @@ def _draw_lines(axes: "Axes", results: Sequence[Result], colour: str) -> None:
     tidy(axes)
 
 
-def _draw_words(axes: "Axes", design: str, metrics: Mapping[str, Mapping[str, Estimate]], colour: str) -> None:
+def _draw_words(
+    axes: "Axes", design: str, metrics: Mapping[str, Mapping[str, Estimate]], colour: str, share: Share
+) -> None:
     row = metrics[design]
     needed, redundant = 100 * row["tool_recall"].mean, 100 * row["redundant_rate"].mean
     axes.text(0, 1.16, label(design), transform=axes.transAxes, fontsize=11.5, fontweight="bold", color=colour)
@@ -88,7 +95,7 @@ def _draw_words(axes: "Axes", design: str, metrics: Mapping[str, Mapping[str, Es
     upper, lower = _apart(needed, redundant) if needed >= redundant else _apart(redundant, needed)[::-1]
     for height, value in ((upper, needed), (lower, redundant)):
         axes.annotate(f"{value:.1f}", (1, height), (5, 0), ("axes fraction", "data"), "offset points", va="center")
-    right = f"{100 * row['accuracy'].mean:.1f} % right answers"
+    right = f"{100 * row['accuracy'].mean:.1f} % right answers; {share} runs right"
     axes.text(0, -0.33, right, transform=axes.transAxes, fontsize=10, color=INK)
 
 
@@ -108,5 +115,6 @@ def _draw_title(drawn: "Figure", comparison: Comparison, width: float, height: f
     drawn.text(_LEFT / width, 1 - 0.42 / height, headline(comparison), fontsize=14, fontweight="bold")
     rule = "Solid: calls where a tool is needed.  Dashed: calls where none is needed.  A wide band is good."
     drawn.text(_LEFT / width, 1 - 0.74 / height, rule, fontsize=10.5, color=MUTED)
-    note = f"Lines: training episodes, mean and each of {seeds} seeds. Numbers: test episodes after training, mean."
+    lines = f"Lines: training episodes, mean and each of {counted(seeds, 'seed')}."
+    note = f"{lines} Numbers: test episodes after training, mean."
     drawn.text(_LEFT / width, 0.13 / height, note, fontsize=8.5, color=MUTED)

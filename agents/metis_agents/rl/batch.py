@@ -21,7 +21,7 @@ from metis_agents.rl.diagnostics import BatchDiagnostics, diagnose
 from metis_agents.rl.distributed import Ranks
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
-from metis_gym.rewards.contract import Bools, Channel, RewardDesign
+from metis_gym.rewards.contract import Bools, Channel, RewardDesign, view_for
 
 __all__ = ["ChannelBatch", "Positions", "compute_channels", "select", "signal"]
 
@@ -124,7 +124,7 @@ def _positions(groups: Sequence[Sequence[Any]]) -> tuple[Positions, ...]:
 
 
 def _compare(design: RewardDesign, groups: Sequence[Sequence[Outcome]]) -> tuple[Channel, ...]:
-    channels = design.channels([[outcome.for_designs for outcome in group] for group in groups])
+    channels = design.channels([[view_for(design, outcome) for outcome in group] for group in groups])
     size = sum(map(len, groups))
     names = [channel.name for channel in channels]
     if not channels or len(set(names)) != len(names):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metis_agents.rl.collect import TokenLogprobs
 from metis_agents.rl.counts import Aggregation, Count, Denominator, LossCounts
-from metis_agents.rl.surrogates import Surrogate, make_surrogate
+from metis_agents.rl.surrogates import Surrogate, clamped, make_surrogate
 from metis_gym.errors import ConfigError, NonFiniteError
 from metis_gym.parameters import check_parameters, choice, number, whole
 from metis_gym.rewards.contract import Channel
@@ -122,7 +122,7 @@ def channel_loss(
 
     Raises:
         ConfigError: Shapes that do not fit each other, or an input that an option needs.
-        NonFiniteError: A NaN or infinity at a model token, or in an advantage.
+        NonFiniteError: A NaN or infinity at a model token, or in an advantage, also where the loss would be finite.
     """
     _check_shapes(tokens, channels, counts, config, old_logprobs_BT)
     is_model_token_BT = tokens.is_model_token_BT.bool()
@@ -135,12 +135,12 @@ def channel_loss(
     objective_CBT, is_clipped_CBT = config.objective(logratio_BT, advantages_CB1, is_model_token_BT)
     if config.importance_cap is not None and tokens.sampled_logprobs_BT is not None:
         sampled_BT = _kept(tokens.sampled_logprobs_BT, is_model_token_BT)
-        objective_CBT = objective_CBT * (old_BT - sampled_BT).exp().clamp(max=config.importance_cap).detach()
+        objective_CBT = objective_CBT * clamped(old_BT - sampled_BT).exp().clamp(max=config.importance_cap).detach()
     divisors_C = logprobs_BT.new_tensor([_divisor(counts.by_channel[index], config) for index in active])
     losses_C = -_episode_sums(objective_CBT, is_model_token_BT, config) / divisors_C
     weights_C = logprobs_BT.new_tensor([channels[index].weight for index in active])
     loss = (weights_C * losses_C).sum() + _regularisers(tokens, logprobs_BT, is_model_token_BT, counts.everyone, config)
-    _check_finite(loss, logprobs_BT, old_BT, advantages_CB1)
+    _check_finite(loss, tokens, old_logprobs_BT, advantages_CB1)
     return ChannelLoss(loss, _stats(logratio_BT, is_model_token_BT, is_clipped_CBT, losses_C))
 
 
@@ -175,6 +175,7 @@ def _regularisers(
 
 def _k3(towards: Tensor) -> Tensor:
     """`e^x − x − 1`, an unbiased and never negative estimate of the KL divergence (Schulman 2020, "k3")."""
+    towards = clamped(towards)
     return towards.exp() - towards - 1.0
 
 
@@ -192,7 +193,7 @@ def _advantages(channels: Sequence[Channel], active: Sequence[int], like: Tensor
 
 @torch.no_grad()
 def _stats(logratio_BT: Tensor, is_model_token_BT: Tensor, is_clipped_CBT: Tensor, losses_C: Tensor) -> LossStats:
-    ratio_BT = logratio_BT.exp() * is_model_token_BT
+    ratio_BT = clamped(logratio_BT).exp() * is_model_token_BT
     kl_BT = _k3(logratio_BT) * is_model_token_BT
     per_token = torch.stack([is_model_token_BT.sum().to(ratio_BT), ratio_BT.sum(), kl_BT.sum(), (ratio_BT**2).sum()])
     clipped_C = (is_clipped_CBT & is_model_token_BT).sum((-1, -2)).to(ratio_BT)
@@ -240,18 +241,43 @@ def _check_shapes(
             raise ConfigError(f"Expect the policy to give {name} with {option} of {value}, actually: None")
 
 
-def _check_finite(loss: Tensor, logprobs_BT: Tensor, old_BT: Tensor, advantages_CB1: Tensor) -> None:
-    if bool(torch.isfinite(loss)):
+def _check_finite(loss: Tensor, tokens: TokenLogprobs, old_logprobs_BT: Tensor | None, advantages_CB1: Tensor) -> None:
+    """Look at every input, not at the loss alone: a probability of 0 has a finite loss and a NaN gradient."""
+    is_model_token_BT = tokens.is_model_token_BT.bool()
+    by_token = {
+        "logprobs_BT": tokens.logprobs_BT,
+        "old_logprobs_BT": old_logprobs_BT,
+        "entropy_BT": tokens.entropy_BT,
+        "reference_logprobs_BT": tokens.reference_logprobs_BT,
+        "sampled_logprobs_BT": tokens.sampled_logprobs_BT,
+    }
+    broken = {
+        name: ~torch.isfinite(values) & is_model_token_BT for name, values in by_token.items() if values is not None
+    }
+    broken["advantages"] = ~torch.isfinite(advantages_CB1)
+    found = torch.stack([~torch.isfinite(loss), *(mask.any() for mask in broken.values())])
+    if not bool(found.any()):
         return
-    named = {"logprobs_BT": logprobs_BT, "old_logprobs_BT": old_BT, "advantages": advantages_CB1}
-    for name, tensor in named.items():
-        broken = (~torch.isfinite(tensor)).nonzero()
-        if len(broken):
-            raise NonFiniteError(
-                f"{name} is not finite at {len(broken)} model tokens of this micro-batch, first at "
-                f"{tuple(broken[0].tolist())}: {tensor[tuple(broken[0])].item()}"
-            )
-    raise NonFiniteError(
-        f"the loss is {loss.item()} though every input is finite: the largest log-ratio is "
-        f"{(logprobs_BT - old_BT).abs().max().item():.3g}"
+    for name, mask in broken.items():
+        if bool(mask.any()):
+            values = advantages_CB1 if name == "advantages" else by_token[name]
+            assert values is not None, "only what was given can be broken"
+            raise NonFiniteError(_broken_text(name, values, mask.nonzero()))
+    raise NonFiniteError(f"the loss is {loss.item()} though every input is finite")
+
+
+def _broken_text(name: str, values: Tensor, where: Tensor) -> str:
+    first = tuple(where[0].tolist())
+    value = values[first].item()
+    if name == "advantages":
+        return f"advantages is not finite at {len(where)} episodes of this micro-batch, first at {first}: {value}"
+    text = (
+        f"{name} is not finite at {len(where)} model tokens of this micro-batch, first at {first} (episode, token): "
+        f"{value}"
     )
+    if value == -float("inf"):
+        text += (
+            ". The policy gives a token that was played the probability 0: score the tokens with the sampling settings "
+            "(masks, temperature, top-k) that they were drawn with, or with none"
+        )
+    return text

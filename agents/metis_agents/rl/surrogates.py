@@ -6,6 +6,10 @@ differ in what they do to tokens, or whole episodes, that moved far.
 Axes: C channels, B episodes, T tokens. `logratio_BT` is log π − log π_old, 0 outside model tokens; `advantages_CB1` is
 constant over an episode. Aggregation over tokens and episodes is the loss's business: GSPO and GMPO are written for
 `sequence-mean`, the others for `token-mean`.
+
+Before a log-ratio is exponentiated it is clamped to ±20, a ratio of 4.9e8, as verl does: e^89 is infinite in float32,
+and the clip's slope of 0 times infinity is a NaN gradient of a finite loss. A token beyond ±20
+has no gradient, except in CISPO, which exponentiates nothing that has one.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +22,15 @@ from torch import Tensor
 from metis_gym.parameters import check_parameters, number
 from metis_gym.registries import Registry, parse_spec
 
-__all__ = ["SURROGATES", "Objective", "Surrogate", "make_surrogate"]
+__all__ = ["MAX_LOGRATIO", "SURROGATES", "Objective", "Surrogate", "clamped", "make_surrogate"]
+
+MAX_LOGRATIO = 20.0
+"""Largest absolute log-ratio whose exponential is taken."""
+
+
+def clamped(logratio: Tensor) -> Tensor:
+    """The log-ratio within ±20; the same bits inside, and no gradient outside."""
+    return logratio.clamp(-MAX_LOGRATIO, MAX_LOGRATIO)
 
 
 class Objective(NamedTuple):
@@ -63,7 +75,7 @@ class PpoClip(Surrogate):
     def __call__(self, logratio_BT: Tensor, advantages_CB1: Tensor, is_model_token_BT: Tensor) -> Objective:
         """Clip each token's ratio by itself."""
         del is_model_token_BT  # tokens are independent
-        objective, is_clipped = _clipped(logratio_BT.exp(), advantages_CB1, self.eps_low, self.eps_high)
+        objective, is_clipped = _clipped(clamped(logratio_BT).exp(), advantages_CB1, self.eps_low, self.eps_high)
         if self.dual_clip is None:
             return Objective(objective, is_clipped)
         bound = self.dual_clip * advantages_CB1
@@ -94,7 +106,7 @@ class Gspo(Surrogate):
 
     def __call__(self, logratio_BT: Tensor, advantages_CB1: Tensor, is_model_token_BT: Tensor) -> Objective:
         """Clip the geometric mean of an episode's ratios."""
-        ratio_B1 = _token_mean(logratio_BT, is_model_token_BT).exp()
+        ratio_B1 = clamped(_token_mean(logratio_BT, is_model_token_BT)).exp()
         objective, is_clipped = _clipped(ratio_B1, advantages_CB1, self.eps_low, self.eps_high)
         return _on_every_token(objective, is_clipped, logratio_BT)
 
@@ -118,7 +130,7 @@ class Gmpo(Surrogate):
         sign_CB1 = advantages_CB1.sign()
         clamped_BT = logratio_BT.clamp(-self.eps_low, self.eps_high)
         kept_CBT = sign_CB1 * torch.minimum(sign_CB1 * logratio_BT, sign_CB1 * clamped_BT)
-        objective_CB1 = advantages_CB1 * _token_mean(kept_CBT, is_model_token_BT).exp()
+        objective_CB1 = advantages_CB1 * clamped(_token_mean(kept_CBT, is_model_token_BT)).exp()
         is_clipped = sign_CB1 * clamped_BT < sign_CB1 * logratio_BT
         return Objective(objective_CB1.expand_as(kept_CBT), is_clipped)
 
@@ -141,7 +153,7 @@ class Cispo(Surrogate):
     def __call__(self, logratio_BT: Tensor, advantages_CB1: Tensor, is_model_token_BT: Tensor) -> Objective:
         """Weigh each token's log-probability by its clipped ratio."""
         del is_model_token_BT  # tokens are independent
-        ratio_BT = logratio_BT.detach().exp()
+        ratio_BT = clamped(logratio_BT.detach()).exp()
         weight_BT = ratio_BT.clamp(1.0 - self.eps_low, 1.0 + self.eps_high)
         objective_CBT = weight_BT * advantages_CB1 * logratio_BT
         return Objective(objective_CBT, (weight_BT != ratio_BT).expand_as(objective_CBT))
@@ -166,7 +178,7 @@ class Sapo(Surrogate):
         del is_model_token_BT  # tokens are independent
         tau_pos, tau_neg = advantages_CB1.new_tensor(self.tau_pos), advantages_CB1.new_tensor(self.tau_neg)
         tau_CB1 = torch.where(advantages_CB1 > 0, tau_pos, tau_neg)
-        objective = advantages_CB1 * (4.0 / tau_CB1) * torch.sigmoid(tau_CB1 * (logratio_BT.exp() - 1.0))
+        objective = advantages_CB1 * (4.0 / tau_CB1) * torch.sigmoid(tau_CB1 * (clamped(logratio_BT).exp() - 1.0))
         return Objective(objective, torch.zeros_like(objective, dtype=torch.bool))
 
 

@@ -1,5 +1,6 @@
 """The map of where designs work, whole and in part."""
 
+import csv
 import io
 import json
 import shutil
@@ -9,9 +10,10 @@ from made_up import result
 from PIL import Image
 
 from metis_agents.compare import Store
-from metis_agents.compare.heatmap import draw_map, map_page, robust_share
+from metis_agents.compare.heatmap import draw_map, map_page, right_cells, write_map
 from metis_agents.compare.options import MAP
-from metis_agents.compare.robustness import Condition, Map, Panel, make_map, read_map
+from metis_agents.compare.robustness import Cell, Condition, Map, Panel, SeedRun, make_map, pooled, read_map, robust
+from metis_agents.compare.seeds import Share, pooled_share
 from metis_agents.settings.command_line import parse
 from metis_gym.cli import main
 from metis_gym.errors import ConfigError
@@ -46,7 +48,7 @@ def test_conditions_of_as_many_options_share_a_cold_start(plan):
 
 
 @pytest.mark.parametrize(
-    ("row", "is_robust"),
+    ("row", "is_right"),
     [
         ({"redundant": 0.05, "needed": 0.95, "right": 0.98}, True),
         ({"redundant": 0.051}, False),
@@ -54,12 +56,12 @@ def test_conditions_of_as_many_options_share_a_cold_start(plan):
         ({"right": 0.979}, False),
     ],
 )
-def test_a_cell_is_robust_within_all_three_limits(row, is_robust, plan, tmp_path):
+def test_a_run_is_right_within_all_three_limits(row, is_right, plan, tmp_path):
     store = Store(tmp_path)
     keep(plan, store, **row)
     cells = read_map(plan, store)
-    assert {cell.robust for cell in cells.values()} == {is_robust}
-    assert robust_share(plan, cells, "HDPO") == (6 * is_robust, 6)
+    assert {(cell.share.right, cell.share.n) for cell in cells.values()} == {(int(is_right), 1)}
+    assert right_cells(plan, cells, "HDPO") == (6 * is_right, 6)
 
 
 def test_cells_say_how_many_seeds_they_have(plan, tmp_path):
@@ -69,17 +71,56 @@ def test_cells_say_how_many_seeds_they_have(plan, tmp_path):
     for path in tmp_path.glob("runs/accuracy-seed1-*"):
         path.unlink()
     cell = read_map(plan, store)["HDPO", 1.0, Condition(0.3, 2)]
-    assert (cell.seeds, cell.robust_seeds, cell.redundant) == (1, 1, 0.0), "a cell needs its accuracy-only, too"
+    assert (cell.seeds, cell.share.right, cell.redundant) == (1, 1, 0.0), "a cell needs its accuracy-only, too"
     keep(plan, store, seeds=(1,), redundant=0.08)
     cell = read_map(plan, store)["HDPO", 1.0, Condition(0.3, 2)]
-    assert (cell.seeds, cell.robust_seeds, cell.robust) == (2, 1, True)
+    assert (cell.seeds, cell.share.right) == (2, 1), "a mean within the limits makes no seed right"
     assert cell.redundant == pytest.approx(0.04)
+
+
+def share(right, n, seeds=None):
+    """A share with its interval, from seeds with one run each unless told."""
+    return pooled_share(seeds or [(1, 1)] * right + [(0, 1)] * (n - right))
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ([share(1, 1)], [False]),
+        ([share(5, 5)], [False]),  # the lower bound is .478
+        ([share(99, 100)], [False]),
+        ([share(121, 121)], [False]),  # .025^(1/121) = .9700 - 1e-5
+        ([share(122, 122)], [True]),
+        ([share(122, 122)] * 3, [False] * 3),  # .97^122 = .0243, and three are tested
+        ([share(200, 200)] * 3, [True] * 3),  # .97^200 = .0023
+        ([share(200, 200), Share(0, 0, float("nan"), float("nan"))], [True, False]),  # not run: not tested
+    ],
+)
+def test_robust_is_a_bound_of_the_share_of_seeds(shares, expected):
+    assert list(robust(dict(enumerate(shares))).values()) == expected
+
+
+def test_runs_of_a_seed_that_fail_together_count_for_less():
+    scattered = share(0, 0, [(5, 5)] * 35 + [(4, 5)] * 5)
+    together = share(0, 0, [(5, 5)] * 39 + [(0, 5)])
+    assert scattered.right == together.right == 195
+    assert together.low < scattered.low - 0.05
+
+
+def test_weights_are_pooled_over_conditions(plan):
+    def cell(*right):
+        runs = [SeedRun(seed=s, redundant=0, needed=1, accuracy=1, lost=0, right=r) for s, r in enumerate(right)]
+        return Cell(runs=tuple(runs))
+
+    cells = {("HDPO", weight, at): cell(True, weight < 1) for weight in plan.weights for at in plan.conditions}
+    found = pooled(plan, cells)
+    assert [(found["HDPO", weight].right, found["HDPO", weight].n) for weight in (0.15, 1.0)] == [(6, 6), (3, 6)]
 
 
 def test_an_empty_map_has_a_page_and_a_image(plan, tmp_path):
     cells = read_map(plan, Store(tmp_path))
     page = map_page(plan, cells, "map.png")
-    assert "| HDPO | 0 of 0 | – | 0 |" in page
+    assert "| HDPO | 0.15 | 0 of 0 | – | no |" in page
     assert page.count("not run") == 6
     with Image.open(io.BytesIO(draw_map(plan, cells))) as image:
         assert image.height > 900
@@ -90,8 +131,27 @@ def test_a_page_names_settings_cells_and_how_to_make_it(plan, tmp_path):
     page = map_page(plan, read_map(plan, Store(tmp_path)), "map.png", "Made by hand.")
     assert "3 batches of 2 tasks × 4 episodes and then plays 8 test episodes" in page
     assert "Made by hand." in page
-    assert "| HDPO | 0.15 | 30 % | 2 | 1.2 | 99.1 | 100.0 | 0.0 | 1 of 1 | yes |" in page
-    assert "| HDPO | 6 of 6 | 100 % | 1 |" in page
+    assert "| HDPO | 0.15 | 30 % | 2 | 1.2 | 99.1 | 100.0 | 0.0 | 1 of 1 | 3–100 % | no |" in page
+    assert "| HDPO | 0.15 | 3 of 3 | 29–100 % | no |" in page
+    assert "yes" not in page, "one seed shows nothing to be robust"
+
+
+def test_every_run_of_a_map_is_a_line_of_its_csv(plan, tmp_path):
+    keep(plan, Store(tmp_path), seeds=(0, 1), redundant=0.012, needed=0.94)
+    written = write_map(plan, read_map(plan, Store(tmp_path)), tmp_path / "map.md")
+    rows = list(csv.DictReader(io.StringIO(written[-1].read_text())))
+    assert len(rows) == 2 * 6  # seeds × cells
+    assert {row["seed"] for row in rows} == {"0", "1"}
+    assert {(row["redundant"], row["needed"], row["right"]) for row in rows} == {("0.012", "0.94", "0")}
+
+
+@pytest.mark.parametrize(("form", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_maps_are_drawn_in_every_format_and_alike(form, start, plan, tmp_path):
+    keep(plan, Store(tmp_path), redundant=0.012)
+    cells = read_map(plan, Store(tmp_path))
+    drawn = draw_map(plan, cells, form)
+    assert drawn.startswith(start)
+    assert drawn == draw_map(plan, cells, form)
 
 
 def test_a_map_is_made_from_the_runs_that_are_missing(small, finished, tmp_path):
@@ -109,7 +169,7 @@ def test_the_command_reports_on_what_is_there(tmp_path, capsys):
     assert main(["map", *arguments]) == 0
     assert "--seeds 2 --batches 100" in table.read_text()
     assert "At abc." in table.read_text()
-    assert table.with_suffix(".png").exists()
+    assert all(table.with_suffix(suffix).exists() for suffix in (".png", ".svg", ".csv"))
     assert "written:" in capsys.readouterr().out
 
 

@@ -1,14 +1,24 @@
 """What a comparison consists of, and what names its runs."""
 
 import dataclasses
+import importlib
+from pathlib import Path
 
 import pytest
 
-from metis_agents.compare import Plan, Settings
+from metis_agents.compare import Plan, Settings, fingerprint
+from metis_agents.compare.fingerprint import code_fingerprint, design_source
 from metis_agents.compare.plan import batches_of
 from metis_agents.compare.pool import side_by_side
 from metis_agents.sb3 import SFTConfig
 from metis_gym.errors import ConfigError, UnknownNameError
+from metis_gym.rewards.outcome import Accuracy
+
+
+class Own(Accuracy):
+    """A design of one's own."""
+
+    name = "own"
 
 
 def key(design="hdpo", seed=0, **settings):
@@ -90,3 +100,46 @@ def test_wrong_plans_raise(designs, seeds, message):
 def test_wrong_settings_raise(name, value):
     with pytest.raises(ConfigError, match=name):
         dataclasses.replace(Settings(), **{name: value})
+
+
+def test_a_key_names_the_code(tmp_path, monkeypatch):
+    package = tmp_path / "made_up_code"
+    (package / "deep").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "deep" / "part.py").write_text("VALUE = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def now():
+        code_fingerprint.cache_clear()
+        return code_fingerprint(("made_up_code",))
+
+    before = now()
+    assert before == now()
+    (package / "deep" / "part.py").write_text("VALUE = 2")
+    assert before != now()
+
+
+@pytest.mark.parametrize(
+    "module", ["metis_gym.rewards.hdpo", "metis_envs.families.patches", "metis_agents.rl.loss", "metis_agents.sb3.sft"]
+)
+def test_the_code_that_numbers_depend_on_is_named(module, monkeypatch):
+    touched = importlib.import_module(module).__file__
+    read = Path.read_bytes
+    code_fingerprint.cache_clear()
+    before = key()
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (str(path) == touched))
+    code_fingerprint.cache_clear()
+    try:
+        assert key() != before
+    finally:
+        code_fingerprint.cache_clear()
+
+
+def test_a_key_names_the_code_of_a_design_of_ones_own(monkeypatch):
+    source = "class Mine: pass"
+    monkeypatch.setattr(fingerprint.inspect, "getsource", lambda part: source)
+    own = f"{__name__}:Own"
+    assert design_source("hdpo") == ()
+    before = key(own)
+    source = "class Mine: x = 1"
+    assert key(own) != before

@@ -7,10 +7,11 @@ import pytest
 from made_up import result
 from PIL import Image
 
-from metis_agents.compare import Comparison, write_report
+from metis_agents.compare import Comparison, plots, write_report
 from metis_agents.compare.plots import draw_cost, draw_final, draw_training
 from metis_agents.compare.style import colours, family_label, label
 from metis_agents.compare.summary import draw_summary
+from metis_gym.errors import ConfigError
 
 DESIGNS = ("accuracy", "coupled:alpha=0.05", "coupled:alpha=1,gated=false", "hdpo")
 MANY = (*DESIGNS, *(f"hdpo:w_tool={weight}" for weight in (0.01, 0.02, 0.05, 0.3, 0.5)))
@@ -45,13 +46,13 @@ def test_no_words_touch_in_the_summary():
     from metis_agents.compare import summary
 
     drawn = []
-    original = summary.png
-    summary.png = lambda figure: (drawn.append(figure), original(figure))[1]
+    original = summary.image
+    summary.image = lambda figure, form: (drawn.append(figure), original(figure, form))[1]
     try:
         for designs in (DESIGNS, MANY):
             draw_summary(comparison(designs))
     finally:
-        summary.png = original
+        summary.image = original
     for figure in drawn:
         renderer = FigureCanvasAgg(figure).get_renderer()
         texts = [text for axes in figure.axes for text in (*axes.texts, axes.xaxis.label, axes.yaxis.label)]
@@ -77,17 +78,38 @@ def test_weights_are_shades_and_families_have_names():
     assert red[0] > red[1], "the last is the darkest"
     assert family_label(["coupled:alpha=0.1", "coupled"]) == "coupled, gated"
     assert label("otc:k=2") == "otc, k = 2"
+    assert label("hdpo:cost=price") != label("hdpo")
+    assert label("coupled:cost=price") != label("coupled")
 
 
-def test_a_report_is_seven_files(tmp_path):
+def test_a_report_is_eleven_files(tmp_path):
     written = write_report(comparison(), tmp_path / "deep" / "out")
     assert {path.name for path in written} == {
         "results.csv",
         "history.csv",
         "table.md",
-        "summary.png",
-        "training.png",
-        "final.png",
-        "cost.png",
+        *(f"{name}.{form}" for name in ("summary", "training", "final", "cost") for form in ("png", "svg")),
     }
     assert all(path.stat().st_size > 0 for path in written)
+
+
+@pytest.mark.parametrize("draw", [draw_summary, draw_training, draw_final, draw_cost])
+@pytest.mark.parametrize(("form", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_plots_are_vectors_too_and_reproducible(draw, form, start):
+    drawn = draw(comparison(), form)
+    assert drawn.startswith(start)
+    assert drawn == draw(comparison(), form)
+
+
+def test_an_unknown_format_is_refused():
+    with pytest.raises(ConfigError, match=r"one of .*'svg'.*'gif'"):
+        draw_cost(comparison(), "gif")
+
+
+def test_the_final_plot_has_a_point_for_each_seed(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "image", lambda figure, form: drawn.append(figure))
+    draw_final(comparison())
+    for axes in drawn[0].axes:
+        points = [line for line in axes.lines if line.get_marker() == "o"]
+        assert len(points) == len(DESIGNS) * 3

@@ -12,6 +12,7 @@ from made_up import played, result
 from metis_agents.compare import Comparison
 from metis_agents.compare.estimates import COLUMNS, area_under_curve, estimate
 from metis_agents.compare.records import CURVES, Played, Result
+from metis_agents.compare.seeds import clopper_pearson, mean_over_seeds, paired_difference
 from metis_agents.compare.summary import verdict
 from metis_gym.records import Necessity, Outcome
 
@@ -60,15 +61,73 @@ def test_figures_are_ratios_over_the_right_tasks():
     assert {name: figures[name].mean for name in expected} == pytest.approx(expected, abs=1e-12)
 
 
-def test_intervals_grow_with_the_spread_of_seeds_and_hold_the_mean():
-    alike = [result(seed=seed, redundant=0.5) for seed in range(5)]
-    apart = [result(seed=seed, redundant=rate) for seed, rate in enumerate((0.1, 0.3, 0.5, 0.7, 0.9))]
-    first, second = (estimate(COLUMNS["redundant_rate"], results) for results in (alike, apart))
-    assert first.mean == second.mean == pytest.approx(0.5)
-    assert first.high - first.low == pytest.approx(0, abs=1e-12)  # one task of the kind, five equal seeds
-    # The mean of five draws from these rates has a standard error of .283/√5 = .126: 95 % of it lies in about ±.25.
-    assert 0.2 < second.low < 0.32
-    assert 0.68 < second.high < 0.8
+def test_intervals_are_students_over_seeds():
+    apart = [result(seed=seed, redundant=rate) for seed, rate in enumerate((0.40, 0.45, 0.50, 0.55, 0.60))]
+    found = estimate(COLUMNS["redundant_rate"], apart)
+    # Standard deviation .0790569, t(.975, 4) = 2.776445: .5 ± 2.776445·.0790569/√5 = .5 ± .0981620
+    assert (found.mean, found.low, found.high, found.n) == pytest.approx((0.5, 0.401838, 0.598162, 5), abs=1e-6)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+def test_one_seed_and_seeds_that_agree_have_no_interval(seeds):
+    found = estimate(COLUMNS["redundant_rate"], [result(seed=seed, redundant=0.1) for seed in range(seeds)])
+    assert found.mean == pytest.approx(0.1)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    text = Comparison(tuple(result(seed=seed, redundant=0.1) for seed in range(seeds))).markdown()
+    assert "| 10.0 | 100.0 |" in text
+    assert f"Mean over {seeds} seed{'s' if seeds > 1 else ''}, each" in text
+
+
+def test_every_figure_of_one_run_is_without_interval():
+    assert all(math.isnan(value.low) for value in Comparison((result(),)).estimates()["hdpo"].values())
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_intervals_cover_what_they_say(seeds):
+    # Of 2000 normal samples .95 are covered, with a standard error of .005; a bootstrap covers .84, .89 and .93.
+    values = np.random.default_rng(seeds).normal(0.5, 0.1, (2000, seeds))
+    found = [mean_over_seeds(row) for row in values.tolist()]
+    assert np.mean([one.low <= 0.5 <= one.high for one in found]) == pytest.approx(0.95, abs=0.015)
+
+
+def test_intervals_stay_in_the_range_of_the_figure():
+    found = estimate(COLUMNS["redundant_rate"], [result(redundant=0.0), result(seed=1, redundant=0.02)])
+    assert (found.low, found.high) == (0.0, pytest.approx(0.01 + 12.7062 * 0.01, abs=1e-4))
+
+
+def test_differences_are_paired_by_seed():
+    # Seeds differ by .3, designs within each by .1 and .11: unpaired there would be nothing to see.
+    one, other = {0: 0.1, 1: 0.4, 2: 0.7, 9: 0.0}, {0: 0.2, 1: 0.51, 2: 0.8}
+    found, p = paired_difference(one, other)
+    assert found.n == 3
+    assert found.mean == pytest.approx(-0.31 / 3)
+    assert found.high < -0.08
+    assert p < 0.01
+
+
+def test_the_table_compares_with_accuracy_only_within_seeds():
+    runs = [result("accuracy", seed, redundant=0.9 - 0.1 * seed) for seed in range(3)]
+    runs += [result("hdpo", seed, redundant=0.04 - 0.01 * seed) for seed in range(3)]
+    text = Comparison(tuple(runs)).markdown()
+    assert "| difference to accuracy-only |" in text
+    # Differences −.86, −.77, −.68: mean −.77, standard error .09/√3, t = 4.303
+    assert "| `hdpo` (w_tool = 0.15) | −77.0 (−99.4 to −54.6), p 0.0" in text
+    assert "difference to" not in Comparison((result("accuracy"), result("hdpo"))).markdown(), "one seed says nothing"
+
+
+def test_seeds_in_two_camps_have_a_range_and_no_interval():
+    runs = tuple(result(seed=seed, redundant=rate) for seed, rate in enumerate((0.01, 0.02, 0.98)))
+    text = Comparison(runs).markdown()
+    assert "33.7 (1.0…98.0)" in text
+    assert "| `hdpo` (w_tool = 0.15) | 2 of 3 | 9–99 % |" in text
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"), [(0, 5, 0.0, 0.5218), (5, 5, 0.4782, 1.0), (8, 10, 0.4439, 0.9748)]
+)
+def test_the_share_of_right_runs_is_exact(right, n, low, high):
+    assert clopper_pearson(right, n) == pytest.approx((low, high), abs=1e-4)  # Clopper and Pearson's tables
 
 
 def test_a_figure_that_nothing_speaks_for_is_empty():
@@ -135,7 +194,7 @@ def test_the_tables_for_machines():
 def test_the_table_for_people():
     text = Comparison(tuple(result(seed=seed, redundant=0.031) for seed in range(3))).markdown()
     assert text.startswith("Mean over 3 seeds, each on 200 episodes of the test split")
-    assert "| `hdpo` (w_tool = 0.15) | 3.1 (3.1–3.1) |" in text
+    assert "| `hdpo` (w_tool = 0.15) | 3.1 | 100.0 |" in text
     assert "| (cold start) | 97.0" in text
 
 
