@@ -106,6 +106,8 @@ TRAIN = Scheme(
         "model.temperature": "temperature",
         "model.gradient_checkpointing": "gradient-checkpointing",
         "model.random_weights": "random-weights",
+        "model.min_pixels": "min-pixels",
+        "model.max_pixels": "max-pixels",
         **{f"trainer.{name}": name.replace("_", "-") for name in ("tasks", "group_size", "minibatches", "epochs")},
         "trainer.lr": "lr",
         "trainer.micro_batch_tokens": "micro-batch-tokens",

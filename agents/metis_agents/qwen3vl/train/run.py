@@ -165,14 +165,13 @@ class Training:
         if self.ranks.rank == 0:
             config.out.mkdir(parents=True, exist_ok=True)
             write_json(config.out / "config.json", config.as_json())
-        model, tokenizer = parts.load()
+        loaded = parts.load()
         if cold_start is not None:
             stage = ColdStart(config, cold_start, lambda: make_env(config, "train"), parts.strategy, self._say)
-            model = stage.fine_tune(model, tokenizer, parts.stop)
+            loaded = stage.fine_tune(loaded, parts.stop)
         if self.ranks.rank == 0 and (cold_start is not None or parts.source.name == TINY):
-            model.save_pretrained(config.out / "start")
-            tokenizer.save_pretrained(config.out / "start")
-        parts.use(model, tokenizer)
+            loaded.save_pretrained(config.out / "start")
+        parts.use(loaded)
         vars(self).pop("trainer", None)
         self._has_start = True
 
