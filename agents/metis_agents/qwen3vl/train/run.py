@@ -220,7 +220,9 @@ class Training:
         metrics = {f"batch/{name}": float(value) for name, value in vars(report.batch).items()}
         for update in report.updates:
             metrics |= {f"update/{name}": value for name, value in update.flat().items()}
-        metrics |= {f"unscored/{name}": float(count) for name, count in self.parts.player("train").counts.items()}
+        player = self.parts.player("train")
+        metrics |= {f"unscored/{name}": float(count) for name, count in player.counts.items()}
+        metrics["cut/observations"] = float(player.cut_observations)
         self._say(
             f"batch {report.index}: accuracy {report.batch.accuracy:.3f}, tool rate {report.batch.tool_rate:.3f}, "
             f"signal {report.batch.signal:.2f}"
