@@ -23,7 +23,8 @@ import torch
 from bench_qwen3vl import GROUP_SIZE, endless, groups_of
 from qwen_toys import make_env, texts
 
-from metis_agents.qwen3vl.model.models import ModelConfig, equip
+from metis_agents.qwen3vl.model.images import ImageEncoder
+from metis_agents.qwen3vl.model.models import LoadedModel, ModelConfig, equip
 from metis_agents.qwen3vl.model.scoring import Scorer
 from metis_agents.qwen3vl.model.tiny import tiny_config, tiny_tokenizer
 from metis_agents.qwen3vl.rollouts.engine import TurnRequest
@@ -142,7 +143,8 @@ def measure(device, *, lora, rounding, tokens, written, is_small):
     clock.start_anew()
     tokenizer = tiny_tokenizer(texts())
     config = ModelConfig(lora=lora, dtype="bfloat16", device=device, gradient_checkpointing=True)
-    kit = equip(new_model(tokenizer, device, is_small=is_small), tokenizer, config, make_env().unwrapped.dialect.stop)
+    loaded = LoadedModel(new_model(tokenizer, device, is_small=is_small), tokenizer, ImageEncoder())
+    kit = equip(loaded, config, make_env().unwrapped.dialect.stop)
     network = endless(kit)
     conversations, seconds, sampled = play(kit, network, tokens, written)
     rollouts = clock.peak_gibibytes()

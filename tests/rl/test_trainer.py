@@ -61,6 +61,45 @@ def test_remembering_the_acting_policy_changes_nothing_on_the_first_step():
     assert batch.flat() == pytest.approx(not_remembered.learn(GROUPS).updates[0].flat(), rel=1e-12, abs=1e-15)
 
 
+@pytest.mark.parametrize("steps", [{"minibatches": 2}, {"minibatches": 4, "epochs": 2}, {"epochs": 3}], ids=str)
+def test_where_a_pass_rounds_in_its_own_way_the_first_ratio_is_one_all_the_same(steps):
+    class Rounding(ToyPolicy):
+        """Says something slightly different in each pass, as bfloat16 does in batches of different shapes."""
+
+        def logprobs(self, rollouts):
+            tokens = super().logprobs(rollouts)
+            return tokens._replace(logprobs_BT=tokens.logprobs_BT + 0.01 * len(self.forwards))
+
+    first, *later = toy_trainer(policy=Rounding(), **steps).learn(GROUPS).updates
+    assert (first.ratio_mean, first.ratio_max, first.ratio_std, first.approx_kl) == (1.0, 1.0, 0.0, 0.0)
+    assert all(update.ratio_max > 1.0 for update in later)
+
+
+def test_a_batch_leaves_no_gradients_to_the_next_rollouts():
+    trainer = toy_trainer(minibatches=2)
+    before = parameters(trainer)
+    trainer.step()
+    assert not torch.equal(parameters(trainer), before)
+    assert all(parameter.grad is None for parameter in trainer.parameters)
+
+
+@pytest.mark.parametrize(("saved", "here"), [(8, 1), (8, 0), (2, 2), (1, 4)])
+def test_a_run_goes_on_with_another_number_of_gpus(monkeypatch, saved, here):
+    state = toy_trainer().state_dict()
+    state["cuda_rng"] = [torch.full((16,), number, dtype=torch.uint8) for number in range(saved)]
+    restored = {}
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: here)
+
+    def restore(generator, device):
+        assert int(device) < here
+        restored[int(device)] = int(generator[0])
+
+    monkeypatch.setattr(torch.cuda, "set_rng_state", restore)
+    monkeypatch.setattr(torch.cuda.random, "set_rng_state", restore)
+    toy_trainer().load_state_dict(state)
+    assert restored == {number: number for number in range(min(saved, here))}
+
+
 def test_every_epoch_sees_every_episode_once():
     policy = ToyPolicy()
     groups = [
@@ -68,7 +107,8 @@ def test_every_epoch_sees_every_episode_once():
     ]
     report = toy_trainer(groups, policy, minibatches=2, epochs=3).learn(groups)
     assert [update.episodes for update in report.updates] == [12] * 6
-    assert policy.forwards == [24] + [12] * 6  # the acting log-probabilities once, then every step
+    # The acting log-probabilities of what the first step does not take, then every step.
+    assert policy.forwards == [12] + [12] * 6
 
 
 def test_episodes_without_signal_get_no_forward_pass():
@@ -113,7 +153,7 @@ def test_weight_zero_trains_as_grpo_to_the_last_bit():
 
 def test_gradients_are_clipped_after_adding_up():
     free, clipped = toy_trainer(), toy_trainer(max_grad_norm=0.01, micro_batch_episodes=2)
-    (report,), (same,) = free.train(1)[0].updates, clipped.train(1)[0].updates
+    (report,), (same,) = free.learn(GROUPS).updates, clipped.learn(GROUPS).updates
     assert report.grad_norm == pytest.approx(same.grad_norm, rel=1e-12)
     assert report.grad_norm > 0.01
     assert gradient(clipped.policy).norm().item() == pytest.approx(0.01, rel=1e-3)

@@ -34,6 +34,8 @@ class Qwen3VLAgent:
         capacity: Most episodes at a time.
         workers: Threads for environments and tools.
         temperature: Divides the logits; None for the run's own, or 1.
+        min_pixels: Smaller images are enlarged to so many pixels; None for what the checkpoint says.
+        max_pixels: Larger images are reduced to so many pixels; None for what the checkpoint says.
 
     Attributes:
         name: The folder's or checkpoint's name.
@@ -54,6 +56,8 @@ class Qwen3VLAgent:
         capacity: int = 64,
         workers: int = 8,
         temperature: float | None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
     ) -> None:
         folder = Path(model)
         run = _read_run(folder)
@@ -69,6 +73,8 @@ class Qwen3VLAgent:
             device=device,
             dtype=dtype,
             temperature=temperature or run.get("model", {}).get("temperature", 1.0),
+            min_pixels=min_pixels,
+            max_pixels=max_pixels,
         )
 
     @property
@@ -108,8 +114,7 @@ class Qwen3VLAgent:
             player.close()
 
     def _load(self, stop: Sequence[str]) -> Equipment:
-        model, tokenizer = load_pretrained(self._config)
-        return equip(model, tokenizer, self._config, stop)
+        return equip(load_pretrained(self._config), self._config, stop)
 
 
 def _read_run(folder: Path) -> dict[str, Any]:

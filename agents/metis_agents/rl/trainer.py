@@ -4,7 +4,8 @@ Collect G episodes of each of P tasks → drop unscored → the design compares 
 forward pass → channel loss → step. Nothing here knows an environment, a model or a token.
 
 Resuming is exact: `state_dict` holds the policy, the optimiser, the design's memory, the collector, and the random
-generators; a run that is stopped after any batch and resumed ends with the same numbers.
+generators; a run that is stopped after any batch and resumed ends with the same numbers. On a machine with fewer GPUs
+it goes on with the generators of those that there are.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -145,18 +146,23 @@ class Trainer(Generic[Payload]):
         return reports
 
     def step(self) -> BatchReport:
-        """Collect one batch and learn from it."""
+        """Collect one batch and learn from it. No gradients are left: their memory is the next rollouts'."""
         groups = self.collector.collect(self.config.tasks, self.config.group_size)
         check_groups(groups, self.config.tasks, self.config.group_size)
-        return self.learn(groups)
+        report = self.learn(groups)
+        self.optimizer.zero_grad(set_to_none=True)
+        return report
 
     def learn(self, groups: Sequence[Sequence[Rollout[Payload]]]) -> BatchReport:
-        """Learn from one batch of groups, however it came about."""
+        """Learn from one batch of groups, however it came about; the gradients of the last step stay."""
         batch = compute_channels(groups, self.design, self.ranks)
-        old_logprobs = self._acting_logprobs(batch) if self.config.moves_on else {}
+        old_logprobs: dict[int, Tensor] = {}
         updates = []
         for _ in range(self.config.epochs):
             for episodes in self._minibatches(batch):
+                if not updates:  # before the first step the policy is the one that acted: this piece needs no pass
+                    rest = np.setdiff1d(np.arange(len(batch.rollouts)), episodes)
+                    old_logprobs = self._acting_logprobs(batch, rest) if self.config.moves_on else {}
                 updates.append(self._update(batch, episodes, old_logprobs))
         self.batches_done += 1
         return BatchReport(index=self.batches_done - 1, batch=batch.diagnostics, updates=tuple(updates))
@@ -193,7 +199,8 @@ class Trainer(Generic[Payload]):
             self._order.bit_generator.state = state["order"]
             torch.set_rng_state(state["torch_rng"].cpu())
             if state["cuda_rng"]:
-                torch.cuda.set_rng_state_all([generator.cpu() for generator in state["cuda_rng"]])
+                for device, generator in zip(range(torch.cuda.device_count()), state["cuda_rng"], strict=False):
+                    torch.cuda.set_rng_state(generator.cpu(), device)
             self.batches_done = int(state["batches_done"])
 
     def _minibatches(self, batch: ChannelBatch[Payload]) -> list[Positions]:
@@ -206,7 +213,7 @@ class Trainer(Generic[Payload]):
         return [np.concatenate(empty + [batch.groups[i] for i in piece]) for piece in np.array_split(order, count)]
 
     def _update(
-        self, batch: ChannelBatch[Payload], episodes: Positions, old_logprobs: Mapping[int, Tensor]
+        self, batch: ChannelBatch[Payload], episodes: Positions, old_logprobs: dict[int, Tensor]
     ) -> UpdateDiagnostics:
         """One optimiser step; none where no rank has an episode with signal."""
         mine = batch.counts(episodes, Denominator(self.config.loss.denominator)) if batch.channels else None
@@ -225,27 +232,32 @@ class Trainer(Generic[Payload]):
         return UpdateDiagnostics.of(_total(everyone), names, forward, norm)
 
     def _backward(
-        self, batch: ChannelBatch[Payload], kept: Positions, counts: LossCounts, old_logprobs: Mapping[int, Tensor]
+        self, batch: ChannelBatch[Payload], kept: Positions, counts: LossCounts, old_logprobs: dict[int, Tensor]
     ) -> LossStats | None:
-        """Add up the gradients of all micro-batches."""
+        """Add up the gradients of all micro-batches.
+
+        Episodes that have no old log-probabilities are learned from for the first time, before any step: what the
+        policy says now is what it said when it acted, and is noted for later epochs.
+        """
         total: LossStats | None = None
         for piece in self._pieces(batch, kept):
             tokens = self._logprobs(batch, piece)
-            old_BT = _padded([old_logprobs[int(i)] for i in piece], tokens) if old_logprobs else None
+            is_remembered = len(piece) > 0 and all(int(index) in old_logprobs for index in piece)
+            old_BT = _padded([old_logprobs[int(index)] for index in piece], tokens) if is_remembered else None
+            if not is_remembered and self.config.epochs > 1:
+                old_logprobs |= _by_episode(piece, tokens)
             part = channel_loss(tokens, select(batch.channels, piece), counts, self.config.loss, old_logprobs_BT=old_BT)
             part.loss.backward()  # type: ignore[no-untyped-call]
             total = part.stats if total is None else total + part.stats
         return total.cpu() if total is not None else None
 
     @torch.no_grad()
-    def _acting_logprobs(self, batch: ChannelBatch[Payload]) -> dict[int, Tensor]:
-        """Log-probabilities of the policy that acted, at the model tokens of each episode that will be used."""
-        needed = batch.needing_forward(np.arange(len(batch.rollouts)), regularised=self.config.loss.regularised)
-        old = {}
+    def _acting_logprobs(self, batch: ChannelBatch[Payload], episodes: Positions) -> dict[int, Tensor]:
+        """Log-probabilities of the policy that acted, at the model tokens of those episodes that will be used."""
+        needed = batch.needing_forward(episodes, regularised=self.config.loss.regularised)
+        old: dict[int, Tensor] = {}
         for piece in self._pieces(batch, needed):
-            logprobs_BT, is_model_token_BT = self._logprobs(batch, piece)[:2]
-            for row, index in enumerate(piece):
-                old[int(index)] = logprobs_BT[row][is_model_token_BT[row].bool()]
+            old |= _by_episode(piece, self._logprobs(batch, piece))
         return old
 
     def _pieces(self, batch: ChannelBatch[Payload], episodes: Positions) -> list[Positions]:
@@ -288,6 +300,12 @@ def _total(parts: Sequence[Part]) -> Part | None:
     for part in parts[1:]:
         total = total + part
     return total
+
+
+def _by_episode(piece: Positions, tokens: TokenLogprobs) -> dict[int, Tensor]:
+    """The log-probabilities of each episode at its model tokens, without gradients."""
+    logprobs_BT, is_model_token_BT = tokens.logprobs_BT.detach(), tokens.is_model_token_BT.bool()
+    return {int(index): logprobs_BT[row][is_model_token_BT[row]] for row, index in enumerate(piece)}
 
 
 def _padded(rows: Sequence[Tensor], tokens: TokenLogprobs) -> Tensor:

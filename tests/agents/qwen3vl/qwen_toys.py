@@ -62,12 +62,12 @@ def texts():
 def equipment(seed=0, **options):
     """A tiny model with weights that are large enough for its distributions to differ from uniform ones."""
     config = ModelConfig(seed=seed, **options)
-    model, tokenizer = new_tiny(texts(), config)
+    loaded = new_tiny(texts(), config)
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in loaded.model.parameters():
             if parameter.ndim > 1:
                 parameter.mul_(3.0)
-    return equip(model, tokenizer, config, make_env().unwrapped.dialect.stop)
+    return equip(loaded, config, make_env().unwrapped.dialect.stop)
 
 
 class ScriptedEngine:

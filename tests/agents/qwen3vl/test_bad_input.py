@@ -38,13 +38,6 @@ def test_a_prompt_over_its_budget_is_unscored_and_counted(kit):
     assert all(rollout.model_tokens == 0 for rollout in rollouts)
 
 
-def test_an_observation_over_its_budget_is_unscored_and_counted(kit):
-    acting = scripted(kit, budget=budget(observation=5))
-    rollouts = played(acting)
-    assert [rollout.outcome.scored for rollout in rollouts] == [False, True, False]
-    assert acting.counts == {"observation": 2}
-
-
 def test_a_image_that_no_model_takes_is_unscored_and_counted(kit):
     class Refusing(ImageEncoder):
         def encode(self, image):

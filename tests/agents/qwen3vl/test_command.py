@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from metis_agents.agents import make_agent
 from metis_agents.play import play
+from metis_agents.qwen3vl.train import command
 from metis_agents.qwen3vl.train.command import read_config
 from metis_gym.cli import main
 from metis_gym.errors import ConfigError
@@ -134,6 +135,14 @@ def test_a_cold_start_by_lora_is_merged_into_the_language_model(finished, tmp_pa
     moved = {name for name in before if not before[name].equal(after[name])}
     assert len(moved) == 2 * 7  # layers × linear maps of each
     assert all("language_model" in name and "_proj" in name for name in moved)
+
+
+def test_ranks_wait_for_each_other_for_an_hour(monkeypatch):
+    told = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(command.dist, "init_process_group", lambda *names, **options: told.append(options))
+    command._ranks("ddp")
+    assert [options["timeout"].total_seconds() for options in told] == [3_600]
 
 
 def test_a_design_that_there_is_not_is_named(tmp_path, capsys):

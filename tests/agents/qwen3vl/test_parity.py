@@ -10,7 +10,7 @@ import torch
 from qwen_toys import BUDGET, equipment, jobs, player
 
 from metis_agents.qwen3vl.chat.tokens import head
-from metis_agents.qwen3vl.model.models import ModelConfig, equip, load_pretrained, merged_weights
+from metis_agents.qwen3vl.model.models import LoadedModel, ModelConfig, equip, load_pretrained, merged_weights
 from metis_agents.qwen3vl.model.network import batch_of
 from metis_agents.qwen3vl.model.scoring import Layout, Scorer
 from metis_agents.qwen3vl.rollouts.engine import TurnRequest
@@ -224,14 +224,15 @@ def test_saved_and_loaded_it_says_the_same(tmp_path, conversations, lora):
     expected = own_logprobs(kit, conversations, Layout.SHARED)
     if lora is None:
         kit.save_pretrained(tmp_path)
-        model, tokenizer = load_pretrained(ModelConfig(name=str(tmp_path)))
+        loaded = load_pretrained(ModelConfig(name=str(tmp_path)))
     else:
         from peft import PeftModel
 
         base = equipment().model
         kit.save_pretrained(tmp_path)
-        model, tokenizer = PeftModel.from_pretrained(base, tmp_path).merge_and_unload(), kit.tokenizer
-    again = equip(model, tokenizer, ModelConfig(), ("</tool_call>",))
+        model = PeftModel.from_pretrained(base, tmp_path).merge_and_unload()
+        loaded = LoadedModel(model, kit.tokenizer, kit.network.encoder)
+    again = equip(loaded, ModelConfig(), ("</tool_call>",))
     torch.testing.assert_close(own_logprobs(again, conversations, Layout.SHARED), expected, rtol=0, atol=EXACT)
 
 

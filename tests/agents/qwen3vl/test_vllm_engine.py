@@ -4,13 +4,15 @@ The fake expands images as vLLM does and samples with the engine on transformers
 adapter must be the one that this engine writes alone.
 """
 
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 from qwen_toys import jobs, player
 
 from metis_agents.qwen3vl.chat.tokens import head
+from metis_agents.qwen3vl.model.images import ImageEncoder
 from metis_agents.qwen3vl.rollouts.engine import TurnRequest
 from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
 from metis_agents.qwen3vl.rollouts.vllm_engine import VllmEngine, collapsed, make_vllm_engine
@@ -96,7 +98,7 @@ def engine(kit):
 
 def test_episodes_through_vllm_are_those_of_the_engine_on_transformers(kit, engine):
     through, alone = player(kit, engine), player(kit)
-    for one, other in zip(through.play(jobs()), alone.play(jobs()), strict=True):
+    for one, other in zip(through.play(jobs(seed=2)), alone.play(jobs(seed=2)), strict=True):
         np.testing.assert_array_equal(one.payload.ids_T, other.payload.ids_T)
         np.testing.assert_allclose(one.payload.logprobs_T, other.payload.logprobs_T, rtol=0, atol=2e-5)
         assert one.outcome == other.outcome
@@ -126,6 +128,21 @@ def test_more_than_the_capacity_is_refused(kit, conversations):
 
 
 def test_without_vllm_the_error_names_the_extra(kit, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "vllm", None)
+    monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'metis-gym\[vllm\]'"):
-        make_vllm_engine("somewhere", kit.network.vocabulary)
+        make_vllm_engine("somewhere", kit.network.vocabulary, images=kit.network.encoder)
+
+
+def test_vllm_is_told_the_limits_on_pixels(kit, monkeypatch):
+    class Arguments(dict):
+        def __init__(self, **told):
+            super().__init__(told)
+
+    told = []
+    fake = ModuleType("vllm")
+    fake.EngineArgs, fake.SamplingParams = Arguments, dict
+    fake.LLMEngine = SimpleNamespace(from_engine_args=told.append)
+    monkeypatch.setitem(sys.modules, "vllm", fake)
+    images = ImageEncoder(min_pixels=65_536, max_pixels=100_000)
+    make_vllm_engine("somewhere", kit.network.vocabulary, images=images)
+    assert told[0]["mm_processor_kwargs"] == {"min_pixels": 65_536, "max_pixels": 100_000}

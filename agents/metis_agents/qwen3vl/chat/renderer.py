@@ -10,21 +10,34 @@ nothing. A model's turn is never encoded while acting: it is what was sampled.
 import copy
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metis_agents.qwen3vl.chat.cutting import cut_text, leave_out_images
 from metis_agents.qwen3vl.chat.tokens import EncodedImage, Tokens, join
 from metis_agents.qwen3vl.chat.vocabulary import END, IMAGE, START, VISION_END, VISION_START, Vocabulary
 from metis_agents.qwen3vl.model.images import ImageEncoder
 from metis_gym.dialects.contract import IMAGE_MARK
-from metis_gym.errors import ConfigError
+from metis_gym.errors import BudgetError, ConfigError
 from metis_gym.records import ImageArray, Message, Role
 
-__all__ = ["Renderer", "check_template"]
+__all__ = ["FittedObservation", "Renderer", "check_template"]
 
 _Part = str | int | EncodedImage
+
+
+class FittedObservation(NamedTuple):
+    """An observation within a number of tokens.
+
+    Attributes:
+        tokens: It.
+        is_cut: Whether something was left out.
+    """
+
+    tokens: Tokens
+    is_cut: bool
 
 
 class Renderer:
@@ -65,9 +78,27 @@ class Renderer:
             ConfigError: Marks and images do not fit each other.
             BudgetError: An image that the model cannot take.
         """
-        closing: list[_Part] = ["\n"] if is_closed else [self.vocabulary.end, "\n"]
-        user = self._turn("user", self._with_images(text, images))
-        return self._piece([*closing, *user, self.vocabulary.start, "assistant\n"])
+        return self._observation(self._with_images(text, images), is_closed=is_closed)
+
+    def fitted_observation(
+        self, text: str, images: Sequence[ImageArray] = (), *, is_closed: bool, max_tokens: int
+    ) -> FittedObservation:
+        """As `observation`, within so many tokens: images that do not fit are left out, then text is cut in the middle.
+
+        Notes say what is missing. Turns take a few tokens themselves, and the note does: they stay in any case.
+
+        Raises:
+            ConfigError: Marks and images do not fit each other.
+        """
+        content, is_whole = self._content_or_notes(text, images)
+        whole = self._observation(self._marked(content), is_closed=is_closed)
+        if len(whole) <= max_tokens:
+            return FittedObservation(whole, is_cut=not is_whole)
+        room = max(0, max_tokens - len(self._observation([], is_closed=is_closed)))
+        kept = leave_out_images(content, room, self._cached_ids, self._image_size)
+        room -= sum(self._image_size(part) for part in kept if isinstance(part, EncodedImage))
+        cut = cut_text(kept, room, self._cached_ids)
+        return FittedObservation(self._observation(self._marked(cut), is_closed=is_closed), is_cut=True)
 
     def written(self, ids: Sequence[int], logprobs: Sequence[float]) -> Tokens:
         """A model's turn, as sampled."""
@@ -116,16 +147,50 @@ class Renderer:
 
     def _with_images(self, text: str, images: Sequence[ImageArray]) -> list[_Part]:
         """The text with each mark replaced by its image."""
+        texts = self._between(text, images)
+        parts: list[str | EncodedImage] = [texts[0]]
+        for image, after in zip(images, texts[1:], strict=True):
+            parts += [self.images.encode(image), after]
+        return self._marked(parts)
+
+    def _content_or_notes(self, text: str, images: Sequence[ImageArray]) -> tuple[list[str | EncodedImage], bool]:
+        """Texts and images, with a note for each image that the model cannot take, and whether there is none."""
+        texts = self._between(text, images)
+        content: list[str | EncodedImage] = [texts[0]]
+        for image, after in zip(images, texts[1:], strict=True):
+            try:
+                content.append(self.images.encode(image))
+            except BudgetError as error:
+                content.append(f"[image left out: {error}]")
+            content.append(after)
+        taken = sum(isinstance(part, EncodedImage) for part in content)
+        return content, taken == len(images)
+
+    def _between(self, text: str, images: Sequence[ImageArray]) -> list[str]:
+        """The texts before, between and after the images."""
         texts = text.split(IMAGE_MARK)
         if len(texts) - 1 != len(images):
             raise ConfigError(
                 f"Expect one {IMAGE_MARK} for each image, actually: {len(texts) - 1} marks and {len(images)} "
                 f"images in {text[:200]!r}"
             )
-        parts: list[_Part] = [texts[0]]
-        for image, after in zip(images, texts[1:], strict=True):
-            parts += [self.vocabulary.vision_start, self.images.encode(image), self.vocabulary.vision_end, after]
+        return texts
+
+    def _marked(self, content: Sequence[_Part]) -> list[_Part]:
+        """The same with the family's marks around each image."""
+        parts: list[_Part] = []
+        for part in content:
+            is_image = isinstance(part, EncodedImage)
+            parts += [self.vocabulary.vision_start, part, self.vocabulary.vision_end] if is_image else [part]
         return parts
+
+    def _image_size(self, image: EncodedImage) -> int:
+        """Tokens of an image with its marks."""
+        return self.images.tokens(image) + 2
+
+    def _observation(self, content: Sequence[_Part], *, is_closed: bool) -> Tokens:
+        closing: list[_Part] = ["\n"] if is_closed else [self.vocabulary.end, "\n"]
+        return self._piece([*closing, *self._turn("user", content), self.vocabulary.start, "assistant\n"])
 
     def _piece(self, parts: Sequence[_Part]) -> Tokens:
         """Nobody's own: neighbouring texts are encoded as one, as a template would have them."""

@@ -2,12 +2,13 @@
 
 The arithmetic is that of Qwen2-VL's image processor in transformers, which Qwen3-VL uses: sides rounded to a multiple
 of patch × merge, the number of pixels kept within limits, bicubic resizing, normalising, patches in the order of the
-merger. A test compares the two.
+merger. A test compares the two. The numbers are those of the checkpoint's `preprocessor_config.json`.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,24 @@ from metis_agents.qwen3vl.chat.tokens import EncodedImage
 from metis_gym.errors import BudgetError, ConfigError
 from metis_gym.images.transforms import MAX_ASPECT, fingerprint
 from metis_gym.records import ImageArray
+from metis_gym.storage import write_json
 
 __all__ = ["ImageEncoder"]
+
+_FILE = "preprocessor_config.json"
+_STEPS: dict[str, Any] = {
+    "do_resize": True,
+    "do_rescale": True,
+    "do_normalize": True,
+    "rescale_factor": 1 / 255,
+    "resample": int(Image.Resampling.BICUBIC),
+}
+"""What an encoder always does; a checkpoint whose processor does something else is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageEncoder:
-    """How a model takes images. The defaults are those of Qwen3-VL with the suite's limits on pixels.
+    """How a model takes images. The defaults are those of the tiny model; a checkpoint brings its own (`load`).
 
     Attributes:
         patch: Side of a patch, pixels.
@@ -53,8 +65,44 @@ class ImageEncoder:
             )
 
     @classmethod
+    def load(cls, name: str, *, min_pixels: int | None = None, max_pixels: int | None = None) -> "ImageEncoder":
+        """Read how a checkpoint takes images.
+
+        Args:
+            name: A folder, or a checkpoint on the hub.
+            min_pixels: Another lower limit than the checkpoint's.
+            max_pixels: Another upper limit than the checkpoint's.
+
+        Raises:
+            ConfigError: The checkpoint does not say it, or does something else with images.
+        """
+        from transformers import AutoImageProcessor
+
+        try:
+            processor = AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"cannot read {_FILE} of {name!r}, which says at what size the model takes images: {error}. Copy it "
+                "there from the checkpoint that the model was made from."
+            ) from error
+        return cls.of(processor, min_pixels=min_pixels, max_pixels=max_pixels)
+
+    @classmethod
     def of(cls, processor: Any, *, min_pixels: int | None = None, max_pixels: int | None = None) -> "ImageEncoder":
-        """The same as an image processor of transformers does it, with other limits on pixels where given."""
+        """The same as an image processor of transformers does it, with other limits on pixels where given.
+
+        Raises:
+            ConfigError: It is not one of Qwen2-VL's kind, or is told to do something else with images.
+        """
+        if not type(processor).__name__.startswith("Qwen2VLImageProcessor"):
+            raise ConfigError(
+                f"Expect images to be taken by a Qwen2VLImageProcessor, as Qwen3-VL does, actually: "
+                f"{type(processor).__name__}"
+            )
+        for step, expected in _STEPS.items():
+            actual = getattr(processor, step)
+            if not math.isclose(actual, expected):
+                raise ConfigError(f"Expect an image processor with {step} {expected}, actually: {actual}")
         return cls(
             patch=int(processor.patch_size),
             merge=int(processor.merge_size),
@@ -64,6 +112,38 @@ class ImageEncoder:
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
         )
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `preprocessor_config.json`, in the form of the hub's checkpoints."""
+        write_json(
+            Path(folder) / _FILE,
+            {
+                "image_processor_type": "Qwen2VLImageProcessorFast",
+                "processor_class": "Qwen3VLProcessor",
+                **_STEPS,
+                "do_convert_rgb": True,
+                "size": {"shortest_edge": self.min_pixels, "longest_edge": self.max_pixels},
+                "patch_size": self.patch,
+                "merge_size": self.merge,
+                "temporal_patch_size": self.temporal,
+                "image_mean": list(self.mean),
+                "image_std": list(self.std),
+            },
+        )
+
+    def check(self, vision: Any) -> None:
+        """Check that a model's vision tower takes patches of this size.
+
+        Raises:
+            ConfigError: It takes others.
+        """
+        ours = (self.patch, self.merge, self.temporal)
+        theirs = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
+        if ours != theirs:
+            raise ConfigError(
+                f"Expect the image processor to have the model's (patch, merge, temporal) sizes {theirs}, actually: "
+                f"{ours} in {_FILE}"
+            )
 
     def tokens(self, image: EncodedImage) -> int:
         """How many tokens an image takes."""
@@ -107,7 +187,7 @@ class ImageEncoder:
                 f"Expect an image with sides of a ratio up to {MAX_ASPECT}, actually: {width} x {height} pixels"
             )
         unit = self.patch * self.merge
-        rows, columns = max(unit, round(height / unit) * unit), max(unit, round(width / unit) * unit)
+        rows, columns = round(height / unit) * unit, round(width / unit) * unit  # 0 is enlarged below
         if rows * columns > self.max_pixels:
             shrink = math.sqrt(height * width / self.max_pixels)
             rows, columns = (max(unit, math.floor(side / shrink / unit) * unit) for side in (height, width))

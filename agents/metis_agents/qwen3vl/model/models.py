@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,7 +26,17 @@ from metis_agents.qwen3vl.model.tiny import tiny_model, tiny_tokenizer
 from metis_gym.errors import ConfigError, MissingDependencyError
 from metis_gym.parameters import check_parameters, choice, flag, number, whole
 
-__all__ = ["TINY", "TORCH_DTYPES", "Equipment", "ModelConfig", "equip", "load_pretrained", "merged_weights", "new_tiny"]
+__all__ = [
+    "TINY",
+    "TORCH_DTYPES",
+    "Equipment",
+    "LoadedModel",
+    "ModelConfig",
+    "equip",
+    "load_pretrained",
+    "merged_weights",
+    "new_tiny",
+]
 
 TINY = "tiny"
 
@@ -50,8 +60,8 @@ class ModelConfig:
         dtype: Type of the weights.
         device: "auto", "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is any.
         temperature: Divides the logits, while acting and while learning.
-        min_pixels: Smaller images are enlarged to so many pixels; none leaves that to the image encoder.
-        max_pixels: Larger images are reduced to so many pixels; none leaves that to the image encoder.
+        min_pixels: Smaller images are enlarged to so many pixels; none for what the checkpoint says.
+        max_pixels: Larger images are reduced to so many pixels; none for what the checkpoint says.
         layout: How conversations stand in a forward pass of training; all three have the same gradient.
         gradient_checkpointing: Compute activations again in the backward pass, to save memory.
         random_weights: Take the checkpoint's configuration with new weights, for measurements.
@@ -89,6 +99,26 @@ class ModelConfig:
         return None if self.dtype == "float32" else TORCH_DTYPES[self.dtype]
 
 
+class LoadedModel(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+        model: `Qwen3VLForConditionalGeneration`.
+        tokenizer: Its tokenizer.
+        images: How it takes images.
+    """
+
+    model: Any
+    tokenizer: Any
+    images: ImageEncoder
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write everything in transformers' own form."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        self.images.save_pretrained(folder)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Equipment:
     """A model, ready to act and to learn.
@@ -112,7 +142,7 @@ class Equipment:
     scorer: Scorer
 
     def save_pretrained(self, folder: str | Path, whole: Any | None = None) -> None:
-        """Write model (or adapter) and tokenizer in transformers' own form.
+        """Write model (or adapter), tokenizer and image processor in transformers' own form.
 
         Args:
             folder: Where to.
@@ -125,19 +155,24 @@ class Equipment:
             state = {f"base_model.model.{name}": parameter for name, parameter in source.named_parameters()}
             self.adapter.save_pretrained(folder, state_dict=state)
         self.tokenizer.save_pretrained(folder)
+        self.network.encoder.save_pretrained(folder)
 
 
-def new_tiny(texts: Iterable[str], config: ModelConfig) -> tuple[Any, Any]:
+def new_tiny(texts: Iterable[str], config: ModelConfig) -> LoadedModel:
     """The tiny model and its tokenizer, which writes `texts` with few tokens."""
     tokenizer = tiny_tokenizer(texts)
-    return tiny_model(tokenizer, config.seed), tokenizer
+    images = ImageEncoder(
+        min_pixels=config.min_pixels or ImageEncoder.min_pixels,
+        max_pixels=config.max_pixels or ImageEncoder.max_pixels,
+    )
+    return LoadedModel(tiny_model(tokenizer, config.seed), tokenizer, images)
 
 
-def load_pretrained(config: ModelConfig) -> tuple[Any, Any]:
-    """A checkpoint's model and tokenizer.
+def load_pretrained(config: ModelConfig) -> LoadedModel:
+    """A checkpoint's model and tokenizer, and how it takes images.
 
     Raises:
-        ConfigError: There is none of that name, or it is not a Qwen3-VL.
+        ConfigError: There is none of that name, it is not a Qwen3-VL, or does not say how it takes images.
     """
     from transformers import AutoConfig, AutoTokenizer, Qwen3VLForConditionalGeneration
 
@@ -151,44 +186,39 @@ def load_pretrained(config: ModelConfig) -> tuple[Any, Any]:
             f"Expect a model of type 'qwen3_vl', which sees images, actually: {declared.model_type!r} in "
             f"{config.name!r}"
         )
+    images = ImageEncoder.load(config.name, min_pixels=config.min_pixels, max_pixels=config.max_pixels)
     dtype = TORCH_DTYPES[config.dtype]
     if config.random_weights:
         with torch.device(config.torch_device), torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            return _new(Qwen3VLForConditionalGeneration, declared, dtype), tokenizer
+            return LoadedModel(_new(Qwen3VLForConditionalGeneration, declared, dtype), tokenizer, images)
     try:
         model = Qwen3VLForConditionalGeneration.from_pretrained(config.name, dtype=dtype, use_safetensors=True)
     except OSError as error:
         raise ConfigError(f"cannot load the weights of {config.name!r} as safetensors: {error}") from error
-    return model, tokenizer
+    return LoadedModel(model, tokenizer, images)
 
 
 def _new(kind: Any, declared: Any, dtype: torch.dtype) -> Any:
     return kind._from_config(declared, dtype=dtype)
 
 
-def equip(model: Any, tokenizer: Any, config: ModelConfig, stop: Sequence[str] = ()) -> Equipment:
+def equip(loaded: LoadedModel, config: ModelConfig, stop: Sequence[str] = ()) -> Equipment:
     """Make a model ready.
 
     Args:
-        model: `Qwen3VLForConditionalGeneration`; LoRA layers are put into it where asked for.
-        tokenizer: Its tokenizer.
+        loaded: The model, its tokenizer and image encoder; LoRA layers are put into the model where asked for.
         config: How it is to learn.
         stop: The dialect's stop strings.
 
     Raises:
-        ConfigError: The tokenizer lacks a token, or writes another chat form.
+        ConfigError: The tokenizer lacks a token, or writes another chat form; images are cut into other patches than
+            the model takes.
     """
+    model, tokenizer, encoder = loaded
     check_template(tokenizer)
+    encoder.check(model.config.vision_config)
     vocabulary = Vocabulary.of(tokenizer, model.config.text_config.vocab_size, stop)
-    vision = model.config.vision_config
-    encoder = ImageEncoder(
-        patch=vision.patch_size,
-        merge=vision.spatial_merge_size,
-        temporal=vision.temporal_patch_size,
-        min_pixels=config.min_pixels or ImageEncoder.min_pixels,
-        max_pixels=config.max_pixels or ImageEncoder.max_pixels,
-    )
     model.to(config.torch_device)
     use_attention(model)
     model.requires_grad_(True)

@@ -12,7 +12,7 @@ import torch
 
 from metis_gym.errors import MissingDependencyError
 
-__all__ = ["CONTROL_TOKENS", "TAGS", "tiny_config", "tiny_model", "tiny_tokenizer"]
+__all__ = ["CHAT_TEMPLATE", "CONTROL_TOKENS", "TAGS", "tiny_config", "tiny_model", "tiny_tokenizer"]
 
 CONTROL_TOKENS = (
     "<|endoftext|>",
@@ -37,6 +37,19 @@ TAGS = (
     *("<reason>", "</reason>", "<answer>", "</answer>"),
 )
 """Tokens that are not special: the family's, and the tags of the `metis` dialect."""
+
+CHAT_TEMPLATE = (
+    "{%- for message in messages %}"
+    "{{ '<|im_start|>' + message.role + '\n' }}"
+    "{%- if message.content is string %}{{ message.content }}"
+    "{%- else %}{%- for part in message.content %}"
+    "{%- if part.type == 'image' %}{{ '<|vision_start|><|image_pad|><|vision_end|>' }}{%- else %}{{ part.text }}"
+    "{%- endif %}{%- endfor %}{%- endif %}"
+    "{{ '<|im_end|>\n' }}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{%- endif %}"
+)
+"""The family's chat form, without tools, for programs that render conversations by a template."""
 
 VOCABULARY = 1024
 
@@ -72,6 +85,7 @@ def tiny_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Any:
         pad_token="<|endoftext|>",
         padding_side="left",
         clean_up_tokenization_spaces=False,
+        chat_template=CHAT_TEMPLATE,
     )
     fast.add_tokens([AddedToken(token, special=True, normalized=False) for token in CONTROL_TOKENS])
     fast.add_tokens([AddedToken(token, special=False, normalized=False) for token in TAGS])

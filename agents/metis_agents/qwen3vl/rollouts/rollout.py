@@ -30,7 +30,7 @@ class Budget:
         prompt: Largest number of tokens in the system turn and the first user turn, images included.
         response: Largest number of tokens in everything after the prompt.
         turn: Largest number of tokens in one turn of the model.
-        observation: Largest number of tokens in one observation, images included.
+        observation: Largest number of tokens in one observation, images included; a longer one is cut, with a note.
     """
 
     prompt: int = whole(24_576, low=1)
@@ -71,7 +71,8 @@ class ActiveRollout:
         prompt_length: How many of the tokens are the prompt.
         info: What the environment said last.
         outcome: None until the episode is over.
-        overran: Which budget was exceeded, where that made the episode unscored.
+        overran: Which budget the prompt exceeded, where that made the episode unscored.
+        cuts: How many observations were cut.
     """
 
     index: int
@@ -84,6 +85,7 @@ class ActiveRollout:
     info: Mapping[str, Any] = field(default_factory=dict)
     outcome: Outcome | None = None
     overran: str = ""
+    cuts: int = 0
 
     def __post_init__(self) -> None:
         self.env = self.base if self.job.watch is None else self.job.watch(self.base)
@@ -132,14 +134,11 @@ class ActiveRollout:
             self.outcome = self._outcome()
             return
         is_closed = turn.ids[-1] == renderer.vocabulary.end
-        try:
-            answer = renderer.observation(observation["text"], observation["images"], is_closed=is_closed)
-        except BudgetError:
-            self._overrun("image")
-            return
-        if len(answer) > self.budget.observation:
-            self._overrun("observation")
-        elif len(answer) >= self._left:
+        answer, is_cut = renderer.fitted_observation(
+            observation["text"], observation["images"], is_closed=is_closed, max_tokens=self.budget.observation
+        )
+        self.cuts += is_cut
+        if len(answer) >= self._left:
             # Its own doing: the model has written so much that nothing fits behind it. Wrong, not failed.
             self.outcome = dataclasses.replace(self._outcome(), truncated=True)
         else:
@@ -164,7 +163,7 @@ class ActiveRollout:
         return dataclasses.replace(Outcome.from_info(self.info), tokens=self.tokens.model_tokens)
 
     def _overrun(self, what: str) -> None:
-        """Not the model's doing: the episode is unscored."""
+        """The task's prompt does not fit, which is not the model's doing: the episode is unscored."""
         self.overran = what
         self.outcome = dataclasses.replace(self._outcome(), truncated=True, scored=False)
 

@@ -114,7 +114,7 @@ class TransformersEngine:
         return self._finished()
 
     def forget(self, episodes: Sequence[int]) -> None:
-        """Free the rows of these conversations."""
+        """Free the rows of these conversations, and all memory for keys and values with the last of them."""
         gone = set(episodes)
         self._waiting = [request for request in self._waiting if request.episode not in gone]
         keep = [i for i, turn in enumerate(self._turns) if turn.request.episode not in gone]
@@ -122,6 +122,9 @@ class TransformersEngine:
         self._turns = [self._turns[i] for i in keep]
         self._arrange([*keep, *rest])
         self._rows = [_FREE if row in gone else row for row in self._rows]
+        if all(row == _FREE for row in self._rows):  # the update needs the memory
+            self._rows = []
+            self._slab.clear()
 
     def refresh(self) -> None:
         """Forget every conversation and, where the vision tower may have changed, every image."""
@@ -255,14 +258,26 @@ def sample(logits_BV: Tensor, uniforms_B: Tensor, is_greedy_B: Tensor) -> tuple[
         is_greedy_B: True where the likeliest token is taken instead.
 
     Returns:
-        Token ids and their log-probabilities, each of shape (B,).
+        Token ids and their log-probabilities, each of shape (B,). A token of probability 0 is never drawn.
     """
     logprobs_BV = torch.log_softmax(logits_BV, dim=-1)
-    cumulated_BV = logprobs_BV.exp().cumsum(dim=-1)
+    probabilities_BV = logprobs_BV.exp()
+    cumulated_BV = probabilities_BV.cumsum(dim=-1)
     drawn_B1 = (uniforms_B.clamp(max=_ALMOST_ONE) * cumulated_BV[:, -1]).unsqueeze(-1)
     ids_B1 = torch.searchsorted(cumulated_BV, drawn_B1, right=True).clamp(max=logits_BV.shape[-1] - 1)
     ids_B1 = torch.where(is_greedy_B.unsqueeze(-1), logits_BV.argmax(dim=-1, keepdim=True), ids_B1)
+    if bool((probabilities_BV.gather(-1, ids_B1) == 0).any()):
+        ids_B1 = _nearest_possible(ids_B1, probabilities_BV)
     return ids_B1.squeeze(-1), logprobs_BV.gather(-1, ids_B1).squeeze(-1)
+
+
+def _nearest_possible(ids_B1: Tensor, probabilities_BV: Tensor) -> Tensor:
+    """The nearest ids of a probability above 0.
+
+    A sum that is made in blocks, as on a GPU, may grow by a rounding where nothing was added to it.
+    """
+    distances_BV = (torch.arange(probabilities_BV.shape[-1], device=ids_B1.device) - ids_B1).abs()
+    return distances_BV.masked_fill(probabilities_BV == 0, probabilities_BV.shape[-1]).argmin(dim=-1, keepdim=True)
 
 
 def _by_prompt(requests: Iterable[TurnRequest]) -> list[list[TurnRequest]]:

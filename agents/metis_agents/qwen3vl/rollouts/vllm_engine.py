@@ -16,6 +16,7 @@ from torch import Tensor
 
 from metis_agents.qwen3vl.chat.tokens import Tokens
 from metis_agents.qwen3vl.chat.vocabulary import Vocabulary
+from metis_agents.qwen3vl.model.images import ImageEncoder
 from metis_agents.qwen3vl.rollouts.engine import SampledTurn, TurnRequest
 from metis_gym.errors import ConfigError, MissingDependencyError
 
@@ -151,6 +152,7 @@ def make_vllm_engine(
     model: str,
     vocabulary: Vocabulary,
     *,
+    images: ImageEncoder,
     weights: Callable[[], Iterable[tuple[str, Tensor]]] | None = None,
     temperature: float = 1.0,
     capacity: int = 256,
@@ -161,6 +163,7 @@ def make_vllm_engine(
     Args:
         model: Folder or name of the checkpoint.
         vocabulary: What may be written.
+        images: How the model takes images: vLLM is given its limits on pixels, or it would resize images once more.
         weights: Gives the weights that learn.
         temperature: Of sampling.
         capacity: Most conversations at a time.
@@ -179,6 +182,7 @@ def make_vllm_engine(
         enable_prefix_caching=True,
         logprobs_mode="processed_logprobs",
         limit_mm_per_prompt={"image": 64},
+        mm_processor_kwargs={"min_pixels": images.min_pixels, "max_pixels": images.max_pixels},
         **options,
     )
     engine = LLMEngine.from_engine_args(arguments)

@@ -3,8 +3,10 @@
 Tools run in threads while the engine writes for the other episodes. What a turn samples depends on its own seed, so
 that neither the order in which tools return nor what else is in the batch decides what is drawn.
 
-A sample that does not fit is never cut in silence: a prompt, an image or an observation over its budget makes the
-episode unscored, and is counted; an episode whose own writing exceeds the response budget ends truncated, unanswered.
+A sample that does not fit is never cut in silence. A prompt over its budget, or with an image that the model cannot
+take, makes the episode unscored, and is counted. What tools return is mostly the model's own doing: an observation over
+its budget is cut, with a note to the model, is counted, and the episode stays scored. An episode whose own writing
+exceeds the response budget ends truncated, unanswered.
 """
 
 from collections import Counter, deque
@@ -60,6 +62,7 @@ class RolloutWorker:
         self.overlap = overlap
         self._results = ResultCache() if share_results else None
         self.counts: Counter[str] = Counter()
+        self.cut_observations = 0
         self._make_env = make_env
         self._idle: list[gym.Env[Any, Any]] = [make_env()]
         if not isinstance(self._idle[0].action_space, Unicode):
@@ -73,7 +76,8 @@ class RolloutWorker:
     def play(self, jobs: Sequence[RolloutPlan]) -> list[Rollout[Tokens]]:
         """Play episodes; their rollouts in the order of the jobs.
 
-        `counts` then holds how many episodes exceeded which budget, or failed by which error.
+        `counts` then holds how many episodes' prompts exceeded which budget, or failed by which error, and
+        `cut_observations` how many observations were cut.
 
         Raises:
             SandboxUnavailableError: Code is to run, and this machine cannot isolate it.
@@ -150,6 +154,7 @@ class RolloutWorker:
         if live.env is not live.base:
             live.env.close()
         self._idle.append(live.base)
+        self.cut_observations += live.cuts
         failure = backstage(live.base).failure
         if live.overran:
             self.counts[live.overran] += 1

@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 
 from metis_agents.qwen3vl.chat.renderer import Renderer
-from metis_agents.qwen3vl.model.models import Equipment, equip
+from metis_agents.qwen3vl.model.models import Equipment, LoadedModel, equip
 from metis_agents.qwen3vl.rollouts.collector import episode_seed
 from metis_agents.qwen3vl.sft.demonstrations import (
     Example,
@@ -49,22 +49,21 @@ class ColdStart:
     strategy: Strategy
     say: Callable[[str], None]
 
-    def fine_tune(self, model: Any, tokenizer: Any, stop: tuple[str, ...]) -> Any:
+    def fine_tune(self, loaded: LoadedModel, stop: tuple[str, ...]) -> LoadedModel:
         """Imitate.
 
         Every weight learns, or LoRA that is merged into the weights at the end: RL's own LoRA is a new one, and the
         model without it is the one after the cold start.
 
         Args:
-            model: What learns; it must not be used any more.
-            tokenizer: Its tokenizer.
+            loaded: What learns; it must not be used any more.
             stop: The dialect's stop strings.
 
         Returns:
             The model after the cold start, whole on every rank.
         """
         seen = dataclasses.replace(self.run.model, lora=self.config.lora, train_vision=self.config.train_vision)
-        equipment = equip(model, tokenizer, seen, stop)
+        equipment = equip(loaded, seen, stop)
         stages = [("cold start", self._demonstrations(equipment.renderer), self.config.sft)]
         if self.config.grounding is not None:
             stages.insert(0, ("grounding", self._groundings(equipment.renderer), self.config.grounding))
@@ -73,7 +72,7 @@ class ColdStart:
             for stage in stages:
                 self._fine_tune(*stage, equipment, ranks)
 
-        return self.strategy.sft(equipment, self.run.model, learn)
+        return loaded._replace(model=self.strategy.sft(equipment, self.run.model, learn))
 
     def _fine_tune(self, stage: str, units: Units, config: SFTConfig, equipment: Equipment, ranks: Ranks) -> None:
         self.say(f"{stage}: {len(units)} demonstrations, {config.steps} steps")

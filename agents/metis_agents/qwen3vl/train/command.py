@@ -1,5 +1,6 @@
 """`metis-gym train`: HDPO, or any other reward design, for Qwen3-VL."""
 
+import datetime
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from metis_gym.parameters import check_parameters, choice, flag, whole
 from metis_gym.terminal import say
 
 __all__ = ["TRAIN", "TrainInvocation", "read_config", "train_command"]
+
+_TIMEOUT = datetime.timedelta(seconds=3_600)
+"""How long ranks wait for each other: while one still plays its episodes, the others have nothing to send. Torch's own
+ten minutes for NCCL would end such a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +83,7 @@ def _defaults(told: Mapping[str, Any]) -> Defaults:
 def _ranks(parallel: str) -> Ranks:
     """The ranks that torchrun started; one without it."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=_TIMEOUT)
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     return ShardedRanks() if parallel == "fsdp" else Ranks()
@@ -106,6 +111,8 @@ TRAIN = Scheme(
         "model.temperature": "temperature",
         "model.gradient_checkpointing": "gradient-checkpointing",
         "model.random_weights": "random-weights",
+        "model.min_pixels": "min-pixels",
+        "model.max_pixels": "max-pixels",
         **{f"trainer.{name}": name.replace("_", "-") for name in ("tasks", "group_size", "minibatches", "epochs")},
         "trainer.lr": "lr",
         "trainer.micro_batch_tokens": "micro-batch-tokens",

@@ -10,6 +10,7 @@ from metis_agents.qwen3vl.chat.vocabulary import stops_of
 from metis_agents.qwen3vl.model.models import (
     TINY,
     Equipment,
+    LoadedModel,
     ModelConfig,
     equip,
     load_pretrained,
@@ -69,28 +70,28 @@ class Parts:
         self.calls_open_with_it = OPENS_CALLS in inside.dialect.write_calls([ToolCall(name="any", arguments={})])
         check_resumable(inside.taskset)
         probe.close()
-        self._given: tuple[Any, Any] | None = None
+        self._given: LoadedModel | None = None
         self._workers: dict[str, RolloutWorker] = {}
 
-    def load(self) -> tuple[Any, Any]:
-        """The model to begin with and its tokenizer, newly loaded or built."""
+    def load(self) -> LoadedModel:
+        """The model to begin with, newly loaded or built."""
         if self.source.name != TINY:
             return load_pretrained(self.strategy.loaded_as(self.source))
         habits = (self.config.cold_start or ColdStartConfig()).habits
         texts = scripted_texts(lambda: make_env(self.config, "train"), habits, count=_TEXTS, seed=self.config.seed)
         return new_tiny(texts, self.source)
 
-    def use(self, model: Any, tokenizer: Any) -> None:
+    def use(self, loaded: LoadedModel) -> None:
         """Make everything anew around this model."""
         self.close()
         for name in ("equipment", "acting", "engine", "trainer"):
             self.__dict__.pop(name, None)
-        self._given = model, tokenizer
+        self._given = loaded
 
     @functools.cached_property
     def equipment(self) -> Equipment:
         """The model, ready to learn."""
-        return equip(*(self._given or self.load()), self.source, self.stop)
+        return equip(self._given or self.load(), self.source, self.stop)
 
     @functools.cached_property
     def acting(self) -> Acting:
@@ -109,6 +110,7 @@ class Parts:
         return make_vllm_engine(
             str(start) if start.is_dir() else config.model.name,
             self.equipment.network.vocabulary,
+            images=self.equipment.network.encoder,
             weights=lambda: merged_weights(self.equipment.model),
             temperature=config.model.temperature,
             capacity=config.capacity,

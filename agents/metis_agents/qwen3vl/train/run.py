@@ -165,14 +165,13 @@ class Training:
         if self.ranks.rank == 0:
             config.out.mkdir(parents=True, exist_ok=True)
             write_json(config.out / "config.json", config.as_json())
-        model, tokenizer = parts.load()
+        loaded = parts.load()
         if cold_start is not None:
             stage = ColdStart(config, cold_start, lambda: make_env(config, "train"), parts.strategy, self._say)
-            model = stage.fine_tune(model, tokenizer, parts.stop)
+            loaded = stage.fine_tune(loaded, parts.stop)
         if self.ranks.rank == 0 and (cold_start is not None or parts.source.name == TINY):
-            model.save_pretrained(config.out / "start")
-            tokenizer.save_pretrained(config.out / "start")
-        parts.use(model, tokenizer)
+            loaded.save_pretrained(config.out / "start")
+        parts.use(loaded)
         vars(self).pop("trainer", None)
         self._has_start = True
 
@@ -221,7 +220,9 @@ class Training:
         metrics = {f"batch/{name}": float(value) for name, value in vars(report.batch).items()}
         for update in report.updates:
             metrics |= {f"update/{name}": value for name, value in update.flat().items()}
-        metrics |= {f"unscored/{name}": float(count) for name, count in self.parts.player("train").counts.items()}
+        player = self.parts.player("train")
+        metrics |= {f"unscored/{name}": float(count) for name, count in player.counts.items()}
+        metrics["cut/observations"] = float(player.cut_observations)
         self._say(
             f"batch {report.index}: accuracy {report.batch.accuracy:.3f}, tool rate {report.batch.tool_rate:.3f}, "
             f"signal {report.batch.signal:.2f}"
