@@ -43,6 +43,7 @@ __all__ = [
 
 _CHUNK = 8
 _PATIENCE = 10.0
+_GLANCE = 0.2
 
 Numbered = tuple[int, RolloutRequest]
 
@@ -114,7 +115,8 @@ def in_threads(
 ) -> Iterator[Played]:
     """Play in threads, one environment and one clone of the agent each.
 
-    When the caller stops listening, no episode begins, and those that are played end at their next turn, untold.
+    When the caller stops listening, no episode begins, and those that are played end at their next turn, untold. A
+    thread begins its next episode when the caller has taken the last one, so that `halt` comes in time.
 
     Args:
         agent: The agent.
@@ -123,7 +125,7 @@ def in_threads(
         parallel: Threads.
         halt: When it is set, no episode begins; those that are played end as they would.
     """
-    todo, done = iter(requests), SimpleQueue[Played | BaseException | None]()
+    todo, done = iter(requests), SimpleQueue[tuple[Played, threading.Event] | BaseException | None]()
     lock, is_over = threading.Lock(), threading.Event()
 
     def remaining() -> Iterator[Numbered]:
@@ -141,7 +143,10 @@ def in_threads(
                 for number, request in remaining():
                     played = _play_episode(player, env, number, request, is_over.is_set)
                     if played is not None:
-                        done.put(played)
+                        taken = threading.Event()
+                        done.put((played, taken))
+                        while not (taken.wait(_GLANCE) or is_over.is_set()):
+                            pass
             done.put(None)
         except BaseException as error:  # noqa: BLE001 — raised again by whoever listens
             done.put(error)
@@ -158,8 +163,9 @@ def in_threads(
             told = done.get()
             if told is None:
                 left -= 1
-            elif isinstance(told, Played):
-                yield told
+            elif isinstance(told, tuple):
+                yield told[0]
+                told[1].set()
             else:
                 raise told
     finally:

@@ -222,7 +222,7 @@ def test_a_limit_of_cost_stops_it_and_a_higher_one_goes_on(tmp_path):
     prices = Prices(read=0, written=1_000_000 / -(-len(ANSWER.encode()) // 4))  # an episode costs 1
     with Stub(turns(ANSWER)) as stub:
         report = play(agent(stub.url), 20, out=tmp_path / "run", token_prices=prices, max_cost=4.5)
-        assert 5 <= len(report.outcomes) <= 7, "and what was begun ends as it would"
+        assert len(report.outcomes) == 5, "the fifth one passes the limit"
         assert report.cost == pytest.approx(len(report.outcomes))
         assert "no further episode begins" in report.stopped
         report = play(agent(stub.url), 20, out=tmp_path / "run", token_prices=prices, max_cost=100)
@@ -314,7 +314,7 @@ def test_the_command(tmp_path, capsys):
     assert main([*words, *more, "--dialect", "qwen", "--env.max-turns", "2"]) == 0
     out = capsys.readouterr().out
     assert f"metis-gym results {tmp_path / 'run'}" in out
-    assert f"metis-gym replay {tmp_path / 'rec'}/000" in out
+    assert f"metis-gym view {tmp_path / 'rec'}" in out
     assert max(map(len, out.splitlines()[1:8])) <= 100, "the table is narrow"
     settings = json.loads((tmp_path / "run/settings.json").read_text())
     assert settings["env"]["dialect"] == "qwen"
