@@ -1,13 +1,17 @@
 """What stands on the page: cells, filters, runs side by side, samples, what designs would have paid."""
 
+import dataclasses
 import json
 from collections import Counter
 
+import gymnasium as gym
+import numpy as np
 import pytest
 
 from metis_gym import rewards
 from metis_gym.cli import main
 from metis_gym.errors import RecordingError
+from metis_gym.recording import Run, RunWriter
 from metis_gym.records import Necessity
 from metis_gym.rewards.catalogue import DESIGNS
 from metis_gym.viewer import page_html, read_episodes
@@ -249,6 +253,22 @@ def test_a_recording_of_a_former_version_is_shown(tmp_path):
     (card,) = read_episodes(run)
     assert card.task is None and card.is_right and card.has_called and card.necessity is Necessity.REQUIRED
     assert "the prompt" in page_html({"run": [card]})
+
+
+def test_a_run_of_the_numeric_view_is_shown(tmp_path):
+    run = record(tmp_path / "run", [played("a", calls=1)])
+    shown = np.full((64, 64, 3), 7, np.uint8)
+    words = np.frombuffer("Lösung?".encode().ljust(32, b"\0"), np.uint8)
+    writer = RunWriter(tmp_path / "numeric", gym.spec("MetisVQA-Discrete-v0"))
+    for event in Run(run).events():
+        seen = {"image": shown, "text": words, "turns_left": np.array([3], np.uint8)}
+        given = event.given if event.kind == "reset" else {"action": 5}
+        writer.write(dataclasses.replace(event, given=given, returned={**event.returned, "observation": seen}))
+    writer.close()
+    (card,) = read_episodes(tmp_path / "numeric")
+    assert (card.prompt, len(card.views), card.views[0].shape) == ("Lösung?", 1, (64, 64, 3))
+    assert [turn.action for turn in card.turns] == ["action 5", "action 5"]
+    assert "as the model saw it, 64 × 64" in page_html({"run": [card]})
 
 
 # -- the command ----------------------------------------------------------------------------------------------------
