@@ -192,7 +192,12 @@ def _views(observation: Mapping[str, Any]) -> tuple[ImageArray, ...]:
     """The images of an observation; the numeric view has one."""
     images = observation.get("images", observation.get("image", ()))
     views = images if isinstance(images, tuple | list) else (images,)
-    return tuple(view for view in views if isinstance(view, np.ndarray) and view.dtype == np.uint8 and view.ndim == 3)
+    return tuple(view for view in views if _is_image(view))
+
+
+def _is_image(value: Any) -> bool:
+    is_bytes = isinstance(value, np.ndarray) and value.dtype == np.uint8
+    return is_bytes and value.ndim == 3 and value.shape[2] == 3 and value.size > 0
 
 
 def _action(event: Event) -> str:
