@@ -24,6 +24,8 @@ def play_command(argv: Sequence[str]) -> int:
     given = _parser().parse_args(argv)
     if not 0 <= given.port <= _MAX_PORT:
         raise ConfigError(f"--port must be from 0 to {_MAX_PORT}, actually: {given.port}")
+    if given.seed is not None and given.seed < 0:
+        raise ConfigError(f"--seed must be 0 or more, actually: {given.seed}")
     env: gym.Env[Any, Any] = gym.make(
         "MetisVQA-v0", taskset=given.taskset, split=given.split, sandbox=given.sandbox, disable_env_checker=True
     )

@@ -8,7 +8,7 @@ from metis_gym.play.game import MAX_TEXT_CHARS, Game, Tally, seen_share
 from metis_gym.records import Necessity
 from metis_gym.viewer.document import asset, document_html, policy_of
 from metis_gym.viewer.episodes import EpisodeCard
-from metis_gym.viewer.markup import Html, Part, join, tag, text
+from metis_gym.viewer.markup import Fidelity, Html, Part, join, tag, text
 from metis_gym.viewer.rendering import crops_of, episode_html, turn_html, view_html
 from metis_gym.worth import DEFAULT_LAM
 
@@ -18,6 +18,9 @@ _STYLE = asset("metis_gym.viewer", "style.css") + asset("metis_gym.play", "style
 _SCRIPT = asset("metis_gym.play", "script.js")
 POLICY = policy_of(_STYLE, _SCRIPT, "'self'") + "; frame-ancestors 'none'"
 """The content security policy to be sent with a page."""
+
+_SEEN = Fidelity(quality=95, max_side=2048)
+"""The views of a running episode: a person is to see what a model sees."""
 
 _CELLS = (
     (Necessity.REQUIRED, "needs a tool"),
@@ -64,7 +67,7 @@ def _board(game: Game, card: EpisodeCard, key: Sequence[Html]) -> Html:
     crops = [(crop, "crop") for crop in crops_of(card)]
     shown = dataclasses.replace(card, task=dataclasses.replace(card.task, region=None)) if card.task else card
     views = [
-        tag("div", view_html(shown, index, crops if index == 0 else []), class_="drag" if index == 0 else None)
+        tag("div", view_html(shown, index, crops if index == 0 else [], _SEEN), class_="drag" if index == 0 else None)
         for index in range(len(shown.views))
     ]
     turns = [turn_html(turn, number) for number, turn in enumerate(card.turns, start=1)]

@@ -102,7 +102,8 @@ def as_card(read: Any) -> TaskCard:
     _expect(isinstance(sizes, tuple) and len(sizes) <= _MAX_ITEMS, "sizes is a tuple", sizes)
     _expect(all(_are(size, int) and len(size) == 2 for size in sizes), "a size is two whole numbers", sizes)
     _expect(region is None or (_are(region, int) and len(region) == 4), "region is four whole numbers", region)
-    is_image = isinstance(detail, np.ndarray) and detail.dtype == np.uint8 and detail.ndim == 3
+    is_image = isinstance(detail, np.ndarray) and detail.dtype == np.uint8 and detail.ndim == 3 and detail.size > 0
+    is_image = is_image and detail.shape[2] == 3
     _expect(detail is None or is_image, "detail is an image", type(detail).__name__)
     for name in ("blind_accuracy", "min_calls", "tool_accuracy"):
         _expect(read[name] is None or _is_number(read[name]), f"{name} is a number or none", read[name])

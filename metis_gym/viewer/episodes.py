@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from metis_gym.errors import RecordingError
 from metis_gym.recording import Event, Run, TaskCard
 from metis_gym.recording.cards import card_of
@@ -164,13 +166,12 @@ def _episode(
         for key, value in info.items()
         if key.startswith(prefix) and isinstance(value, int | float)
     }
-    images = observation.get("images", ())
     return EpisodeCard(
         run=run,
         number=number,
         task_id=task_id,
-        prompt=str(observation.get("text", "")),
-        views=tuple(images) if isinstance(images, tuple | list) else (),
+        prompt=_prompt(observation.get("text", "")),
+        views=_views(observation),
         turns=tuple(TurnCard(action=_action(event), results=event.results) for event in steps),
         outcome=_outcome(info),
         components=components,
@@ -180,9 +181,30 @@ def _episode(
     )
 
 
+def _prompt(text: Any) -> str:
+    """The text of an observation; the numeric view has it as bytes, padded with zeros."""
+    if isinstance(text, np.ndarray):
+        return text.astype(np.uint8).tobytes().rstrip(b"\0").decode("utf-8", "replace")
+    return str(text)
+
+
+def _views(observation: Mapping[str, Any]) -> tuple[ImageArray, ...]:
+    """The images of an observation; the numeric view has one."""
+    images = observation.get("images", observation.get("image", ()))
+    views = images if isinstance(images, tuple | list) else (images,)
+    return tuple(view for view in views if _is_image(view))
+
+
+def _is_image(value: Any) -> bool:
+    is_bytes = isinstance(value, np.ndarray) and value.dtype == np.uint8
+    return is_bytes and value.ndim == 3 and value.shape[2] == 3 and value.size > 0
+
+
 def _action(event: Event) -> str:
-    """What the model wrote; a call or an answer that was given as a dict, in words."""
+    """What the model wrote; a call, an answer or a number that was given, in words."""
     action: Any = event.given.get("action", "")
+    if isinstance(action, int | np.integer | np.ndarray):
+        return f"action {action}"
     calls = action if isinstance(action, list | tuple) else [action]
     return "\n\n".join(_spelled(call) for call in calls)
 

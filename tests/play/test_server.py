@@ -1,9 +1,12 @@
 """Whom the server answers, and whom it refuses."""
 
 import http.client
+import signal
 import socket
+import subprocess
+import sys
 import threading
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -214,3 +217,27 @@ def test_a_taken_port_is_one_line(server, capsys):
 def test_a_port_that_there_is_not(port, capsys):
     assert main(["play", f"--port={port}"]) == 2
     assert "--port must be from 0 to 65535" in capsys.readouterr().err
+
+
+def test_a_negative_seed_is_one_line(capsys):
+    assert main(["play", "--seed=-1"]) == 2
+    assert "--seed must be 0 or more" in capsys.readouterr().err
+
+
+def test_the_command_serves_until_it_is_interrupted(tmp_path):
+    words = [sys.executable, "-m", "metis_gym", "play", "--taskset", "tests.play.toys:Toys", "--record", str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        address = urlsplit(process.stdout.readline().split()[-1])
+        assert f"ssh -L {address.port}:127.0.0.1:{address.port}" in process.stdout.readline()
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=120)
+        connection.request("GET", f"/?{address.query}")
+        cookie = connection.getresponse().headers["Set-Cookie"].partition(";")[0]
+        connection.request("GET", "/", headers={"Cookie": cookie})
+        page = connection.getresponse().read().decode()
+        connection.close()
+        assert "Which one?" in page
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=120)[0]
+        assert process.returncode == 0
+    assert "played 0, right 0" in said and f"metis-gym view {tmp_path}" in said
+    assert (tmp_path / "run.json").exists()

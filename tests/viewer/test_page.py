@@ -1,13 +1,17 @@
 """What stands on the page: cells, filters, runs side by side, samples, what designs would have paid."""
 
+import dataclasses
 import json
 from collections import Counter
 
+import gymnasium as gym
+import numpy as np
 import pytest
 
 from metis_gym import rewards
 from metis_gym.cli import main
 from metis_gym.errors import RecordingError
+from metis_gym.recording import Run, RunWriter
 from metis_gym.records import Necessity
 from metis_gym.rewards.catalogue import DESIGNS
 from metis_gym.viewer import page_html, read_episodes
@@ -241,6 +245,41 @@ def test_strange_values_of_a_foreign_recording_break_no_page(values, tmp_path, c
     assert code == 0 or capsys.readouterr().err.count("\n") == 1
 
 
+FOREIGN_CARDS = [
+    {"detail": {"$array": [[[1, 2, 3, 4, 5, 6, 7]]], "dtype": "uint8"}},
+    {"detail": {"$array": [[[]]], "dtype": "uint8"}},
+    {"detail": {"$array": [[[1]]], "dtype": "uint8"}},
+    {"sizes": {"$tuple": []}},
+    {"sizes": {"$tuple": [{"$tuple": [0, 0]}]}},
+    {"sizes": {"$tuple": [{"$tuple": [-5, 10**30]}]}},
+    {"region": {"$tuple": [10**30, -(10**30), -5, 7]}},
+    {"options": {"$tuple": ["x"] * 100}},
+    {"blind_accuracy": 1e308},
+    {"min_calls": -(10**40)},
+    {"necessity": "never"},
+    {"question": 5},
+]
+
+
+@pytest.mark.parametrize("values", FOREIGN_CARDS, ids=str)
+def test_strange_cards_of_a_foreign_recording_break_no_page(values, tmp_path, capsys):
+    run = record(tmp_path / "run", [played("a", calls=1)])
+    card = json.loads((run / "tasks.jsonl").read_text())
+    (run / "tasks.jsonl").write_text(json.dumps({**card, **values}) + "\n")
+    code = main(["view", str(run), "--out", str(tmp_path / "page.html")])
+    assert code == 0 or capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("seen", [[[[1, 2, 3, 4]]], [[[]]], [1], 5, "x", None])
+def test_strange_images_of_the_numeric_view_are_left_out(seen, tmp_path):
+    run = record(tmp_path / "run", [played("a")])
+    array = {"$array": seen, "dtype": "uint8"} if isinstance(seen, list) else seen
+    _change(run, lambda event: event["returned"].update(observation={"image": array, "text": "?"}))
+    (card,) = read_episodes(run)
+    assert card.views == ()
+    page_html({"run": [card]})
+
+
 def test_a_recording_of_a_former_version_is_shown(tmp_path):
     run = record(tmp_path / "run", [played("a", Necessity.REQUIRED, calls=1)])
     (run / "tasks.jsonl").unlink()
@@ -249,6 +288,22 @@ def test_a_recording_of_a_former_version_is_shown(tmp_path):
     (card,) = read_episodes(run)
     assert card.task is None and card.is_right and card.has_called and card.necessity is Necessity.REQUIRED
     assert "the prompt" in page_html({"run": [card]})
+
+
+def test_a_run_of_the_numeric_view_is_shown(tmp_path):
+    run = record(tmp_path / "run", [played("a", calls=1)])
+    shown = np.full((64, 64, 3), 7, np.uint8)
+    words = np.frombuffer("Lösung?".encode().ljust(32, b"\0"), np.uint8)
+    writer = RunWriter(tmp_path / "numeric", gym.spec("MetisVQA-Discrete-v0"))
+    for event in Run(run).events():
+        seen = {"image": shown, "text": words, "turns_left": np.array([3], np.uint8)}
+        given = event.given if event.kind == "reset" else {"action": 5}
+        writer.write(dataclasses.replace(event, given=given, returned={**event.returned, "observation": seen}))
+    writer.close()
+    (card,) = read_episodes(tmp_path / "numeric")
+    assert (card.prompt, len(card.views), card.views[0].shape) == ("Lösung?", 1, (64, 64, 3))
+    assert [turn.action for turn in card.turns] == ["action 5", "action 5"]
+    assert "as the model saw it, 64 × 64" in page_html({"run": [card]})
 
 
 # -- the command ----------------------------------------------------------------------------------------------------
