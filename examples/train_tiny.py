@@ -137,7 +137,7 @@ def table(found: Mapping[Cell, Figures]) -> str:
 
 
 def over_seeds(values: Sequence[float]) -> str:
-    """The mean, the interval that Student's t gives it, and the values themselves; a dash for none."""
+    """The mean, the interval that Student's t gives it if they differ, and the values; a dash for none."""
     if not values:
         return "–"
     mean = statistics.fmean(values)
@@ -145,6 +145,8 @@ def over_seeds(values: Sequence[float]) -> str:
         return f"{mean:.1f}"
     reach = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
     each = ", ".join(f"{value:.1f}" for value in values)
+    if not reach:
+        return f"{mean:.1f} ({each})"
     return f"{mean:.1f} [{max(0.0, mean - reach):.1f}, {min(100.0, mean + reach):.1f}] ({each})"
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from metis_agents.compare.curves import WINDOW, smoothed
 from metis_agents.compare.estimates import COLUMNS, by_seed
 from metis_agents.compare.report import Comparison, Family
-from metis_agents.compare.seeds import counted
+from metis_agents.compare.seeds import are_apart, counted
 from metis_agents.compare.style import INK, MUTED, colours, family_label, figure, headline, image, label, tidy
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ def draw_final(comparison: Comparison, form: str = "png") -> bytes:
     for position, (name, title, wish) in enumerate(_PANELS):
         axes = drawn.add_axes((0.2 + 0.27 * position, bottom, 0.235, height))
         for row, design in enumerate(designs):
-            _bar(axes, row, metrics[design][name], colour[design])
-            _seed_points(axes, row, by_seed(COLUMNS[name], comparison.of(design)))
+            seeds_of = by_seed(COLUMNS[name], comparison.of(design))
+            _bar(axes, row, metrics[design][name], colour[design], apart=are_apart(list(seeds_of.values())))
+            _seed_points(axes, row, seeds_of)
         axes.axvline(100 * before[name].mean, color=INK, linewidth=1.1, linestyle=(0, (2, 2)))
         axes.set_yticks(range(len(designs)), [label(design) for design in designs] if position == 0 else [])
         axes.tick_params(axis="y", labelcolor=INK, labelsize=10)
@@ -116,10 +117,11 @@ def _band(axes: "Axes", values: NDArray[np.float64], colour: str, name: str, bol
     axes.plot(batches, values.mean(0), color=colour, linewidth=2.8 if bold else 1.8, label=name)
 
 
-def _bar(axes: "Axes", row: int, value: Any, colour: str) -> None:
+def _bar(axes: "Axes", row: int, value: Any, colour: str, *, apart: bool) -> None:
+    """The mean and its interval; no interval where seeds fall into two camps."""
     mean, low, high = (100 * part for part in (value.mean, value.low, value.high))
     axes.barh(row, mean, height=0.62, color=colour)
-    if not math.isnan(low):
+    if not math.isnan(low) and not apart:
         axes.plot([low, high], [row, row], color=INK, linewidth=1.3, solid_capstyle="butt")
     end = mean if math.isnan(high) else max(mean, high)
     axes.text(end + 3, row, f"{mean:.1f}", va="center", fontsize=9.5)

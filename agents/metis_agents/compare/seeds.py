@@ -63,8 +63,8 @@ def mean_over_seeds(values: Sequence[float], *, low: float = -math.inf, high: fl
     Returns:
         An estimate whose n is the number of seeds; its ends are NaN for one seed and for seeds that do not differ.
 
-    >>> mean_over_seeds([0.2, 0.4, 0.6])  # .4 ± t(.975, 2)·.2/√3 = .4 ± 4.303·.1155
-    Estimate(mean=0.4, low=-0.09682754235192037, high=0.8968275423519204, n=3)
+    >>> print(mean_over_seeds([0.2, 0.4, 0.6]))  # .4 ± t(.975, 2)·.2/√3 = .4 ± 4.303·.1155
+    0.400 [-0.097, 0.897]
     >>> mean_over_seeds([0.2])
     Estimate(mean=0.2, low=nan, high=nan, n=1)
     """

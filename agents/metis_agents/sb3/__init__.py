@@ -8,6 +8,14 @@ model.learn(total_timesteps=30_000, progress_bar=True)
 model.save("policy.zip")
 ```
 
+An environment that is not of this package can be trained on, too, if its actions are Discrete or MultiDiscrete and its
+last info says `correct` or `is_success` and `tool_calls`; `ToolTasks` takes other names:
+
+```python
+env = ToolTasks(gymnasium.make("SomebodysHints-v0"), correct="won", tool_calls="hints")
+model = HDPO("MultiInputPolicy", env, group_size=16)
+```
+
 `ToolUsePolicy` and its feature extractor also go into `stable_baselines3.PPO`, which then learns from the environment's
 scalar reward.
 """
@@ -26,6 +34,7 @@ from metis_agents.sb3.group_env import GroupVecEnv
 from metis_agents.sb3.play import play
 from metis_agents.sb3.policy import NumericExtractor, ToolUsePolicy
 from metis_agents.sb3.sft import SFTConfig, cold_start
+from metis_agents.sb3.tool_tasks import ToolTasks
 from metis_gym.deprecation import former_names
 
 __all__ = [
@@ -35,6 +44,7 @@ __all__ = [
     "PolicyAgent",
     "SFTConfig",
     "StopAfterBatches",
+    "ToolTasks",
     "ToolUsePolicy",
     "cold_start",
     "play",

@@ -357,6 +357,8 @@ class HDPO(BaseAlgorithm):
 
     def _learn_from(self, groups: list[list[Rollout[Played]]]) -> None:
         self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
+        # A batch may take more steps than were asked for: no schedule sees less than nothing left.
+        self._current_progress_remaining = max(0.0, self._current_progress_remaining)
         self._update_learning_rate(self.policy.optimizer)
         self.last_report = self.trainer.learn(groups)
         self._n_updates += len(self.last_report.updates)

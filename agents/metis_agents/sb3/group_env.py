@@ -10,8 +10,9 @@ which task and which member of its group it plays. Here both follow from numbers
 So the state of a run is one number, its round, and every design that is trained with the same seed sees the same tasks.
 """
 
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -23,10 +24,10 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from metis_agents.sb3.sub_envs import LocalSubEnvs, Returned, SubEnvs, WorkerSubEnvs, make_from_spec
+from metis_agents.sb3.tool_tasks import ToolTasks
 from metis_gym.backstage import backstage, stream_task_id
 from metis_gym.errors import ConfigError
 from metis_gym.registration import register_all
-from metis_gym.tasksets import Taskset
 
 __all__ = ["DEFAULT_GROUP_SIZE", "DEFAULT_TASKS", "Env", "GroupVecEnv", "as_group_env"]
 
@@ -39,6 +40,8 @@ Positions = NDArray[np.intp]
 
 class GroupVecEnv(VecEnv):
     """P × G sub-environments of one numeric environment, as stable-baselines3 steps them.
+
+    An environment that is not of this package is put into `ToolTasks`, unless it is already.
 
     As any `VecEnv`, it starts the next episode of a sub-environment as soon as one ends. `begin` and `play` are for
     collecting whole rounds: they step only some of the sub-environments and start nothing by themselves.
@@ -68,9 +71,11 @@ class GroupVecEnv(VecEnv):
         _check_numbers(tasks=(tasks, 1), group_size=(group_size, 1), seed=(seed, 0), workers=(workers, 0))
         register_all()
         probe = gym.make(env, disable_env_checker=True, **make_kwargs) if isinstance(env, str) else env
-        self.spec, self._taskset = _numeric_parts(probe)
+        probe = probe if _is_ours(probe) else _as_tool_tasks(probe)
+        self.spec, self._draw = _numeric_parts(probe)
+        self._is_ours = _is_ours(probe)
         self.tasks, self.group_size, self.stream = tasks, group_size, seed
-        self._own_noise_key = "noise_key" not in self.spec.kwargs
+        self._own_noise_key = self._is_ours and "noise_key" not in self.spec.kwargs
         self._rounds = np.zeros(tasks * group_size, dtype=np.int64)
         self._sub_envs = self._make_sub_envs(min(workers, tasks))
         self._actions: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
@@ -82,7 +87,7 @@ class GroupVecEnv(VecEnv):
 
     def task_id(self, number: int) -> str:
         """Id of the task of this number in the run's stream."""
-        return stream_task_id(self._taskset, self.stream, number)
+        return self._draw(self.stream, number)
 
     def begin(self, round_number: int) -> dict[str, NDArray[Any]]:
         """Start a round in every sub-environment; its first observations, one row for each sub-environment."""
@@ -196,7 +201,20 @@ def _check_numbers(**numbers: tuple[Any, int]) -> None:
             raise ConfigError(f"Expect `{name}` to be a whole number of at least {least}, actually: {value!r}")
 
 
-def _numeric_parts(env: gym.Env[Any, Any]) -> tuple[EnvSpec, Taskset]:
+def _is_ours(env: gym.Env[Any, Any]) -> bool:
+    try:
+        backstage(env)
+    except ConfigError:
+        return False
+    return True
+
+
+def _as_tool_tasks(env: gym.Env[Any, Any]) -> ToolTasks:
+    """An environment that is not of this package, in `ToolTasks` unless it is already."""
+    return env if isinstance(env, ToolTasks) else ToolTasks(env)
+
+
+def _numeric_parts(env: gym.Env[Any, Any]) -> tuple[EnvSpec, Callable[[int, int], str]]:
     """What is needed to make more of this environment and to draw its tasks."""
     space = env.observation_space
     is_numeric = isinstance(space, spaces.Dict) and all(isinstance(part, spaces.Box) for part in space.values())
@@ -206,8 +224,10 @@ def _numeric_parts(env: gym.Env[Any, Any]) -> tuple[EnvSpec, Taskset]:
             f"{space} and {env.action_space}"
         )
     if env.spec is None:
-        raise ConfigError("Expect one of this package's environments, made by `gymnasium.make`: more are to be made")
-    return env.spec, backstage(env).taskset
+        raise ConfigError("Expect an environment that was made by `gymnasium.make`: more like it are to be made")
+    if isinstance(env, ToolTasks):
+        return env.spec, env.stream_task_id
+    return env.spec, functools.partial(stream_task_id, backstage(env).taskset)
 
 
 def as_group_env(env: Env, tasks: int | None = None, group_size: int | None = None, seed: int = 0) -> GroupVecEnv:

@@ -15,6 +15,7 @@ from metis_gym.errors import ConfigError
 __all__ = ["NumericExtractor", "ToolUsePolicy"]
 
 _IMAGES, _COUNTS = ("image", "returned"), ("tool_counts", "turns_left")
+_NUMERIC_VIEW = frozenset({*_IMAGES, *_COUNTS, "text"})
 _MENTIONS = "mentions"
 _PATCH = 4
 _MAX_CELLS = 8
@@ -41,7 +42,7 @@ class NumericExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Space[Any], width: int = 64, text_width: int = 16) -> None:
-        expected = {*_IMAGES, *_COUNTS, "text"}
+        expected = _NUMERIC_VIEW
         if not isinstance(observation_space, spaces.Dict) or not expected <= set(observation_space.spaces):
             raise ConfigError(
                 f"Expect the observation space of the numeric view, a Dict with {', '.join(sorted(expected))}, "
@@ -112,13 +113,15 @@ class Glance(nn.Module):
 
 
 class ToolUsePolicy(MultiInputActorCriticPolicy):
-    """`MultiInputPolicy` with the numeric view's extractor and one hidden layer.
+    """`MultiInputPolicy` with one hidden layer and, on the numeric view, that view's extractor.
 
     Its value head is for `stable_baselines3.PPO`; group methods leave it alone.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("features_extractor_class", NumericExtractor)
+        space = kwargs.get("observation_space", args[0] if args else None)
+        if isinstance(space, spaces.Dict) and set(space.spaces) >= _NUMERIC_VIEW:
+            kwargs.setdefault("features_extractor_class", NumericExtractor)
         kwargs.setdefault("net_arch", {"pi": [64], "vf": [64]})
         kwargs.setdefault("activation_fn", nn.ReLU)
         super().__init__(*args, **kwargs)

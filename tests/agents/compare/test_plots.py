@@ -113,3 +113,14 @@ def test_the_final_plot_has_a_point_for_each_seed(monkeypatch):
     for axes in drawn[0].axes:
         points = [line for line in axes.lines if line.get_marker() == "o"]
         assert len(points) == len(DESIGNS) * 3
+
+
+@pytest.mark.parametrize(("rates", "bars"), [((0.1, 0.2, 0.3), 1), ((0.0, 0.01, 0.98), 0), ((0.1,), 0)])
+def test_an_interval_is_drawn_only_where_there_is_one(rates, bars, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "image", lambda figure, form: drawn.append(figure))
+    draw_final(Comparison(tuple(result(seed=seed, redundant=rate) for seed, rate in enumerate(rates))))
+    lines = [
+        line for line in drawn[0].axes[0].lines if line.get_solid_capstyle() == "butt" and len(line.get_xdata()) == 2
+    ]
+    assert len([line for line in lines if line.get_linestyle() == "-"]) == bars

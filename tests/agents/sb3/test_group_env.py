@@ -173,7 +173,7 @@ def test_an_environment_instead_of_an_id():
         ({"workers": -1}, "`workers` to be a whole number of at least 0"),
         ({"seed": -1}, "`seed` to be a whole number of at least 0"),
         ({"env": "MetisVQA-v0"}, "Dict of boxes and Discrete actions"),
-        ({"env": "CartPole-v1"}, "Dict of boxes and Discrete actions"),
+        ({"env": "Pendulum-v1"}, "Discrete or MultiDiscrete actions"),
         ({"grader_nose": 0.1}, "Did you mean 'grader_noise'"),
     ],
 )
