@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from metis_agents.chat.hf_processor import template_of
 from metis_agents.qwen3vl.chat.renderer import Renderer, check_template
 from metis_agents.qwen3vl.chat.vocabulary import Vocabulary
 from metis_agents.qwen3vl.model.attention import use_attention
@@ -172,13 +173,15 @@ def load_pretrained(config: ModelConfig) -> LoadedModel:
     """A checkpoint's model and tokenizer, and how it takes images.
 
     Raises:
-        ConfigError: There is none of that name, it is not a Qwen3-VL, or does not say how it takes images.
+        ConfigError: There is none of that name, it is not a Qwen3-VL, its chat template writes another form, as that of
+            thinking checkpoints does, or it does not say how it takes images.
     """
     from transformers import AutoConfig, AutoTokenizer, Qwen3VLForConditionalGeneration
 
     try:
         declared = AutoConfig.from_pretrained(config.name, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(config.name, trust_remote_code=False)
+        template = template_of(config.name)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot load model {config.name!r}: {error}") from error
     if declared.model_type != "qwen3_vl":
@@ -186,6 +189,8 @@ def load_pretrained(config: ModelConfig) -> LoadedModel:
             f"Expect a model of type 'qwen3_vl', which sees images, actually: {declared.model_type!r} in "
             f"{config.name!r}"
         )
+    check_template(tokenizer)
+    check_template(tokenizer, template)
     images = ImageEncoder.load(config.name, min_pixels=config.min_pixels, max_pixels=config.max_pixels)
     dtype = TORCH_DTYPES[config.dtype]
     if config.random_weights:
