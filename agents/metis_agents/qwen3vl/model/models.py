@@ -142,19 +142,27 @@ class Equipment:
     features: FeatureStore
     scorer: Scorer
 
+    def save_adapter(self, folder: str | Path, whole: Any | None = None) -> None:
+        """Write LoRA alone, in PEFT's form; nothing without LoRA.
+
+        Args:
+            folder: Where to.
+            whole: A copy that holds the weights, where this model's own are spread over ranks.
+        """
+        if self.adapter is not None:
+            source = self.model if whole is None else whole
+            state = {f"base_model.model.{name}": parameter for name, parameter in source.named_parameters()}
+            self.adapter.save_pretrained(folder, state_dict=state)
+
     def save_pretrained(self, folder: str | Path, whole: Any | None = None) -> None:
-        """Write model (or adapter), tokenizer and image processor in transformers' own form.
+        """Write model, tokenizer and image processor as a checkpoint of the hub; LoRA is merged into the weights.
 
         Args:
             folder: Where to.
             whole: A copy that holds the weights, where this model's own are spread over ranks.
         """
         source = self.model if whole is None else whole
-        if self.adapter is None:
-            source.save_pretrained(folder)
-        else:
-            state = {f"base_model.model.{name}": parameter for name, parameter in source.named_parameters()}
-            self.adapter.save_pretrained(folder, state_dict=state)
+        source.save_pretrained(folder, state_dict=_without_lora(source))
         self.tokenizer.save_pretrained(folder)
         self.network.encoder.save_pretrained(folder)
 
@@ -276,6 +284,15 @@ def _with_lora(model: Any, config: ModelConfig) -> Any:
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # peft's own
         torch.manual_seed(config.seed)
         return get_peft_model(model, lora)
+
+
+def _without_lora(model: Any) -> dict[str, Tensor]:
+    """The state of a model as if it had never had LoRA layers, with LoRA added in."""
+    plain = {
+        name.replace(".base_layer.", "."): value for name, value in model.state_dict().items() if "lora_" not in name
+    }
+    merged = {name: weight for name, weight in merged_weights(model) if name in plain}
+    return {name: merged[name].to(value.dtype) if name in merged else value for name, value in plain.items()}
 
 
 @torch.no_grad()
