@@ -11,7 +11,7 @@ from typing import Any
 
 from metis_gym.errors import ConfigError
 
-__all__ = ["load_processor"]
+__all__ = ["load_processor", "template_of"]
 
 _SETTINGS = ("processor_config.json", "preprocessor_config.json")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
@@ -56,7 +56,7 @@ def _without_videos(name: str, revision: str | None) -> Any:
     settings = _settings(name, revision)
     known = ("num_image_tokens", "vision_feature_select_strategy", "image_token", "video_token", "vision_aspect_ratio")
     options = {key: settings[key] for key in known if key in settings}
-    template = _template(name, revision) or tokenizer.chat_template
+    template = template_of(name, revision) or tokenizer.chat_template
     return kind(images, tokenizer, None, chat_template=template, **options)
 
 
@@ -87,7 +87,8 @@ def _settings(name: str, revision: str | None) -> dict[str, Any]:
     return settings
 
 
-def _template(name: str, revision: str | None) -> str | None:
+def template_of(name: str, revision: str | None = None) -> str | None:
+    """The chat template that stands in a file of its own; None where there is no such file."""
     for file in _TEMPLATES:
         path = _file(name, file, revision)
         if path is not None:

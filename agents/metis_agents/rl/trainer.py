@@ -157,7 +157,7 @@ class Trainer(Generic[Payload]):
         """Learn from one batch of groups, however it came about; the gradients of the last step stay."""
         batch = compute_channels(groups, self.design, self.ranks)
         old_logprobs: dict[int, Tensor] = {}
-        updates = []
+        updates: list[UpdateDiagnostics] = []
         for _ in range(self.config.epochs):
             for episodes in self._minibatches(batch):
                 if not updates:  # before the first step the policy is the one that acted: this piece needs no pass

@@ -1,5 +1,7 @@
 """What does not fit is an error with both values, or a counted, unscored episode; never a sample cut in silence."""
 
+import json
+
 import numpy as np
 import pytest
 from qwen_toys import BUDGET, CALL, SCRIPT, ScriptedEngine, equipment, jobs, make_env, player
@@ -8,6 +10,7 @@ from metis_agents.qwen3vl.chat.renderer import check_template
 from metis_agents.qwen3vl.chat.vocabulary import Vocabulary, stops_of
 from metis_agents.qwen3vl.model.images import ImageEncoder
 from metis_agents.qwen3vl.model.models import ModelConfig, load_pretrained
+from metis_agents.qwen3vl.model.tiny import CHAT_TEMPLATE
 from metis_agents.qwen3vl.rollouts.rollout import Budget
 from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
 from metis_agents.qwen3vl.rollouts.worker import RolloutWorker
@@ -141,6 +144,28 @@ def test_another_chat_form_is_refused_and_shown(kit):
     kit = equipment()
     kit.tokenizer.chat_template = "{% for message in messages %}[{{ message['role'] }}]{% endfor %}"
     with pytest.raises(ConfigError, match=r"actually: '\[system\]\[user\]\[assistant\]\[user\]'"):
+        check_template(kit.tokenizer)
+
+
+THINKING = CHAT_TEMPLATE.replace("<|im_start|>assistant\n", "<|im_start|>assistant\n<think>\\n")
+
+
+@pytest.mark.parametrize("place", ["tokenizer", "chat_template.json"])
+def test_a_thinking_checkpoint_is_refused_before_its_weights_are_loaded(tmp_path, place):
+    kit = equipment()
+    kit.tokenizer.chat_template = THINKING if place == "tokenizer" else None
+    kit.save_pretrained(tmp_path)
+    if place != "tokenizer":
+        (tmp_path / place).write_text(json.dumps({"chat_template": THINKING}))
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ConfigError, match="Qwen3-VL-8B-Instruct; this one is a thinking checkpoint"):
+        load_pretrained(ModelConfig(name=str(tmp_path)))
+
+
+def test_a_template_that_refuses_a_conversation_is_a_clear_error():
+    kit = equipment()
+    kit.tokenizer.chat_template = "{{ raise_exception('no system turn, please') }}"
+    with pytest.raises(ConfigError, match=r"it refuses them \(no system turn, please\)"):
         check_template(kit.tokenizer)
 
 

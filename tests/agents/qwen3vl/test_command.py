@@ -118,7 +118,10 @@ def test_a_trained_model_can_be_trained_on_with_lora(finished, tmp_path):
     model = ["--model", str(finished / "model"), "--cold-start", "0", "--lora", "2", "--kl", "0.01"]
     small = ["--view-size", "64", "--max-source", "1024", "--minibatches", "1"]
     assert main(["train", "--out", str(tmp_path), *SMALL, *model, *small]) == 0
-    assert (tmp_path / "model" / "adapter_model.safetensors").exists()
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
+    # What it leaves is a whole model, which is evaluated and trained on as any other.
+    assert (tmp_path / "model" / "model.safetensors").exists()
+    assert main(["eval", "--agent", str(tmp_path), "--episodes", "1", "--quiet"]) == 0
 
 
 def test_a_cold_start_by_lora_is_merged_into_the_language_model(finished, tmp_path):

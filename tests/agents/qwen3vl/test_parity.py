@@ -9,6 +9,7 @@ import pytest
 import torch
 from qwen_toys import BUDGET, equipment, jobs, player
 
+from metis_agents.chat.hf_processor import load_processor
 from metis_agents.qwen3vl.chat.tokens import head
 from metis_agents.qwen3vl.model.models import LoadedModel, ModelConfig, equip, load_pretrained, merged_weights
 from metis_agents.qwen3vl.model.network import batch_of
@@ -222,18 +223,51 @@ def test_saved_and_loaded_it_says_the_same(tmp_path, conversations, lora):
         for parameter in learning:
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
     expected = own_logprobs(kit, conversations, Layout.SHARED)
-    if lora is None:
-        kit.save_pretrained(tmp_path)
-        loaded = load_pretrained(ModelConfig(name=str(tmp_path)))
-    else:
+    kit.save_pretrained(tmp_path)
+    loaded = [load_pretrained(ModelConfig(name=str(tmp_path)))]
+    if lora is not None:
         from peft import PeftModel
 
-        base = equipment().model
-        kit.save_pretrained(tmp_path)
-        model = PeftModel.from_pretrained(base, tmp_path).merge_and_unload()
-        loaded = LoadedModel(model, kit.tokenizer, kit.network.encoder)
-    again = equip(loaded, ModelConfig(), ("</tool_call>",))
-    torch.testing.assert_close(own_logprobs(again, conversations, Layout.SHARED), expected, rtol=0, atol=EXACT)
+        kit.save_adapter(tmp_path / "adapter")
+        model = PeftModel.from_pretrained(equipment().model, tmp_path / "adapter").merge_and_unload()
+        loaded.append(LoadedModel(model, kit.tokenizer, kit.network.encoder))
+    for one in loaded:
+        again = equip(one, ModelConfig(), ("</tool_call>",))
+        torch.testing.assert_close(own_logprobs(again, conversations, Layout.SHARED), expected, rtol=0, atol=EXACT)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+@pytest.mark.parametrize("lora", [None, 4])
+def test_what_is_saved_loads_in_plain_transformers(tmp_path, conversations, lora):
+    """By the general classes, knowing nothing of this package: model, tokenizer, template and image processor."""
+    import transformers
+
+    kit = equipment(lora=lora)
+    with torch.no_grad():
+        for parameter in kit.scorer.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    kit.save_pretrained(tmp_path)
+    model, report = transformers.AutoModelForImageTextToText.from_pretrained(tmp_path, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    model.eval()
+    tokens = conversations[0]
+    images = load_processor(str(tmp_path)).image_processor([image.pixels for image in tokens.images])
+    ids = torch.from_numpy(tokens.ids_T)[None]
+    with torch.no_grad():
+        logits = model(
+            input_ids=ids,
+            mm_token_type_ids=(ids == kit.network.vocabulary.image).int(),
+            pixel_values=torch.as_tensor(np.asarray(images["pixel_values"])),
+            image_grid_thw=torch.as_tensor(np.asarray(images["image_grid_thw"])),
+        ).logits[0]
+    logits = logits.masked_fill(kit.network.vocabulary.is_forbidden_V, float("-inf"))
+    places = np.flatnonzero(tokens.is_model_token_T)
+    said = torch.log_softmax(logits.float(), -1)[places - 1, tokens.ids_T[places]]
+    torch.testing.assert_close(own_logprobs(kit, [tokens], Layout.SHARED), said, rtol=0, atol=EXACT)
+    assert (tmp_path / "generation_config.json").exists()
+    assert transformers.AutoTokenizer.from_pretrained(tmp_path).chat_template
 
 
 def test_lora_learns_in_the_language_model_only():

@@ -238,13 +238,20 @@ def _grid(image: EncodedImage, merge: int) -> NDArray[np.int64]:
     return np.stack([np.zeros_like(height), height, width])
 
 
-def check_template(tokenizer: Any) -> None:
-    """Check that a tokenizer's own chat template writes what this renderer writes; one without a template passes.
+def check_template(tokenizer: Any, template: str | None = None) -> None:
+    """Check that a chat template writes what this renderer writes; where there is none, that passes.
+
+    Args:
+        tokenizer: Its own template is checked, unless another is given.
+        template: That of the checkpoint's processor, which may stand beside the tokenizer's.
 
     Raises:
         ConfigError: The template writes another form; both are shown.
     """
-    if not tokenizer.chat_template:
+    import jinja2
+
+    template = template or tokenizer.chat_template
+    if not template:
         return
     image = f"{VISION_START}{IMAGE}{VISION_END}"
     probe = [
@@ -253,8 +260,21 @@ def check_template(tokenizer: Any) -> None:
         {"role": "assistant", "content": "A"},
         {"role": "user", "content": [{"type": "text", "text": "O"}, {"type": "image"}]},
     ]
-    said = tokenizer.apply_chat_template(probe, tokenize=False, add_generation_prompt=True)
+    try:
+        said = tokenizer.apply_chat_template(probe, chat_template=template, tokenize=False, add_generation_prompt=True)
+    except jinja2.TemplateError as error:
+        raise ConfigError(
+            "Expect a chat template that writes a system turn, images and several turns, as that of the Instruct "
+            f"checkpoints of Qwen3-VL does, actually: it refuses them ({error})"
+        ) from error
     turns = (("system", "S"), ("user", f"{image}Q"), ("assistant", "A"), ("user", f"O{image}"))
     expected = "".join(f"{START}{role}\n{text}{END}\n" for role, text in turns) + f"{START}assistant\n"
-    if said != expected:
-        raise ConfigError(f"Expect a chat template of the form {expected!r}, actually: {said!r}")
+    if said == expected:
+        return
+    if "<think>" in said:
+        raise ConfigError(
+            "Expect a checkpoint that answers directly, such as Qwen/Qwen3-VL-8B-Instruct; this one is a thinking "
+            "checkpoint, whose turns begin with <think> and lose their thoughts later, which is not supported; its "
+            f"chat template writes {said!r}"
+        )
+    raise ConfigError(f"Expect a chat template of the form {expected!r}, actually: {said!r}")

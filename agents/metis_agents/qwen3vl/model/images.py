@@ -76,10 +76,11 @@ class ImageEncoder:
         Raises:
             ConfigError: The checkpoint does not say it, or does something else with images.
         """
-        from transformers import AutoImageProcessor
+        import transformers
 
+        library: Any = transformers  # as untyped as it is
         try:
-            processor = AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
+            processor = library.AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"cannot read {_FILE} of {name!r}, which says at what size the model takes images: {error}. Copy it "

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from metis_agents.chat.hf_processor import template_of
 from metis_agents.qwen3vl.chat.renderer import Renderer, check_template
 from metis_agents.qwen3vl.chat.vocabulary import Vocabulary
 from metis_agents.qwen3vl.model.attention import use_attention
@@ -141,19 +142,27 @@ class Equipment:
     features: FeatureStore
     scorer: Scorer
 
+    def save_adapter(self, folder: str | Path, whole: Any | None = None) -> None:
+        """Write LoRA alone, in PEFT's form; nothing without LoRA.
+
+        Args:
+            folder: Where to.
+            whole: A copy that holds the weights, where this model's own are spread over ranks.
+        """
+        if self.adapter is not None:
+            source = self.model if whole is None else whole
+            state = {f"base_model.model.{name}": parameter for name, parameter in source.named_parameters()}
+            self.adapter.save_pretrained(folder, state_dict=state)
+
     def save_pretrained(self, folder: str | Path, whole: Any | None = None) -> None:
-        """Write model (or adapter), tokenizer and image processor in transformers' own form.
+        """Write model, tokenizer and image processor as a checkpoint of the hub; LoRA is merged into the weights.
 
         Args:
             folder: Where to.
             whole: A copy that holds the weights, where this model's own are spread over ranks.
         """
         source = self.model if whole is None else whole
-        if self.adapter is None:
-            source.save_pretrained(folder)
-        else:
-            state = {f"base_model.model.{name}": parameter for name, parameter in source.named_parameters()}
-            self.adapter.save_pretrained(folder, state_dict=state)
+        source.save_pretrained(folder, state_dict=_without_lora(source))
         self.tokenizer.save_pretrained(folder)
         self.network.encoder.save_pretrained(folder)
 
@@ -172,13 +181,15 @@ def load_pretrained(config: ModelConfig) -> LoadedModel:
     """A checkpoint's model and tokenizer, and how it takes images.
 
     Raises:
-        ConfigError: There is none of that name, it is not a Qwen3-VL, or does not say how it takes images.
+        ConfigError: There is none of that name, it is not a Qwen3-VL, its chat template writes another form, as that of
+            thinking checkpoints does, or it does not say how it takes images.
     """
     from transformers import AutoConfig, AutoTokenizer, Qwen3VLForConditionalGeneration
 
     try:
         declared = AutoConfig.from_pretrained(config.name, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(config.name, trust_remote_code=False)
+        template = template_of(config.name)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot load model {config.name!r}: {error}") from error
     if declared.model_type != "qwen3_vl":
@@ -186,6 +197,8 @@ def load_pretrained(config: ModelConfig) -> LoadedModel:
             f"Expect a model of type 'qwen3_vl', which sees images, actually: {declared.model_type!r} in "
             f"{config.name!r}"
         )
+    check_template(tokenizer)
+    check_template(tokenizer, template)
     images = ImageEncoder.load(config.name, min_pixels=config.min_pixels, max_pixels=config.max_pixels)
     dtype = TORCH_DTYPES[config.dtype]
     if config.random_weights:
@@ -271,6 +284,15 @@ def _with_lora(model: Any, config: ModelConfig) -> Any:
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # peft's own
         torch.manual_seed(config.seed)
         return get_peft_model(model, lora)
+
+
+def _without_lora(model: Any) -> dict[str, Tensor]:
+    """The state of a model as if it had never had LoRA layers, with LoRA added in."""
+    plain = {
+        name.replace(".base_layer.", "."): value for name, value in model.state_dict().items() if "lora_" not in name
+    }
+    merged = {name: weight for name, weight in merged_weights(model) if name in plain}
+    return {name: merged[name].to(value.dtype) if name in merged else value for name, value in plain.items()}
 
 
 @torch.no_grad()

@@ -110,6 +110,7 @@ def fine_tune(
         losses.append(loss)
         if heard is not None:
             heard(step, loss)
+    optimizer.zero_grad(set_to_none=True)  # their memory is the first rollouts'
     return losses
 
 

@@ -4,7 +4,8 @@
 out/
 ├── config.json      what was asked for
 ├── start/           the model that RL begins with
-├── model/           the model after RL, in transformers' own form
+├── model/           the model after RL as a checkpoint of the hub, LoRA merged into its weights
+├── adapter/         LoRA alone, where RL trained one
 ├── checkpoints/     everything needed to go on exactly
 ├── metrics.jsonl    a line for each batch; tensorboard/ holds the same
 ├── samples/         recorded episodes of each evaluation
@@ -244,6 +245,7 @@ class Training:
         report = {name: dataclasses.asdict(estimate) for name, estimate in metrics.items()}
         write_json(self.config.out / "report.json", report)
         self.parts.equipment.save_pretrained(self.config.out / "model", self.parts.acting.model)
+        self.parts.equipment.save_adapter(self.config.out / "adapter", self.parts.acting.model)
 
     def _open_log(self) -> MetricsLog:
         return MetricsLog(
