@@ -16,7 +16,7 @@ from metis_agents.play import played_by, requests_of
 from metis_agents.progress import progress_bar
 from metis_agents.results.benchmarks import regraded, score_benchmarks
 from metis_agents.results.report import Report, compare_table, markdown_table, needs_table
-from metis_agents.results.store import ResultStore, read_outcomes, read_settings, write_outcomes
+from metis_agents.results.store import ResultStore, read_name, read_outcomes, read_settings, write_outcomes
 from metis_gym.backstage import backstage
 from metis_gym.errors import ConfigError, InfrastructureError
 from metis_gym.frontier import agent_point, optimal_frontier
@@ -115,7 +115,7 @@ def regrade(folder: str | Path, grader: str | None = None) -> Report:
     played = regraded(taskset, read_outcomes(folder), GRADERS.make(env["grader"]))
     outcomes = tuple(one.outcome for one in played)
     report = Report(
-        agent=str(settings["agent"]["name"]),
+        agent=read_name(folder),
         env_id=settings["env_id"],
         outcomes=outcomes,
         metrics=summarise(outcomes),

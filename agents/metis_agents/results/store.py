@@ -23,7 +23,16 @@ from metis_gym.errors import StorageError
 from metis_gym.records import Outcome
 from metis_gym.storage import write_atomically, write_json
 
-__all__ = ["OUTCOMES", "REPORT", "SETTINGS", "ResultStore", "read_outcomes", "read_settings", "write_outcomes"]
+__all__ = [
+    "OUTCOMES",
+    "REPORT",
+    "SETTINGS",
+    "ResultStore",
+    "read_name",
+    "read_outcomes",
+    "read_settings",
+    "write_outcomes",
+]
 
 SETTINGS, OUTCOMES, DISCARDED, REPORT = "settings.json", "outcomes.jsonl", "discarded.jsonl", "report.json"
 _LOCK = ".lock"
@@ -146,6 +155,19 @@ def read_outcomes(folder: str | Path) -> tuple[Played, ...]:
         data = path.read_bytes()
         found = {played.number: played for played in _parsed(data[: data.rfind(b"\n") + 1], path)}
     return tuple(found[number] for number in sorted(found))
+
+
+def read_name(folder: str | Path) -> str:
+    """What the report calls the agent; its class where there is no report yet.
+
+    Raises:
+        StorageError: The folder holds no evaluation that can be read.
+    """
+    path = Path(folder) / REPORT
+    with _saying(f"{folder} holds no evaluation that can be read"):
+        if path.exists():
+            return str(json.loads(path.read_text(encoding="utf-8")).get("agent", ""))
+        return str(read_settings(folder)["agent"].get("class", ""))
 
 
 def read_settings(folder: str | Path) -> dict[str, Any]:
