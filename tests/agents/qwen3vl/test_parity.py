@@ -139,11 +139,13 @@ def test_what_is_sampled_does_not_depend_on_the_company(kit, conversations):
 
 def test_forgotten_rows_are_used_again(kit, conversations):
     engine = TransformersEngine(kit.network, features=kit.features, capacity=2)
-    for start in range(0, 6, 2):
-        engine.submit([request(i, conversations[i], 4) for i in (start, start + 1)])
+    for index in range(5):  # one stays while the next one comes
+        engine.submit([request(index, conversations[index], 4)])
         drained(engine)
-        engine.forget([start, start + 1])
-    assert engine._slab.rows == 2
+        engine.forget([index - 1])
+        assert engine._slab.rows == min(index + 1, 2)
+    engine.forget([4])
+    assert engine.cache_bytes == 0
 
 
 def test_a_whole_run_is_the_same_to_the_last_bit(kit):
