@@ -110,7 +110,8 @@ def test_the_oracle_is_right_and_never_calls_in_vain(env_id, sandbox_kwargs):
     small = SMALL_NUMERIC if env_id in NUMERIC_IDS else {**SMALL, **sandbox_kwargs}
     report = evaluate(OracleAgent(), env_id, 12, seed=0, progress=False, **small)
     assert report.metrics["accuracy"].mean == 1.0
-    assert report.metrics["redundant_rate"].mean == 0.0
+    redundant = report.metrics["redundant_rate"]
+    assert redundant.mean == 0.0 or redundant.n == 0, "of ledgers nobody knows what they need"
     assert report.metrics["tool_errors"].mean == 0.0
     assert report.metrics["unscored"].mean == 0.0
     needed = report.metrics["tool_recall"]

@@ -164,7 +164,7 @@ BROKEN = {
     "no answer": ({"image": "a.png", "answer": None}, "an 'answer' that is text or a number"),
     "a question that is a number": ({"image": "a.png", "question": 4}, "'question' must be str"),
     "options that are no list": ({"image": "a.png", "options": {"a": 1}}, "'options' must be a list of texts"),
-    "an unknown necessity": ({"image": "a.png", "necessity": "maybe"}, "one of none, required, unknown"),
+    "an unknown necessity": ({"image": "a.png", "necessity": "maybe"}, "one of none, partial, required, unknown"),
 }
 
 

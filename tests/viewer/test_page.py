@@ -13,6 +13,7 @@ from metis_gym.cli import main
 from metis_gym.errors import RecordingError
 from metis_gym.recording import Run, RunWriter
 from metis_gym.records import Necessity
+from metis_gym.registries import BUILT_IN
 from metis_gym.rewards.catalogue import DESIGNS
 from metis_gym.viewer import page_html, read_episodes
 from metis_gym.viewer.page import sampled
@@ -141,7 +142,7 @@ def _card(name, need, *, called, right=True):
 
 
 def test_every_built_in_design_is_shown():
-    built_in = {name for name in rewards.available() if str(DESIGNS._entries[name]).startswith("metis_gym.")}
+    built_in = {entry.name for entry in DESIGNS.entries() if entry.source == BUILT_IN}
     assert {spec.partition(":")[0] for spec in SHOWN} == built_in
 
 
