@@ -47,6 +47,7 @@ DESIGNS = (
     "dvao",
     "sa_mrpo",
     "diet",
+    "necessity_oracle",
 )
 """Reward designs of which the page says what they would have paid: every built-in one."""
 
