@@ -13,7 +13,7 @@ from metis_gym.records import Necessity
 def test_examples_are_of_each_necessity():
     tasks = examples("patches:max_source=1792", each=2)
     assert [task.necessity for task in tasks] == [Necessity.NONE] * 2 + [Necessity.REQUIRED] * 2
-    assert {task.necessity for task in examples("sums:max_source=1344")} == {Necessity.NONE}
+    assert {task.necessity for task in examples("sums:required_share=0")} == {Necessity.NONE}
     with pytest.raises(ConfigError, match="at least 1"):
         examples("sums", each=0)
 
