@@ -290,7 +290,7 @@ def test_engines_are_shared_within_a_process(engines):
         ({"tools": ("text_search",), "text_engine": "fts"}, ConfigError, "Did you mean 'fts5'"),
         ({"tools": ("text_search",), "text_engine": "fts5:pth=x"}, ConfigError, "no parameter 'pth'"),
         ({"tools": ("text_search",), "text_engine": "fts5:path=/no/such.sqlite"}, SearchIndexError, "no text index"),
-        ({"tools": ("image_search",), "image_engine": "dhash:path=/no/such"}, SearchIndexError, "no picture index"),
+        ({"tools": ("image_search",), "image_engine": "dhash:path=/no/such"}, SearchIndexError, "no image index"),
         ({"tools": ("text_search",), "text_engine": 5}, ConfigError, "text engine is named by a spec"),
         ({"tools": ("image_search",), "image_engine": ["dhash"]}, ConfigError, "image engine is named by a spec"),
         ({"tools": ("image_search",), "image_engine": "lens"}, ConfigError, "serpapi_lens"),

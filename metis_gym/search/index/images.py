@@ -30,7 +30,7 @@ from metis_gym.search.index.sqlite_files import ReadOnlyFile
 
 __all__ = ["FORMAT", "KIND", "ImageIndex", "write_image_index"]
 
-KIND = "picture index"  # as files of former versions have it
+KIND = "image index"
 FORMAT = 1
 """Raise this whenever hashes or thumbnails are made differently: files and fingerprints carry it."""
 

@@ -25,6 +25,8 @@ from metis_gym.search.index.schemas import Schema, normalised
 __all__ = ["ReadOnlyFile", "check_fts5"]
 
 _CACHE_KIB = 4_096
+_FORMER_KINDS = {"image index": "picture index"}
+"""Kind → what files of former versions call it."""
 _MAX_SECONDS = 10.0
 _MAX_SECONDS_AT_OPENING = 10.0
 _OPERATIONS = 20_000  # of SQLite's virtual machine between two looks at the clock: well under a millisecond
@@ -145,7 +147,7 @@ class ReadOnlyFile:
         except _FAILURES as error:
             raise SearchIndexError(f"{str(self.path)!r} is no {self.kind} of this project ({_said(error)})") from error
         meta = {str(key): str(value) for key, value in rows}
-        if meta.get("kind") != self.kind:
+        if meta.get("kind") not in (self.kind, _FORMER_KINDS.get(self.kind, self.kind)):
             raise SearchIndexError(f"{str(self.path)!r} is no {self.kind}, but a {meta.get('kind', 'file')!r:.80}")
         if meta.get("format") != str(self.made_as):
             raise SearchIndexError(

@@ -55,4 +55,5 @@ def test_a_family_without_leaks_keeps_all_limits():
     report = audited(tuple(PROBES), tasks=100)
     assert broken(report) == set()
     found = {(leak if isinstance(leak, tuple) else leak.values)[2] for leak in LEAKS}
-    assert {result.probe for result in report.results} == found | {"print in the view, required"}
+    probed = {result.probe for result in report.results}
+    assert {name for name in found if name} | {"print in the view, required"} <= probed
