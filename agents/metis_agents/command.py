@@ -28,7 +28,12 @@ _INTERRUPTED = 130
 def eval_command(argv: Sequence[str]) -> int:
     """Evaluate agents and print the tables."""
     words, environment = take_environment(argv)
-    given = _parser().parse_args(words)
+    parser = _parser()
+    given = parser.parse_args(words)
+    if given.benchmark and given.taskset:
+        parser.error("--benchmark and --taskset both say what to play: give one of them")
+    if given.published and not given.benchmark:
+        parser.error("--published needs --benchmark")
     if given.regrade is not None:
         say(str(regrade(given.regrade, given.grader)))
         return 0
@@ -64,7 +69,7 @@ def _report(
     if given.taskset:
         kwargs["taskset"] = given.taskset
     if given.benchmark:
-        kwargs["taskset"] = "+".join(f"benchmark:{name.replace(':', ',', 1)}" for name in given.benchmark)
+        kwargs["taskset"] = [f"benchmark:{name.replace(':', ',', 1)}" for name in given.benchmark]
     kwargs |= read_environment(env_id, environment)
     if given.tool_noise is not None:
         kwargs["tool_noise"] = given.tool_noise
@@ -72,7 +77,7 @@ def _report(
     return evaluate(
         agent,
         env_id,
-        given.episodes or ("all" if given.benchmark else _EPISODES),
+        ("all" if given.benchmark else _EPISODES) if given.episodes is None else given.episodes,
         given.seed,
         workers=given.workers,
         parallel=given.parallel,

@@ -16,12 +16,13 @@ from metis_agents.play import played_by, requests_of
 from metis_agents.progress import progress_bar
 from metis_agents.results.benchmarks import regraded, score_benchmarks
 from metis_agents.results.report import Report, compare_table, markdown_table, needs_table
-from metis_agents.results.store import ResultStore, read_name, read_outcomes, read_settings, write_outcomes
+from metis_agents.results.store import ResultStore, read_outcomes, read_report, read_settings, write_outcomes
 from metis_gym.backstage import backstage
 from metis_gym.errors import ConfigError, InfrastructureError
 from metis_gym.frontier import agent_point, optimal_frontier
 from metis_gym.grading import GRADERS
 from metis_gym.metrics import by_family, regret_curve, summarise
+from metis_gym.records import Outcome
 from metis_gym.registries import path_of
 from metis_gym.tasksets import Taskset
 from metis_gym.worth import DEFAULT_LAM, checked_lam
@@ -113,15 +114,19 @@ def regrade(folder: str | Path, grader: str | None = None) -> Report:
     with contextlib.closing(EnvFactory(settings["env_id"], env)()) as made:
         taskset = backstage(made).taskset
     played = regraded(taskset, read_outcomes(folder), GRADERS.make(env["grader"]))
-    outcomes = tuple(one.outcome for one in played)
+    outcomes, before = tuple(one.outcome for one in played), read_report(folder)
     report = Report(
-        agent=read_name(folder),
+        agent=str(before.get("agent", settings["agent"].get("class", ""))),
         env_id=settings["env_id"],
         outcomes=outcomes,
-        metrics=summarise(outcomes),
-        families=by_family(outcomes),
+        **_found(outcomes, float(before.get("lam", DEFAULT_LAM))),
         benchmarks=score_benchmarks(taskset, played),
-        warnings=(f"graded again by {env['grader']}",),
+        usage=Usage.from_json(before["usage"]) if before.get("usage") else None,
+        cost=before.get("cost"),
+        tools_ran=str(before.get("tools_ran", "ours")),
+        warnings=(*before.get("warnings", ()), f"graded again by {env['grader']}"),
+        failures=_failures(played),
+        stopped=str(before.get("stopped", "")),
     )
     write_outcomes(folder, played, report.to_json())
     return report
@@ -260,26 +265,37 @@ class _Evaluation:
         """What was found so far."""
         episodes = [self.played[number] for number in sorted(self.played)]
         outcomes = tuple(played.outcome for played in episodes)
-        reasons = Counter(played.failure for played in episodes if not played.outcome.scored)
         is_complete = len(episodes) == self.count
         return Report(
             agent=self.agent.name,
             env_id=self.env_id,
             outcomes=outcomes,
-            metrics=summarise(outcomes, lam=self.lam),
-            families=by_family(outcomes, lam=self.lam),
-            lam=self.lam,
-            regret_curve=regret_curve(outcomes),
-            frontier=optimal_frontier(outcomes),
-            reached=agent_point(outcomes),
+            **_found(outcomes, self.lam),
             benchmarks=score_benchmarks(self.taskset, episodes) if self.episodes == "all" else (),
             usage=self._usage(),
             cost=self._cost(),
             warnings=tuple(getattr(self.agent, "warnings", ())),
             tools_ran=getattr(self.agent, "tools_ran", "ours"),
-            failures=dict(reasons.most_common(_MAX_REASONS)),
+            failures=_failures(episodes),
             stopped="" if is_complete else self.stopped,
         )
+
+
+def _found(outcomes: Sequence[Outcome], lam: float) -> dict[str, Any]:
+    """What a report says of the outcomes alone."""
+    return {
+        "metrics": summarise(outcomes, lam=lam),
+        "families": by_family(outcomes, lam=lam),
+        "lam": lam,
+        "regret_curve": regret_curve(outcomes),
+        "frontier": optimal_frontier(outcomes),
+        "reached": agent_point(outcomes),
+    }
+
+
+def _failures(played: Sequence[Played]) -> dict[str, int]:
+    """The most frequent reasons why episodes are not scored."""
+    return dict(Counter(one.failure for one in played if not one.outcome.scored).most_common(_MAX_REASONS))
 
 
 def _settings_of(agent: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Tasks in a parquet file: verl's schema, or plain columns."""
+"""Parquet files, read within bounds, and tasks in them: verl's schema, or plain columns."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from metis_gym.filesets.parquet_pages import unpacked_sizes
 from metis_gym.filesets.rows import ImageFolder, RawTask, as_text, column_names, field, raw_task
 from metis_gym.filesets.source import existing, file_fingerprint
 
-__all__ = ["MAX_GROUP_BYTES", "ParquetRows"]
+__all__ = ["MAX_GROUP_BYTES", "ParquetFile", "ParquetRows"]
 
 MAX_GROUP_BYTES = 1 << 32
 """Largest row group that is read, by the memory that it may take: 4 GiB."""
@@ -22,8 +23,95 @@ _PLAIN = ("question", "answer", "image", "images", "options", "candidates", "abi
 _ROWS_PER_BYTE = 8  # of rows that hold a question each; a file that says more was made to keep its reader busy
 
 
+class ParquetFile:
+    """A parquet file, row by row. Safe for threads.
+
+    One row group is held in memory at a time, for each choice of columns. Nothing is decoded before it is known what
+    that may take.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        columns: The names of its columns.
+
+    Raises:
+        TaskDataError: It is not there, or is no parquet file.
+        MissingDependencyError: pyarrow is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from pyarrow import parquet
+        except ImportError as error:
+            raise MissingDependencyError.of("pyarrow", "data", "Reading a parquet file") from error
+        self.path = existing(path)
+        try:
+            self._file = parquet.ParquetFile(path)
+            self.columns = tuple(self._file.schema_arrow.names)
+            metadata = self._file.metadata
+            groups = [metadata.row_group(group) for group in range(self._file.num_row_groups)]
+            sizes, self._bytes = [group.num_rows for group in groups], [group.total_byte_size for group in groups]
+            self._lengths = [max(0, self._file.schema.column(leaf).length) for leaf in range(metadata.num_columns)]
+        except Exception as error:  # noqa: BLE001 — the boundary of pyarrow: what damaged files make it raise is no closed set
+            raise TaskDataError(f"{path} is no parquet file: {type(error).__name__}: {error!s:.300}") from None
+        if any(size < 0 for size in sizes) or sum(sizes) > _ROWS_PER_BYTE * path.stat().st_size:
+            raise TaskDataError(f"{path} is no parquet file: it says that it has {sum(sizes):,} rows")
+        self._ends = np.cumsum(sizes, dtype=np.int64)
+        self._held: dict[tuple[str, ...], tuple[int, Any]] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def row(self, index: int, columns: Sequence[str]) -> dict[str, Any]:
+        """Some columns of a row.
+
+        Raises:
+            TaskDataError: They cannot be read, or would take too much memory.
+        """
+        group = int(np.searchsorted(self._ends, index, side="right"))
+        place, first = f"row {index} of {self.path.name}", int(self._ends[group - 1]) if group else 0
+        table = self._table(group, tuple(columns))
+        if isinstance(table, str):
+            raise TaskDataError(f"{place} cannot be read: row group {group}: {table}")
+        if index - first >= table.num_rows:
+            raise TaskDataError(f"{place} cannot be read: row group {group} has {table.num_rows:,} rows only")
+        return {name: _value(table, name, index - first, place) for name in table.column_names}
+
+    def fingerprint(self) -> str:
+        """A digest of the file, which task ids carry."""
+        return file_fingerprint(self.path)
+
+    def _table(self, group: int, columns: tuple[str, ...]) -> Any:
+        """A row group, or what is wrong with it."""
+        with self._lock:
+            held, table = self._held.get(columns, (-1, None))
+            if held != group:
+                table = self._read_group(group, columns)
+                self._held[columns] = group, table
+            return table
+
+    def _read_group(self, group: int, columns: tuple[str, ...]) -> Any:
+        if not 0 <= self._bytes[group] <= MAX_GROUP_BYTES:
+            return f"it has {self._bytes[group]:,} bytes; at most {MAX_GROUP_BYTES:,} are read"
+        metadata, wanted = self._file.metadata, list(columns)
+        try:
+            with self.path.open("rb") as file:
+                sizes = unpacked_sizes(file.fileno(), metadata.row_group(group), self._lengths, wanted)
+            if sum(size.plain for size in sizes) <= MAX_GROUP_BYTES:
+                return self._file.read_row_group(group, columns=wanted)
+            if (least := sum(size.with_dictionary for size in sizes)) > MAX_GROUP_BYTES:
+                return f"it may unpack to {least:,} bytes; at most {MAX_GROUP_BYTES:,} are read"
+            repeated = [size.path for size in sizes if size.with_dictionary < size.plain]
+            with type(self._file)(self.path, metadata=metadata, read_dictionary=repeated) as indexed:
+                return indexed.read_row_group(group, columns=wanted)
+        except Exception as error:  # noqa: BLE001 — the boundary of pyarrow
+            return f"{type(error).__name__}: {error!s:.300}"
+
+
 class ParquetRows:
-    """The rows of a parquet file. One row group is held in memory at a time, without the columns that are not used.
+    """The rows of a parquet file as tasks, in verl's schema or in plain columns.
 
     Args:
         path: The file.
@@ -35,70 +123,23 @@ class ParquetRows:
     """
 
     def __init__(self, path: Path, images: ImageFolder | None = None) -> None:
-        try:
-            from pyarrow import parquet
-        except ImportError as error:
-            raise MissingDependencyError.of("pyarrow", "data", "Reading a parquet file") from error
-        self.path = existing(path)
-        self._images = images or ImageFolder(path.parent)
-        try:
-            self._file = parquet.ParquetFile(path)
-            columns = list(self._file.schema_arrow.names)
-            metadata = self._file.metadata
-            groups = [metadata.row_group(group) for group in range(self._file.num_row_groups)]
-            sizes, self._bytes = [group.num_rows for group in groups], [group.total_byte_size for group in groups]
-            self._lengths = [max(0, self._file.schema.column(leaf).length) for leaf in range(metadata.num_columns)]
-        except Exception as error:  # noqa: BLE001 — the boundary of pyarrow: what damaged files make it raise is no closed set
-            raise TaskDataError(f"{path} is no parquet file: {type(error).__name__}: {error!s:.300}") from None
-        self._is_verl = {"prompt", "reward_model"} <= set(columns)
-        self._columns = _used(columns, self._is_verl, path)
-        if any(size < 0 for size in sizes) or sum(sizes) > _ROWS_PER_BYTE * path.stat().st_size:
-            raise TaskDataError(f"{path} is no parquet file: it says that it has {sum(sizes):,} rows")
-        self._ends = np.cumsum(sizes, dtype=np.int64)
-        self._held: tuple[int, Any] = (-1, None)
+        self.path, self._images = path, images or ImageFolder(path.parent)
+        self._file = ParquetFile(path)
+        self._is_verl = {"prompt", "reward_model"} <= set(self._file.columns)
+        self._columns = _used(list(self._file.columns), self._is_verl, path)
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return len(self._file)
 
     def read(self, row: int) -> RawTask:
         """Read a row as a task that is not checked yet."""
-        group = int(np.searchsorted(self._ends, row, side="right"))
         place = f"row {row} of {self.path.name}"
-        columns = self._row(group, row - (int(self._ends[group - 1]) if group else 0), place)
+        columns = self._file.row(row, self._columns)
         return _verl_task(columns, self._images, place) if self._is_verl else raw_task(columns, self._images, place)
 
     def fingerprint(self) -> str:
         """A digest of the file, which task ids carry."""
-        return file_fingerprint(self.path)
-
-    def _row(self, group: int, index: int, place: str) -> dict[str, Any]:
-        held, table = self._held
-        if held != group:
-            table = self._group(group)
-            self._held = (group, table)
-        if isinstance(table, str):
-            raise TaskDataError(f"{place} cannot be read: row group {group}: {table}")
-        if index >= table.num_rows:
-            raise TaskDataError(f"{place} cannot be read: row group {group} has {table.num_rows:,} rows only")
-        return {name: _value(table, name, index, place) for name in table.column_names}
-
-    def _group(self, group: int) -> Any:
-        """A row group, or what is wrong with it. Nothing is decoded before it is known what that may take."""
-        if not 0 <= self._bytes[group] <= MAX_GROUP_BYTES:
-            return f"it has {self._bytes[group]:,} bytes; at most {MAX_GROUP_BYTES:,} are read"
-        metadata = self._file.metadata
-        try:
-            with self.path.open("rb") as file:
-                sizes = unpacked_sizes(file.fileno(), metadata.row_group(group), self._lengths, self._columns)
-            if sum(size.plain for size in sizes) <= MAX_GROUP_BYTES:
-                return self._file.read_row_group(group, columns=self._columns)
-            if (least := sum(size.with_dictionary for size in sizes)) > MAX_GROUP_BYTES:
-                return f"it may unpack to {least:,} bytes; at most {MAX_GROUP_BYTES:,} are read"
-            repeated = [size.path for size in sizes if size.with_dictionary < size.plain]
-            with type(self._file)(self.path, metadata=metadata, read_dictionary=repeated) as indexed:
-                return indexed.read_row_group(group, columns=self._columns)
-        except Exception as error:  # noqa: BLE001 — the boundary of pyarrow
-            return f"{type(error).__name__}: {error!s:.300}"
+        return self._file.fingerprint()
 
 
 def _used(columns: list[str], is_verl: bool, path: Path) -> list[str]:

@@ -104,6 +104,35 @@ def test_kept_answers_are_graded_again_without_playing(rows, tmp_path):
         regrade(tmp_path / "nothing")
 
 
+def test_grading_again_keeps_what_the_run_used(rows, tmp_path):
+    played(rows, out=tmp_path / "run")
+    path = tmp_path / "run" / "report.json"
+    used = {"prompt_tokens": 40, "completion_tokens": 12, "requests": 12}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "usage": used, "cost": 0.5, "lam": 0.3}))
+    regrade(tmp_path / "run")
+    report = json.loads(path.read_text())
+    assert {name: report["usage"][name] for name in used} == used
+    assert (report["cost"], report["lam"], report["agent"]) == (0.5, 0.3, "answers-a")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--benchmark", "vstar", "--taskset", "signs"], "give one of them"),
+        (["--published"], "needs --benchmark"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(words, told, capsys):
+    with pytest.raises(SystemExit):
+        eval_command([*words, "--quiet"])
+    assert told in capsys.readouterr().err
+
+
+def test_no_episodes_are_an_error_and_not_the_default():
+    with pytest.raises(ConfigError, match="at least 1"):
+        eval_command(["--agent", "never-tool", "--taskset", "patches", "--episodes", "0", "--quiet"])
+
+
 def test_tasks_without_an_end_cannot_all_be_played():
     with pytest.raises(ConfigError, match="say how many"):
         evaluate(AnswersA(), "MetisVQA-v0", "all", 0, progress=False, taskset="patches")

@@ -28,8 +28,8 @@ __all__ = [
     "REPORT",
     "SETTINGS",
     "ResultStore",
-    "read_name",
     "read_outcomes",
+    "read_report",
     "read_settings",
     "write_outcomes",
 ]
@@ -157,17 +157,18 @@ def read_outcomes(folder: str | Path) -> tuple[Played, ...]:
     return tuple(found[number] for number in sorted(found))
 
 
-def read_name(folder: str | Path) -> str:
-    """What the report calls the agent; its class where there is no report yet.
+def read_report(folder: str | Path) -> dict[str, Any]:
+    """What the report of an evaluation says; empty while there is none.
 
     Raises:
-        StorageError: The folder holds no evaluation that can be read.
+        StorageError: It cannot be read.
     """
     path = Path(folder) / REPORT
-    with _saying(f"{folder} holds no evaluation that can be read"):
-        if path.exists():
-            return str(json.loads(path.read_text(encoding="utf-8")).get("agent", ""))
-        return str(read_settings(folder)["agent"].get("class", ""))
+    with _saying(f"{folder} holds no report that can be read"):
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if not isinstance(found, dict):
+            raise ValueError("a report is an object")
+        return found
 
 
 def read_settings(folder: str | Path) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The benchmarks by name."""
 
+import threading
+from pathlib import Path
 from typing import Any
 
 from metis_envs.benchmarks.benchmark import Benchmark
@@ -9,6 +11,10 @@ from metis_gym.registries import Registry
 __all__ = ["BENCHMARKS", "benchmark_taskset"]
 
 _FOLDER = "metis_envs.benchmarks"
+_CAPACITY = 16
+_LOOKED_AT = 1_000
+_kept: dict[tuple[object, ...], Benchmark] = {}
+_lock = threading.Lock()
 
 
 def _problems(made: object) -> list[str]:
@@ -44,11 +50,28 @@ BENCHMARKS: Registry[Benchmark] = Registry(
 
 
 def benchmark_taskset(named: str | None = None, **parameters: Any) -> Benchmark:
-    """The taskset `"benchmark:NAME,key=value"`.
+    """The taskset `"benchmark:NAME,key=value"`. The environments of a process share one: its rows are read once.
 
     Raises:
         ConfigError: There is no such benchmark, or a parameter is not valid.
     """
     if not named:
         raise ConfigError(f"expected benchmark:NAME with NAME one of: {', '.join(BENCHMARKS.names())}")
-    return BENCHMARKS.create(named, **parameters)
+    path = parameters.get("path")
+    state = _state(Path(str(path))) if path is not None else ()
+    key = (named, BENCHMARKS.get(named), tuple(sorted(parameters.items())), state)
+    with _lock:
+        if key not in _kept:
+            if len(_kept) >= _CAPACITY:
+                _kept.pop(next(iter(_kept)))
+            _kept[key] = BENCHMARKS.create(named, **parameters)
+        return _kept[key]
+
+
+def _state(path: Path) -> tuple[object, ...]:
+    """What changes when a file, or a file right in a folder, does."""
+    try:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files[:_LOOKED_AT])
+    except OSError:
+        return ()

@@ -22,12 +22,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from metis_gym.errors import MissingDependencyError, TaskDataError
+from metis_gym.filesets.parquet import ParquetFile
 from metis_gym.filesets.rows import column_names
 from metis_gym.filesets.source import existing, file_fingerprint
 
 __all__ = ["JsonTable", "ParquetTable", "SavedTable", "Table", "TsvTable", "hub_table", "open_table"]
 
 _FIELD_BYTES = min(sys.maxsize, 1 << 30)
+_MAX_JSON_BYTES = 1 << 30
 _HEAVY = ("image", "bytes", "decoded_image")
 _MAX_INDEX = 64
 _SAVED = ("dataset_info.json", "dataset_dict.json")
@@ -78,6 +80,8 @@ class JsonTable:
 
     def __init__(self, path: Path, *, is_single: bool = False) -> None:
         self.path, self.folder, self.place = existing(path), path.parent, path.name
+        if path.stat().st_size > _MAX_JSON_BYTES:
+            raise TaskDataError(f"{path} has {path.stat().st_size:,} bytes; at most {_MAX_JSON_BYTES:,} are read")
         try:
             text = path.read_text(encoding="utf-8-sig")
             lines = [line for line in text.splitlines() if line.strip()]
@@ -195,57 +199,34 @@ class ParquetTable:
     """
 
     def __init__(self, paths: Sequence[Path], folder: Path) -> None:
-        try:
-            from pyarrow import parquet
-        except ImportError as error:
-            raise MissingDependencyError.of("pyarrow", "data", "Reading a parquet file") from error
-        self.paths, self.folder = [existing(path) for path in paths], folder
-        self.place = self.paths[0].name if len(self.paths) == 1 else folder.name
-        try:
-            self._files: list[Any] = [parquet.ParquetFile(path) for path in self.paths]
-        except Exception as error:  # noqa: BLE001 — the boundary of pyarrow
-            raise TaskDataError(f"{self.place} is no parquet file: {type(error).__name__}: {error!s:.200}") from None
-        schemas = {tuple(file.schema_arrow.names) for file in self._files}
+        self._files, self.folder = [ParquetFile(path) for path in paths], folder
+        self.place = paths[0].name if len(paths) == 1 else folder.name
+        schemas = {file.columns for file in self._files}
         if len(schemas) != 1:
             raise TaskDataError(f"the parquet files of {folder} have different columns")
         self.columns = schemas.pop()
-        groups = [(file, group) for file in self._files for group in range(file.num_row_groups)]
-        self._groups = groups
-        self._ends = np.cumsum([file.metadata.row_group(group).num_rows for file, group in groups], dtype=np.int64)
         self._light = [name for name in self.columns if name not in _HEAVY]
-        self._held: dict[bool, tuple[int, Any]] = {}
+        self._starts = np.cumsum([0, *map(len, self._files)])
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return int(self._starts[-1])
 
     def row(self, index: int) -> Mapping[str, Any]:
         """The row of an index."""
-        return self._row(index, is_light=False)
+        return self._row(index, self.columns)
 
     def light_row(self, index: int) -> Mapping[str, Any]:
         """The row without its images."""
-        return self._row(index, is_light=True)
+        return self._row(index, self._light)
 
-    def _row(self, index: int, *, is_light: bool) -> Mapping[str, Any]:
-        group = int(np.searchsorted(self._ends, index, side="right"))
-        first = int(self._ends[group - 1]) if group else 0
-        try:
-            held, table = self._held.get(is_light, (-1, None))
-            if held != group:
-                file, number = self._groups[group]
-                table = file.read_row_group(number, columns=self._light if is_light else None)
-                self._held[is_light] = group, table
-            return {name: table.column(name)[index - first].as_py() for name in table.column_names}
-        except Exception as error:  # noqa: BLE001 — the boundary of pyarrow
-            raise TaskDataError(
-                f"row {index} of {self.place} cannot be read: {type(error).__name__}: {error!s:.200}"
-            ) from None
+    def _row(self, index: int, columns: Sequence[str]) -> Mapping[str, Any]:
+        number = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return self._files[number].row(index - int(self._starts[number]), columns)
 
     def fingerprint(self) -> str:
         """A digest of the files."""
-        return (
-            "".join(file_fingerprint(path) for path in self.paths)[:8] if len(self.paths) == 1 else _mixed(self.paths)
-        )
+        found = [file.fingerprint() for file in self._files]
+        return found[0] if len(found) == 1 else f"{zlib.crc32(''.join(found).encode()):08x}"
 
 
 class SavedTable:
@@ -372,8 +353,3 @@ def _datasets() -> Any:
     except ImportError as error:
         raise MissingDependencyError.of("datasets", "data", "Loading a data set of the hub") from error
     return datasets
-
-
-def _mixed(paths: Sequence[Path]) -> str:
-    """One fingerprint of several files."""
-    return f"{zlib.crc32(''.join(file_fingerprint(path) for path in paths).encode()):08x}"

@@ -175,6 +175,22 @@ def test_large_images_are_shown_shrunk_and_kept_whole_for_tools(tmp_path):
     assert shown.view.shape == (150, 200, 3)
 
 
+def test_a_row_group_that_would_take_too_much_memory_is_not_decoded(tmp_path, monkeypatch):
+    path = as_parquet([ROWS["vstar"]], tmp_path)
+    monkeypatch.setattr("metis_gym.filesets.parquet.MAX_GROUP_BYTES", 10)
+    with pytest.raises(TaskDataError, match="at most 10 are read"):
+        load("vstar", path)
+
+
+def test_the_environments_of_a_process_share_a_benchmark_until_its_file_changes(tmp_path):
+    path = as_parquet([ROWS["seed2plus"]], tmp_path)
+    first = load("seed2plus", path)
+    assert load("seed2plus", path) is first
+    assert load("seed2plus", path, limit=1) is not first
+    as_parquet([ROWS["seed2plus"]] * 2, tmp_path)
+    assert load("seed2plus", path).total == 2
+
+
 def test_a_broken_image_is_named(tmp_path):
     bench = load("vstar", as_parquet([{**ROWS["vstar"], "image": {"bytes": b"no image", "path": None}}], tmp_path))
     with pytest.raises(TaskDataError, match=r"row 0 of test-00000\.parquet"):
