@@ -22,7 +22,7 @@ from metis_gym.sandbox.inside.frames import LISTENER_FOLLOWS, SUPPLIED
 from metis_gym.sandbox.inside.spec import LANDLOCK, NAMESPACE, UNSAFE, SessionLimits, SessionSpec
 from metis_gym.sandbox.inside.syscalls import MACHINE, PLATFORMS
 from metis_gym.sandbox.payload import check_files, make_payload
-from metis_gym.sandbox.process import Handle, ZygoteProcess
+from metis_gym.sandbox.process import Handle, ZygoteProcess, no_descriptor_left
 from metis_gym.sandbox.session import END_SECONDS, OPEN_SECONDS, LostSessionError, ZygoteSession
 from metis_gym.sandbox.setup import make_spec
 from metis_gym.sandbox.view import PACKAGES
@@ -209,6 +209,8 @@ def _guard(folders: Folders, folder: str, limits: SandboxLimits, channel: socket
     threads = None
     if channel.recv(1, socket.MSG_PEEK) == LISTENER_FOLLOWS:
         _, received, _, _ = socket.recv_fds(channel, 1, 1)
+        if not received:
+            raise no_descriptor_left()
         threads = ThreadWatch(received[0], handle.pid, limits.processes)
     return FolderGuard(handle, folders, folder, limits, threads)
 

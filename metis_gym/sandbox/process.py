@@ -1,6 +1,7 @@
 """The zygote as the host sees it: a child process and a socket to it."""
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -97,6 +98,11 @@ class SessionEnd:
     cpu_seconds: float
 
 
+def no_descriptor_left() -> OSError:
+    """Why a message came without its descriptor: the kernel drops one for which the receiver has no number left."""
+    return OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
 class ZygoteProcess:
     """Starts a zygote and asks it for sessions. Threads may share it.
 
@@ -143,6 +149,7 @@ class ZygoteProcess:
 
         Raises:
             SandboxError: The zygote is gone, or could not fork.
+            OSError: This process has no descriptor left for the handle.
             ConfigError: The names of the files are too long.
         """
         message = session.to_json().encode()
@@ -154,6 +161,8 @@ class ZygoteProcess:
             answer, received = self._ask(message, fds)
         if "error" in answer:
             raise SandboxError(f"the sandbox could not start a session: {answer['error']}")
+        if not received:
+            raise no_descriptor_left()
         return Handle(pid=answer["pid"], pidfd=received[0])
 
     def end_of(self, number: int) -> SessionEnd:

@@ -1,9 +1,11 @@
 """What breaks around a session: it is repaired where nothing was lost, and an infrastructure error otherwise."""
 
+import contextlib
 import errno
 import fcntl
 import mmap
 import os
+import resource
 import signal
 import threading
 import time
@@ -113,17 +115,43 @@ def test_a_block_that_stays_busy_is_an_infrastructure_error(daemonless, held_blo
         daemonless.open(images=[np.zeros((9, 9, 3), np.uint8)])
 
 
-def test_no_descriptor_left_is_an_infrastructure_error(daemonless):
-    import resource
-
-    daemonless.open().close()
+@contextlib.contextmanager
+def descriptors_left(count):
+    """Let this process open so many more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 1, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1 + max(map(int, os.listdir("/proc/self/fd"))), hard))
+    taken = []
     try:
-        with pytest.raises(SandboxError, match="could not be started"):
-            daemonless.open()
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open("/dev/null", os.O_RDONLY))
+        while len(taken) < count:  # the numbers below the limit were few
+            soft_now, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft_now + 1, hard))
+            taken.append(os.open("/dev/null", os.O_RDONLY))
+        for _ in range(count):
+            os.close(taken.pop())
+        yield
     finally:
+        for fd in taken:
+            os.close(fd)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_too_few_descriptors_are_an_infrastructure_error(daemonless):
+    daemonless.open().close()
+    image, ended = np.zeros((9, 9, 3), np.uint8), []
+    for count in range(16):
+        with descriptors_left(count):
+            try:
+                session = daemonless.open(images=[image])
+            except SandboxError as error:
+                ended.append(os.strerror(errno.EMFILE) in str(error))
+            else:
+                ended.append(None)
+                session.close()
+    assert ended[0] and ended[-1] is None
+    assert False not in ended, "an error that does not say why"
     session = daemonless.open()
     assert session.run("1").result_text == "1"
     session.close()

@@ -88,8 +88,8 @@ def _preload(session: SessionSpec, channel: socket.socket, blocks: range) -> dic
     """
     if not session.images:
         return {}
-    receive_exactly(channel, len(frames.SUPPLIED))
     images = map_images(blocks, session.images)
     for block in blocks:
         os.close(block)
+    receive_exactly(channel, len(frames.SUPPLIED))
     return {f"image_{number}": image for number, image in enumerate(images, start=1)}
