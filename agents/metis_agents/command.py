@@ -52,8 +52,9 @@ def eval_command(argv: Sequence[str]) -> int:
         if given.out:
             say(_kept(given.out).strip(), stream=sys.stderr)
         raise
-    several = [compare_table(reports), needs_table(reports)]
-    say("\n\n".join(several) if len(reports) > 1 else str(reports[0]))
+    wide = given.wide
+    several = [compare_table(reports, wide=wide), needs_table(reports, wide=wide)]
+    say("\n\n".join(several) if len(reports) > 1 else reports[0].text(wide=wide))
     scores = [score for report in reports for score in report.benchmarks]
     if given.published and scores:
         say("\n" + published_table(scores))
@@ -165,5 +166,6 @@ def _parser() -> argparse.ArgumentParser:
         help="λ of regret: the accuracy that one unit of price is worth (default: %(default)s)",
     )
     add("--tool-noise", type=float, help="probability that a tool is wrong in an episode (default: the environment's)")
+    add("--wide", action="store_true", help="show all columns, however wide the table")
     add("--quiet", action="store_true", help="show no progress")
     return parser

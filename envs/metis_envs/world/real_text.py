@@ -65,7 +65,7 @@ def licence_passages(folder: Path) -> Iterator[Passage]:
 
 
 def _source_files(folder: Path) -> Iterator[Path]:
-    """The library's source files. Folders that are left out are not entered: `site-packages` may hold all of a machine."""
+    """The library's source files. Folders that are left out are not entered: `site-packages` may be huge."""
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in _LEFT_OUT and not name.startswith(("_", "config-"))]
         for name in files:
