@@ -7,7 +7,7 @@ STAMP = $(VENV)/.installed
 OUT ?= out/demo
 TESTS ?=
 
-.PHONY: demo test test-all bench lint format types clean
+.PHONY: demo test test-all bench docs lint format types clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/evaluate_scripted_agents.py --episodes 96 --out $(OUT)/families
@@ -21,6 +21,10 @@ test-all: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/run_all.py
+
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	$(BIN)/python docs/site/build.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

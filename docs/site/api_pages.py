@@ -43,7 +43,14 @@ def write(folder: Path) -> None:
         (folder / f"{module}.md").write_text(_page(module), "utf-8")
     rows = [f"| [`{module}`]({module}.md) | {about} |" for module, about in MODULES.items()]
     toctree = ["```{toctree}", ":hidden:", "", *MODULES, "```", ""]
-    head = ["# API", "", "What the packages export, from their docstrings.", "", "| module | what it holds |", "|---|---|"]
+    head = [
+        "# API",
+        "",
+        "What the packages export, from their docstrings.",
+        "",
+        "| module | what it holds |",
+        "|---|---|",
+    ]
     (folder / "index.md").write_text("\n".join([*head, *rows, "", *toctree]), "utf-8")
 
 

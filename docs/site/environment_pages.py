@@ -69,7 +69,7 @@ def _index() -> str:
 def _general_page(env_id: str, kind: type) -> str:
     docstring = inspect.getdoc(kind) or ""
     body = re.sub(r"(?m)^Raises:\n(?:    .*\n?)+", "", docstring)
-    return f"# {env_id}\n\n```python\nenv = gymnasium.make(\"metis_gym:{env_id}\")\n```\n\n{body}\n"
+    return f'# {env_id}\n\n```python\nenv = gymnasium.make("metis_gym:{env_id}")\n```\n\n{body}\n'
 
 
 def _family_page(env_id: str, family: str) -> str:
@@ -80,8 +80,7 @@ def _family_page(env_id: str, family: str) -> str:
         _about(family),
         f'```python\nimport gymnasium\n\nenv = gymnasium.make("metis_gym:{env_id}")\n'
         f'# the same as gymnasium.make("metis_gym:MetisVQA-v0", taskset="{family}")\n```',
-        "Action space, observation space and all arguments are those of [MetisVQA-v0](MetisVQA-v0.md). "
-        f"{_sizes(made)}",
+        f"Action space, observation space and all arguments are those of [MetisVQA-v0](MetisVQA-v0.md). {_sizes(made)}",
         "## Tasks",
         *map(_example, _examples(family)),
         "## What is known of its tasks",
@@ -117,7 +116,8 @@ def _example(shown: dict[str, Any]) -> str:
     files = shown["files"]
     pair = [f":::{{container}} half\n![the view](../tasks/{files['view']})\n\nwhat the model sees\n:::"]
     if "crop" in files:
-        pair.append(f":::{{container}} half\n![the deciding part](../tasks/{files['crop']})\n\nthe deciding part of its source\n:::")
+        crop = f"![the deciding part](../tasks/{files['crop']})"
+        pair.append(f":::{{container}} half\n{crop}\n\nthe deciding part of its source\n:::")
     images = "\n".join(["::::{container} pair", *pair, "::::"])
     answer = f"Answer: {shown['answer']}. {shown['explanation']}"
     numbers = f"Blind accuracy {shown['blind_accuracy']:.2f}" if shown["blind_accuracy"] is not None else ""
@@ -154,12 +154,16 @@ def _number(value: Any) -> str:
 
 
 def _baselines(env_id: str) -> str:
-    heads = {"accuracy": "accuracy", "redundant_rate": "calls, none needed", "tool_recall": "calls, needed",
-             "tool_calls": "calls each"}
+    heads = {
+        "accuracy": "accuracy",
+        "redundant_rate": "calls, none needed",
+        "tool_recall": "calls, needed",
+        "tool_calls": "calls each",
+    }
     rows = _BASELINES["metrics"][env_id]
     lines = ["| agent | " + " | ".join(heads.values()) + " |", "|---|" + "---:|" * len(heads)]
     for agent, metrics in rows.items():
         cells = [f"{metrics[name][0]:.2f}" if name in metrics else "–" for name in heads]
         lines.append(f"| `{agent}` | " + " | ".join(cells) + " |")
-    said = f"{_BASELINES['episodes']} episodes of the test split each, seed 0: few, so differences below a fifth say little."
+    said = f"{_BASELINES['episodes']} episodes of the test split each: few, so differences below a fifth say little."
     return "\n".join([*lines, "", said])
