@@ -21,7 +21,7 @@ COMMANDS = {
     "completion": ("metis_gym.completion:completion_command", "print a script that completes commands in your shell"),
     "doctor": ("metis_gym.doctoring:doctor_command", "check the whole installation"),
     "eval": ("metis_agents.command:eval_command", "evaluate agents and print a table"),
-    "export": ("metis_gym.exporting:export_command", "write a recorded run as a parquet table"),
+    "export": ("metis_gym.exporting:export_command", "write a recorded run for other programs: parquet, inspect"),
     "gallery": ("metis_envs.gallery:gallery_command", "draw example tasks of each family"),
     "index": ("metis_gym.search.command:main", "build or query an index for text or image search"),
     "list": ("metis_gym.listing:list_command", "list the names of each kind, built in and from installed packages"),
