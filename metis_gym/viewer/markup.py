@@ -63,7 +63,7 @@ class Fidelity:
 
 FINE = Fidelity(quality=82, max_side=960)
 """For pages of a few episodes."""
-SMALL = Fidelity(quality=60, max_side=448)
+SMALL = Fidelity(quality=55, max_side=400)
 """For pages of hundreds of episodes, which would have tens of megabytes otherwise."""
 
 
