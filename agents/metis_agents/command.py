@@ -1,6 +1,7 @@
 """The agents' commands: `metis-gym eval`."""
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -14,7 +15,7 @@ from metis_agents.chat.usage import read_prices
 from metis_agents.evaluate import Report, compare_table, evaluate, needs_table, regrade
 from metis_agents.results.benchmarks import published_table
 from metis_agents.settings.words import read_environment, take_environment
-from metis_gym.errors import MetisError
+from metis_gym.errors import ConfigError, MetisError
 from metis_gym.terminal import say
 from metis_gym.worth import DEFAULT_LAM
 
@@ -23,6 +24,7 @@ __all__ = ["eval_command"]
 _ENV = "MetisVQA-v0"
 _EPISODES = 100
 _INTERRUPTED = 130
+_PATH = re.compile(r"(^|,)\s*path\s*=")
 
 
 def eval_command(argv: Sequence[str]) -> int:
@@ -32,10 +34,15 @@ def eval_command(argv: Sequence[str]) -> int:
     given = parser.parse_args(words)
     if given.benchmark and given.taskset:
         parser.error("--benchmark and --taskset both say what to play: give one of them")
-    if given.published and not given.benchmark:
+    if given.published and not given.benchmark and given.regrade is None:
         parser.error("--published needs --benchmark")
+    if given.data and not given.benchmark:
+        parser.error("--data needs --benchmark")
     if given.regrade is not None:
-        say(str(regrade(given.regrade, given.grader)))
+        report = regrade(given.regrade, given.grader, judge_all=given.judge_all, parallel=given.parallel)
+        say(str(report))
+        if given.published and report.benchmarks:
+            say("\n" + published_table(report.benchmarks))
         return 0
     if given.grader is not None:
         environment["grader"] = given.grader
@@ -69,7 +76,7 @@ def _report(
     if given.taskset:
         kwargs["taskset"] = given.taskset
     if given.benchmark:
-        kwargs["taskset"] = [f"benchmark:{name.replace(':', ',', 1)}" for name in given.benchmark]
+        kwargs["taskset"] = _benchmarks(given.benchmark, given.data)
     kwargs |= read_environment(env_id, environment)
     if given.tool_noise is not None:
         kwargs["tool_noise"] = given.tool_noise
@@ -87,8 +94,37 @@ def _report(
         token_prices=None if given.price is None else read_prices(given.price),
         max_cost=given.max_cost,
         lam=given.lam,
+        judge_all=given.judge_all,
         **kwargs,
     )
+
+
+def _benchmarks(names: Sequence[str], data: Path | None) -> list[str]:
+    """The tasksets of some benchmarks, each with the path of its rows where `--data` says where they lie.
+
+    Raises:
+        ConfigError: One of several is not in the folder.
+    """
+    found = []
+    for given in names:
+        name, _, parameters = given.partition(":")
+        if data is not None and not _PATH.search(parameters):
+            path = data if len(names) == 1 else _place_of(name, data)
+            parameters = ",".join(filter(None, [f"path={json.dumps(str(path))}", parameters]))
+        found.append(",".join(filter(None, [f"benchmark:{name}", parameters])))
+    return found
+
+
+def _place_of(name: str, folder: Path) -> Path:
+    """The file or folder of a benchmark in a folder that holds several."""
+    places = sorted(path for path in folder.iterdir() if path.stem == name) if folder.is_dir() else []
+    if len(places) != 1:
+        several = "none" if not places else ", ".join(path.name for path in places)
+        raise ConfigError(
+            f"of several benchmarks, --data names the folder that holds {name}, {name}.parquet, {name}.tsv …, one of "
+            f"these for each; {folder} holds {several} of {name}"
+        )
+    return places[0]
 
 
 def _folders(out: str | None, names: Sequence[str]) -> list[Path | None]:
@@ -145,8 +181,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="benchmarks to play whole, such as vstar or mathvista:path=testmini.parquet (metis-gym list benchmarks)",
     )
+    add(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="file or folder with the rows of the benchmark; of several, the folder that holds NAME, NAME.parquet … of "
+        "each (default: the hub)",
+    )
     add("--published", action="store_true", help="print published figures beside those of the benchmarks")
     add("--grader", help="what compares answers, such as judge:model=NAME,base_url=URL; the same as --env.grader")
+    add("--judge-all", action="store_true", help="ask rules and the judge of --grader about every answer, and compare")
     add("--regrade", type=Path, metavar="RUN", help="grade the kept answers of a run again, and play nothing")
     add("--episodes", type=int, help=f"how many (default: {_EPISODES}, or all of a benchmark)")
     add("--seed", type=int, default=0, help="same seed, same tasks (default: %(default)s)")

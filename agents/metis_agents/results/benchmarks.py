@@ -13,6 +13,7 @@ from metis_gym.tasksets import Taskset, WeightedTaskset
 
 __all__ = ["PUBLISHED", "benchmark_json", "published_table", "regraded", "score_benchmarks"]
 
+_JUDGED = (GradingStep.JUDGE.value, GradingStep.OWN.value)
 _SETS = (
     *("vstar", "hrbench_4k", "hrbench_8k", "treebench", "mme_realworld", "seed2plus", "charxiv_dq", "charxiv_rq"),
     *("mathvista", "mathverse", "wemath", "dynamath", "logicvista"),
@@ -35,7 +36,14 @@ not say which We-Math score, which DynaMath figure, or which judge."""
 class _Scored(Protocol):
     """A taskset that has figures of its own."""
 
-    def score(self, scores: Mapping[str, float | None], no_choice: int = 0) -> Score:
+    def score(
+        self,
+        scores: Mapping[str, float | None],
+        no_choice: int = 0,
+        *,
+        measures: Mapping[str, Mapping[str, float]] | None = None,
+        is_judged: bool = False,
+    ) -> Score:
         """The figures of graded tasks."""
         ...
 
@@ -46,9 +54,27 @@ def score_benchmarks(taskset: Taskset, played: Sequence[Played]) -> tuple[Score,
     for part in taskset.parts if isinstance(taskset, WeightedTaskset) else (taskset,):
         if isinstance(part, _Scored):
             own = [one for one in played if part.knows(one.outcome.task_id)]
-            scores = {one.outcome.task_id: _score(one) for one in own}
-            found.append(part.score(scores, no_choice=sum(one.step == GradingStep.NO_CHOICE.value for one in own)))
+            score = part.score(
+                {one.outcome.task_id: _score(one) for one in own},
+                no_choice=sum(one.step == GradingStep.NO_CHOICE.value for one in own if one.outcome.scored),
+                measures={one.outcome.task_id: one.measures for one in own if one.measures},
+                is_judged=any(one.step in _JUDGED for one in own),
+            )
+            found.append(dataclasses.replace(score, played=_counts(own)))
     return tuple(found)
+
+
+def _counts(played: Sequence[Played]) -> dict[str, float]:
+    """How the episodes went, whatever their answers."""
+    scored = [one.outcome for one in played if one.outcome.scored]
+    count = max(1, len(scored))
+    return {
+        "truncated": sum(outcome.truncated for outcome in scored),
+        "unscored": len(played) - len(scored),
+        "tool_rate": sum(outcome.tool_calls > 0 for outcome in scored) / count,
+        "tool_calls": sum(outcome.tool_calls for outcome in scored) / count,
+        "tool_cost": sum(outcome.tool_cost for outcome in scored) / count,
+    }
 
 
 def regraded(taskset: Taskset, played: Iterable[Played], grader: Grader) -> list[Played]:
@@ -73,7 +99,9 @@ def published_table(scores: Sequence[Score]) -> str:
     """Our primary figures beside those that were published, in per cent; never called reproduced."""
     rows = []
     for score in scores:
-        ours = " / ".join(f"{100 * score.figures[name].mean:.1f}" for name in score.primary)
+        means = [score.figures[name] for name in score.primary]
+        ours = " / ".join(f"{100 * figure.mean:.1f}" if figure.n else "–" for figure in means)
+        ours += " (partial)" if score.is_partial else ""
         theirs = [f"{row[score.name]:.1f}" if score.name in row else "–" for row in PUBLISHED.values()]
         rows.append([score.name, ours, *theirs])
     return table(["benchmark", "here", *(f"{system} (published)" for system in PUBLISHED)], rows, aligned=True)
@@ -89,7 +117,10 @@ def benchmark_json(score: Score) -> dict[str, Any]:
         "bounds": {name: list(bounds) for name, bounds in score.bounds.items()},
         "scored": score.scored,
         "total": score.total,
+        "partial": score.is_partial,
         "no_choice": score.no_choice,
+        **score.played,
+        **score.settings,
         "notes": list(score.notes),
     }
 

@@ -37,6 +37,7 @@ __all__ = [
 SETTINGS, OUTCOMES, DISCARDED, REPORT = "settings.json", "outcomes.jsonl", "discarded.jsonl", "report.json"
 _LOCK = ".lock"
 _MAX_DIFFERENCES = 5
+_KEPT = ("usage", "failure", "ended", "answer", "step", "labels", "measures")
 
 
 class ResultStore:
@@ -195,8 +196,7 @@ def write_outcomes(folder: str | Path, played: Iterable[Played], report: Mapping
 
 def _line(played: Played) -> bytes:
     row: dict[str, Any] = {"number": played.number, "outcome": played.outcome.to_info()}
-    kept = ("usage", "failure", "ended", "answer", "step")
-    row |= {name: getattr(played, name) for name in kept if getattr(played, name)}
+    row |= {name: getattr(played, name) for name in _KEPT if getattr(played, name)}
     return json.dumps(row).encode() + b"\n"
 
 
@@ -212,6 +212,8 @@ def _parsed(data: bytes, path: Path) -> Iterator[Played]:
                 ended=str(row.get("ended", "")),
                 answer=None if row.get("answer") is None else str(row["answer"]),
                 step=str(row.get("step", "")),
+                labels={str(name): str(value) for name, value in dict(row.get("labels", {})).items()},
+                measures={str(name): float(value) for name, value in dict(row.get("measures", {})).items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StorageError(f"cannot read {path}, line {number}: {type(error).__name__}: {error}") from error

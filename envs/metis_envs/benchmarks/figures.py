@@ -8,7 +8,7 @@ Wilson's; else a percentile bootstrap over units, drawn with a fixed seed.
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +30,13 @@ class Result:
         unit: What was sampled.
         labels: What figures are split by.
         score: From 0 to 1; None if the row was not scored.
+        measures: What else was measured, by name.
     """
 
     unit: str
     labels: Mapping[str, str]
     score: float | None
+    measures: Mapping[str, float] = field(default_factory=dict)
 
     def filled(self, score: float) -> "Result":
         """The same, with this score if it has none."""
