@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from metis_envs.benchmarks.decoding import VIEW_PIXELS, decoded, view_of
+from metis_envs.benchmarks.decoding import VIEW_PIXELS, decoded
 from metis_envs.benchmarks.figures import Figure, Result, estimate_figures, share
 from metis_envs.benchmarks.opening import hub_table, open_table
 from metis_envs.benchmarks.rows import Item, Row, choice_gold, letter_gold
@@ -22,6 +22,7 @@ from metis_envs.benchmarks.tables import Table
 from metis_gym.errors import ConfigError, TaskDataError, TaskIdError
 from metis_gym.filesets.rows import column_names
 from metis_gym.grading.choice import LETTERS
+from metis_gym.images.transforms import shrink
 from metis_gym.records import Task, TaskImage
 from metis_gym.scores import Score
 from metis_gym.tasksets import Taskset
@@ -336,4 +337,4 @@ class Benchmark(Taskset):
 
     def _image(self, value: Any, table: Table, place: str) -> TaskImage:
         source = decoded(value, table.folder, place, getattr(table, "fetch", None))
-        return TaskImage(source=source, view=view_of(source, self.view_pixels))
+        return TaskImage(source=source, view=shrink(source, self.view_pixels))

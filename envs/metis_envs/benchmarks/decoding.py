@@ -6,15 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from metis_gym.errors import ImageError, TaskDataError
 from metis_gym.filesets.texts import shown
 from metis_gym.images import MAX_DECODED_PIXELS, decode, decode_file, path_below
 from metis_gym.records import ImageArray
 
-__all__ = ["VIEW_PIXELS", "decoded", "view_of"]
+__all__ = ["VIEW_PIXELS", "decoded"]
 
 VIEW_PIXELS = 16_384 * 28 * 28
 """Largest image that a model is shown whole, in pixels; larger ones are shrunk to it."""
@@ -49,16 +46,6 @@ def decoded(value: Any, folder: Path, place: str, fetch: Callable[[str], Path] |
     except (ImageError, binascii.Error) as error:
         raise TaskDataError(f"{place}: {error}") from None
     raise TaskDataError(f"{place}: an image is bytes, base64 or a path, actually: {shown(value)}")
-
-
-def view_of(source: ImageArray, view_pixels: int) -> ImageArray:
-    """What a model is shown: the image itself, or shrunk to at most so many pixels."""
-    height, width = source.shape[:2]
-    if height * width <= view_pixels:
-        return source
-    scale = (view_pixels / (height * width)) ** 0.5
-    size = max(1, int(width * scale)), max(1, int(height * scale))
-    return np.array(Image.fromarray(source).resize(size, Image.Resampling.BOX, reducing_gap=2.0), dtype=np.uint8)
 
 
 def _from_base64(text: str) -> bytes | None:

@@ -138,7 +138,7 @@ class TsvTable:
         while "image" in row and "index" in row:
             named = row["image"].strip()
             other = self._row_of_index.get(named) if 0 < len(named) <= _MAX_INDEX else None
-            if other is None or other == index:
+            if other is None or seen == {other}:
                 break
             if other in seen:
                 raise TaskDataError(f"{self.place}: row {index} takes its image from rows that take it from each other")
