@@ -4,9 +4,9 @@
 lmms-eval --model metis_gym --model_args agent=openai:model=NAME,dialect=metis --tasks vstar_bench,hrbench4k
 ```
 
-Each request becomes a task without a right answer; the agent plays it, and its final answer alone goes back: lmms-eval
-grades. `max_new_tokens` of a task is not passed on: many tasks say 16, which is meant for a bare letter. An episode that
-cannot be played raises, so that an outage is never an answer.
+Each request becomes a task without a right answer; the agent plays it, and its final answer alone goes back, which
+lmms-eval grades. `max_new_tokens` of a task is not passed on: many tasks say 16, which is meant for a bare letter. An
+episode that cannot be played raises, so that an outage is never an answer.
 
 lmms-eval finds `manifest` through the entry-point group `lmms_eval.models`. Nothing of lmms-eval is imported before it
 asks for the class.
@@ -80,7 +80,7 @@ class MetisGym(lmms):
         dialect: What the model writes and reads.
         max_turns: Turns that may call tools.
         parallel: Episodes at a time.
-        view_pixels: Largest image that the model is shown whole; larger ones are shrunk to it, and tools see them whole.
+        view_pixels: Largest image that the model is shown whole; larger ones are shrunk to it. Tools see the original.
         batch_size, max_batch_size, device: Given by lmms-eval, and of no meaning here.
         **others: `env.NAME` are arguments of the environment, such as `env.sandbox`; all others are the agent's.
 
@@ -136,9 +136,7 @@ class MetisGym(lmms):
 
     def generate_until_multi_round(self, requests: Sequence[Any]) -> list[str]:
         """Not possible: the rounds here are the agent's own."""
-        raise NotImplementedError(
-            "metis_gym plays its own rounds with tools; tasks with rounds of theirs are not for it"
-        )
+        raise NotImplementedError("metis_gym plays rounds of its own; tasks with rounds of theirs are not for it")
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
         """Not possible: an episode with tools has no likelihood."""

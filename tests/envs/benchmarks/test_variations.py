@@ -1,4 +1,4 @@
-"""The same rows in other clothes are the same questions: types, orders, forms of images, folders; and none is guessed."""
+"""The same rows with other types, orders, forms of images and folders are the same questions."""
 
 import base64
 import csv
@@ -124,9 +124,8 @@ def test_the_same_rows_as_json_and_tab_separated_are_the_same_questions(name, tm
     (tmp_path / "lines.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n\n" for row in rows))
     (tmp_path / "inside.json").write_text(json.dumps({"version": 1, "questions": rows}))
     with (tmp_path / "rows.tsv").open("w", newline="", encoding="utf-8-sig") as stream:
-        texts = [
-            {k: v if isinstance(v, str) else json.dumps(v) for k, v in row.items() if v is not None} for row in rows
-        ]
+        given = [{key: value for key, value in row.items() if value is not None} for row in rows]
+        texts = [{key: v if isinstance(v, str) else json.dumps(v) for key, v in row.items()} for row in given]
         writer = csv.DictWriter(stream, list(texts[0]), delimiter="\t")
         writer.writeheader()
         writer.writerows(texts)
@@ -135,17 +134,17 @@ def test_the_same_rows_as_json_and_tab_separated_are_the_same_questions(name, tm
 
 
 def test_rows_hold_arrays_numbers_and_nothing():
-    row = Row(
-        {"a": np.array(["x", "y"]), "n": np.int64(4), "x": math.nan, "f": 4.0, "t": '["p", null]', "e": ""}, "row"
-    )
+    arrays = {"a": np.array(["x", "y"]), "n": np.int64(4)}
+    row = Row({**arrays, "x": math.nan, "f": 4.0, "t": '["p", null]', "e": ""}, "row")
     assert row.texts("a") == ("x", "y")
     assert (row.whole("n"), row.whole("f"), row.label("f"), row.label("n")) == (4, 4, "4", "4")
     assert "x" not in row
     assert row.optional("e") == row.optional("x") == ""
     assert row.literal("t") == ["p", None]
-    for name, value in (("t", "a"), ("x", "x")):
-        with pytest.raises(TaskDataError, match=rf"{value}|no 'x'"):
-            row.texts(name) if name == "t" else row.text(name)
+    with pytest.raises(TaskDataError, match="'t' must be a list of texts"):
+        row.texts("t")
+    with pytest.raises(TaskDataError, match="row has no 'x'"):
+        row.text("x")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (8, 8), (40, 30)])
@@ -196,10 +195,13 @@ def test_wherever_a_file_is_cut_off_it_is_whole_or_one_clear_error(tmp_path):
         for end in (*range(len(data) - 40, len(data)), *np.random.default_rng(0).integers(200, len(data), 12)):
             path = tmp_path / f"cut{end}.tsv"
             path.write_bytes(data[:end])
+            told, bench = "", None
             try:
                 bench = load("hrbench_4k", path)
             except TaskDataError as error:
-                assert "half-downloaded" in str(error) or "rows" in str(error)
+                told = str(error)
+            if bench is None:
+                assert "half-downloaded" in told or "has no rows" in told
                 continue
             assert end in ends or end + 1 in ends or order == "first"
             assert all(bench.build(task_id) for task_id in bench.task_ids())
@@ -237,9 +239,8 @@ def test_the_files_of_hr_bench_lie_in_one_folder(tmp_path):
 def test_mathverse_and_charxiv_find_their_split_beside_others(tmp_path):
     whole = ROWS["mathverse"]
     written(pa.Table.from_pylist([whole]), tmp_path / "m", "testmini.parquet")
-    written(
-        pa.Table.from_pylist([{**whole, "problem_version": "Text Only"}]), tmp_path / "m", "testmini_text_only.parquet"
-    )
+    text_only = pa.Table.from_pylist([{**whole, "problem_version": "Text Only"}])
+    written(text_only, tmp_path / "m", "testmini_text_only.parquet")
     assert [item.labels["version"] for item in load("mathverse", tmp_path / "m").items.values()] == ["Vision Only"]
     row = ROWS["charxiv_rq"]
     written(pa.Table.from_pylist([row]), tmp_path / "c", "val.parquet")
@@ -311,9 +312,7 @@ def test_saved_splits_of_dynamath_and_a_saved_set_with_one_split(tmp_path):
 
 
 def test_two_images_with_the_same_question_are_two_questions(tmp_path):
-    rows = [
-        hrbench(index=4 * image + cycle, cycle=cycle, image=coded(image)) for image in range(2) for cycle in range(4)
-    ]
+    rows = [hrbench(cycle=cycle, image=coded(image)) for image in range(2) for cycle in range(4)]
     bench = load("hrbench_4k", written(pa.Table.from_pylist(rows), tmp_path))
     found = bench.score({task_id: float(place < 4) for place, task_id in enumerate(bench.task_ids())})
     assert found.figures["all orders right"].mean == 0.5
@@ -439,6 +438,6 @@ def test_an_unlabelled_image_is_named(tmp_path):
     bench = load("vstar", written(pa.Table.from_pylist([{**ROWS["vstar"], "image": [stored()]}]), tmp_path))
     assert len(bench.load(bench.task_ids()[0]).images) == 1
     empty = pa.Table.from_pylist([{**ROWS["vstar"], "image": []}])
+    bench = load("vstar", written(empty, tmp_path, "empty.parquet"))
     with pytest.raises(TaskDataError, match="has no image"):
-        bench = load("vstar", written(empty, tmp_path, "empty.parquet"))
         bench.load(bench.task_ids()[0])
