@@ -13,7 +13,7 @@ from metis_agents.agent import Agent, BatchAgent
 from metis_agents.agents import AGENTS, make_agent
 from metis_agents.chat.usage import read_prices
 from metis_agents.evaluate import Report, compare_table, evaluate, needs_table, regrade
-from metis_agents.results.benchmarks import published_table
+from metis_agents.results.benchmarks import benchmark_json, figures_table
 from metis_agents.settings.words import read_environment, take_environment
 from metis_gym.errors import ConfigError, MetisError
 from metis_gym.terminal import say
@@ -41,8 +41,7 @@ def eval_command(argv: Sequence[str]) -> int:
     if given.regrade is not None:
         report = regrade(given.regrade, given.grader, judge_all=given.judge_all, parallel=given.parallel)
         say(str(report))
-        if given.published and report.benchmarks:
-            say("\n" + published_table(report.benchmarks))
+        _say_figures([report], published=given.published)
         return 0
     if given.grader is not None:
         environment["grader"] = given.grader
@@ -61,9 +60,7 @@ def eval_command(argv: Sequence[str]) -> int:
         raise
     several = [compare_table(reports), needs_table(reports)]
     say("\n\n".join(several) if len(reports) > 1 else str(reports[0]))
-    scores = [score for report in reports for score in report.benchmarks]
-    if given.published and scores:
-        say("\n" + published_table(scores))
+    _say_figures(reports, published=given.published)
     _say_where(given, folders, is_whole=not any(report.stopped for report in reports))
     return 0
 
@@ -125,6 +122,20 @@ def _place_of(name: str, folder: Path) -> Path:
             f"these for each; {folder} holds {several} of {name}"
         )
     return places[0]
+
+
+def _say_figures(reports: Sequence[Report], *, published: bool) -> None:
+    """The benchmarks of several agents side by side, and beside what was published."""
+    names = [report.agent for report in reports]
+    columns = (
+        ["here"]
+        if len(reports) == 1
+        else [name if names.count(name) == 1 else f"{number}-{name}" for number, name in enumerate(names, start=1)]
+    )
+    scores = [[benchmark_json(score) for score in report.benchmarks] for report in reports]
+    found = figures_table(dict(zip(columns, scores, strict=True)), published=published)
+    if found and (published or len(reports) > 1):
+        say("\n" + found)
 
 
 def _folders(out: str | None, names: Sequence[str]) -> list[Path | None]:

@@ -12,6 +12,7 @@ from PIL import Image
 from metis_agents.command import _benchmarks, eval_command
 from metis_agents.evaluate import evaluate, regrade
 from metis_agents.results.benchmarks import PUBLISHED
+from metis_agents.results.compare import results_command
 from metis_gym.errors import ConfigError, InfrastructureError, StorageError
 from metis_gym.grading import GRADERS, Grade, GradingStep
 
@@ -151,8 +152,12 @@ def test_the_command_plays_a_benchmark_and_prints_published_figures_beside_it(ro
     assert "Metis (published)" in said
     assert "72.5" in said
     assert "reproduced" not in said
-    assert eval_command(["--regrade", str(tmp_path / "run")]) == 0
-    assert "graded again by" in capsys.readouterr().out
+    assert eval_command(["--regrade", str(tmp_path / "run"), "--published"]) == 0
+    said = capsys.readouterr().out
+    assert "graded again by" in said
+    assert "Metis (published)" in said
+    assert results_command([str(tmp_path / "run")]) == 0
+    assert "| seed2plus | overall |" in capsys.readouterr().out
 
 
 def test_the_report_names_all_that_a_figure_depends_on(rows, tmp_path):
@@ -243,6 +248,14 @@ def test_a_judge_s_outage_is_no_verdict_and_many_end_it(rows, tmp_path):
         report = regrade(tmp_path / "run", judge, judge_all=True, parallel=2)
     assert report.by_judge.counts()["no_verdict"] == 12
     assert [one.task_id.partition("@")[0] for one in report.by_judge.verdicts] == [f"seed2plus/{n}" for n in range(12)]
+
+
+def test_several_agents_have_a_column_each(rows, capsys):
+    agents = ["--agent", "never-tool", "never-tool", "random", "--workers", "1", "--quiet"]
+    assert eval_command([*agents, "--benchmark", f"seed2plus:path={rows}"]) == 0
+    said = capsys.readouterr().out
+    assert "| benchmark | figure  | 1-never-tool | 2-never-tool | random |" in said
+    assert "published" not in said
 
 
 def test_published_figures_are_those_of_thirteen_columns():

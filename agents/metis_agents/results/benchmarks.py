@@ -11,7 +11,7 @@ from metis_gym.markdown import table
 from metis_gym.scores import Score
 from metis_gym.tasksets import Taskset, WeightedTaskset
 
-__all__ = ["PUBLISHED", "benchmark_json", "published_table", "regraded", "score_benchmarks"]
+__all__ = ["PUBLISHED", "benchmark_json", "figures_table", "regraded", "score_benchmarks"]
 
 _JUDGED = (GradingStep.JUDGE.value, GradingStep.OWN.value)
 _SETS = (
@@ -95,16 +95,31 @@ def regraded(taskset: Taskset, played: Iterable[Played], grader: Grader) -> list
     return found
 
 
-def published_table(scores: Sequence[Score]) -> str:
-    """Our primary figures beside those that were published, in per cent; never called reproduced."""
+def figures_table(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, published: bool = False) -> str:
+    """The primary figures of each benchmark in per cent, a column for each run; empty where no run played one.
+
+    Args:
+        runs: Name of a run → what `benchmark_json` says of its benchmarks.
+        published: Put those that were published beside them; these are never called reproduced.
+    """
+    names = list(dict.fromkeys(score["name"] for scores in runs.values() for score in scores))
+    theirs = PUBLISHED if published else {}
     rows = []
-    for score in scores:
-        means = [score.figures[name] for name in score.primary]
-        ours = " / ".join(f"{100 * figure.mean:.1f}" if figure.n else "–" for figure in means)
-        ours += " (partial)" if score.is_partial else ""
-        theirs = [f"{row[score.name]:.1f}" if score.name in row else "–" for row in PUBLISHED.values()]
-        rows.append([score.name, ours, *theirs])
-    return table(["benchmark", "here", *(f"{system} (published)" for system in PUBLISHED)], rows, aligned=True)
+    for name in names:
+        ours = [next((_cell(score) for score in scores if score["name"] == name), "–") for scores in runs.values()]
+        printed = [f"{row[name]:.1f}" if name in row else "–" for row in theirs.values()]
+        figures = next(
+            " / ".join(score["primary"]) for scores in runs.values() for score in scores if score["name"] == name
+        )
+        rows.append([name, figures, *ours, *printed])
+    head = ["benchmark", "figure", *runs, *(f"{system} (published)" for system in theirs)]
+    return table(head, rows, aligned=True) if rows else ""
+
+
+def _cell(score: Mapping[str, Any]) -> str:
+    figures = [score["figures"].get(name) for name in score["primary"]]
+    means = " / ".join("–" if figure is None else f"{100 * figure['mean']:.1f}" for figure in figures)
+    return f"{means} (partial)" if score.get("partial", score["scored"] < score["total"]) else means
 
 
 def benchmark_json(score: Score) -> dict[str, Any]:

@@ -127,6 +127,11 @@ class Benchmark(Taskset):
         }
 
     @property
+    def cache_key(self) -> str:
+        """What a task looks like depends on, besides its id."""
+        return f"{self.path}\n{self.revision}\n{self.wording}\n{self.view_pixels}"
+
+    @property
     def total(self) -> int:
         """How many rows there are, those that were left out included."""
         return self._last - self._others
@@ -288,6 +293,7 @@ class Benchmark(Taskset):
         return found[0] if len(found) == 1 else f"{zlib.crc32(''.join(found).encode()):08x}"
 
     def _read_rows(self) -> None:
+        shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
         for index in range(self._last):
             table, number = self._place(index)
             row = Row(table.light_row(number), f"row {number} of {table.place}")
@@ -305,7 +311,9 @@ class Benchmark(Taskset):
             if item is None:
                 self._others += 1
             else:
-                self.items[index] = replace(item, labels=item.labels or labels, unit=item.unit or unit)
+                labels = item.labels or labels
+                labels = shared.setdefault(tuple(labels.items()), labels)
+                self.items[index] = replace(item, labels=labels, unit=item.unit or unit)
         if not self.items:
             raise TaskDataError(f"{self.name} has no row that can be graded. {' '.join(self._notes())}".strip())
 

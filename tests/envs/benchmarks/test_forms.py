@@ -172,6 +172,8 @@ def test_large_images_are_shown_shrunk_and_kept_whole_for_tools(tmp_path):
     shown = bench.load(bench.task_ids()[0]).images[0]
     assert shown.source.shape == (300, 400, 3)
     assert shown.view.shape == (150, 200, 3)
+    other = load("vstar", tmp_path / "test-00000.parquet", view_pixels=7_500)
+    assert other.load(other.task_ids()[0]).images[0].view.shape == (75, 100, 3)
 
 
 def test_a_row_group_that_would_take_too_much_memory_is_not_decoded(tmp_path, monkeypatch):
