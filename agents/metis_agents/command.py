@@ -1,7 +1,6 @@
 """The agents' commands: `metis-gym eval`."""
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -16,6 +15,8 @@ from metis_agents.evaluate import Report, compare_table, evaluate, needs_table, 
 from metis_agents.results.benchmarks import benchmark_json, figures_table
 from metis_agents.settings.words import read_environment, take_environment
 from metis_gym.errors import ConfigError, MetisError
+from metis_gym.specs import format_spec, parse_spec
+from metis_gym.tasksets import BENCHMARK_TASKSET
 from metis_gym.terminal import say
 from metis_gym.worth import DEFAULT_LAM
 
@@ -24,7 +25,6 @@ __all__ = ["eval_command"]
 _ENV = "MetisVQA-v0"
 _EPISODES = 100
 _INTERRUPTED = 130
-_PATH = re.compile(r"(^|,)\s*path\s*=")
 
 
 def eval_command(argv: Sequence[str]) -> int:
@@ -104,11 +104,10 @@ def _benchmarks(names: Sequence[str], data: Path | None) -> list[str]:
     """
     found = []
     for given in names:
-        name, _, parameters = given.partition(":")
-        if data is not None and not _PATH.search(parameters):
-            path = data if len(names) == 1 else _place_of(name, data)
-            parameters = ",".join(filter(None, [f"path={json.dumps(str(path))}", parameters]))
-        found.append(",".join(filter(None, [f"benchmark:{name}", parameters])))
+        name, parameters = parse_spec(given)
+        if data is not None and "path" not in parameters:
+            parameters["path"] = str(data if len(names) == 1 else _place_of(name, data))
+        found.append(f"{BENCHMARK_TASKSET}:{format_spec(name, parameters).replace(f'{name}:', f'{name},', 1)}")
     return found
 
 
