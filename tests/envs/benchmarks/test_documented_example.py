@@ -24,7 +24,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "benchmarks.md").read_text()
 def clocks(tmp_path, monkeypatch):
     """The file of the page, and rows for it."""
     monkeypatch.setattr(BENCHMARKS, "_entries", dict(BENCHMARKS._entries))
-    (tmp_path / "clocks.py").write_text(EXAMPLE)
+    (tmp_path / "my_clocks.py").write_text(EXAMPLE)
     kinds = ("wall", "tower", "wall")
     rows = [
         {"question": "What time is it?", "time": f"{number + 1}:30", "kind": kind, "image": stored(number)}
@@ -34,7 +34,7 @@ def clocks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path / "clocks.parquet"
-    sys.modules.pop("clocks", None)
+    sys.modules.pop("my_clocks", None)
 
 
 def test_registered_in_a_script_it_goes_where_a_name_goes(clocks, monkeypatch):
@@ -54,7 +54,7 @@ def test_registered_in_a_script_it_goes_where_a_name_goes(clocks, monkeypatch):
 
 
 def test_the_command_of_the_page_takes_it_from_its_file(clocks, capsys):
-    (said,) = re.findall(r"--benchmark (clocks:Clocks --data \S+)", PAGE)
+    (said,) = re.findall(r"--benchmark (my_clocks:Clocks --data \S+)", PAGE)
     words = ["--agent", "oracle", "--workers", "1", "--quiet", "--benchmark", *said.split()]
     assert eval_command(words) == 0
     out = capsys.readouterr().out

@@ -85,14 +85,21 @@ def test_published_extractions_of_mathvista_get_the_official_verdict_but_for_gue
 
 
 def test_few_of_random_pairs_of_different_golds_are_taken_for_each_other():
-    """The golds of all sets together, each pair with the other's question and options: at most .1 %."""
+    """Open questions of all sets, each with the gold of another one: at most .1 % of 10,000."""
     items = [item for name in FILES for item in load(name).items.values() if not item.options]
     rng, false, count = np.random.default_rng(0), [], 0
-    while count < 1_000:  # of 10,000 the same share was measured
+    while count < 10_000:
         one, other = (items[int(place)] for place in rng.integers(len(items), size=2))
-        if one.gold.value.strip().lower() == other.gold.value.strip().lower():
+        if same_value(one.gold.value, other.gold.value):
             continue
         count += 1
         if grade(one, other.gold.value).score > 0:
             false.append((one.gold.value, other.gold.value))
-    assert len(false) <= 1, false
+    assert len(false) <= 10, false
+
+
+def same_value(one, other):
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return one.strip().lower() == other.strip().lower()
