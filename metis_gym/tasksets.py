@@ -128,6 +128,16 @@ class Taskset(ABC):
         """What figures are split by, such as a category; decodes no image."""
         return {}
 
+    def measure(self, task_id: str, texts: Sequence[str], answer: str | None) -> Mapping[str, float]:  # noqa: ARG002
+        """What else of an episode figures are made of, by name; most tasks have nothing.
+
+        Args:
+            task_id: The task.
+            texts: What the model wrote, turn by turn.
+            answer: Its final answer; None if there was none.
+        """
+        return {}
+
     def knows(self, task_id: str) -> bool:
         """Is this id one of this taskset's, as far as its beginning tells?"""
         return task_id.partition("/")[0].partition(":")[0] in self.families
@@ -229,6 +239,10 @@ class WeightedTaskset(Taskset):
     def labels(self, task_id: str) -> Mapping[str, str]:
         """What figures are split by, by the part that knows the family."""
         return next((part.labels(task_id) for part in self.parts if part.knows(task_id)), {})
+
+    def measure(self, task_id: str, texts: Sequence[str], answer: str | None) -> Mapping[str, float]:
+        """What the part that knows the family measures."""
+        return next((part.measure(task_id, texts, answer) for part in self.parts if part.knows(task_id)), {})
 
     def doubt(self, task_id: str) -> str:
         """What the part that knows the family has to say against the necessity that a task states."""

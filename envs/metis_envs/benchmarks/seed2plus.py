@@ -1,5 +1,6 @@
 """SEED-Bench-2-Plus: charts, maps and web pages that are rich in text (arXiv 2404.16790)."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from metis_envs.benchmarks.benchmark import Benchmark, Item, Row, letter_gold
@@ -16,18 +17,24 @@ class Seed2Plus(Benchmark):
 
     name: ClassVar[str] = "seed2plus"
     hub: ClassVar[str] = "doolayer/SEED-Bench-2-Plus"
+    rows: ClassVar[int | None] = 2_277
+    image_columns: ClassVar[tuple[str, ...]] = ("image", "data_id")
+    repository_files: ClassVar[tuple[str, ...]] = ("SEED-Bench-2-Plus.json",)
     needed: ClassVar[tuple[tuple[str, ...], ...]] = (
-        *(("question",), ("answer",), ("question_image_type", "question_image_subtype"), ("image",)),
+        *(("question",), ("answer",), ("question_image_type", "question_image_subtype"), ("image", "data_id")),
         *((f"choice_{letter}", f"choice_{letter.lower()}") for letter in _LETTERS),
     )
     notes: ClassVar[tuple[str, ...]] = ("a chosen option counts, not an answer's first character",)
 
+    def labels_of(self, row: Row) -> Mapping[str, str]:
+        """What the image shows."""
+        group = row.text("question_image_type", "question_image_subtype")
+        return {"type": _GROUPS.get(group.lower(), group)}
+
     def item(self, row: Row, table: Table) -> Item:  # noqa: ARG002 — the row says it all
         """A question with its four options."""
-        group = row.text("question_image_type", "question_image_subtype")
         return Item(
             question=row.text("question"),
             options=tuple(row.text(f"choice_{letter}", f"choice_{letter.lower()}") for letter in _LETTERS),
             gold=letter_gold(_LETTERS, row.text("answer"), row.place),
-            labels={"type": _GROUPS.get(group.lower(), group)},
         )
