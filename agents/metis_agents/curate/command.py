@@ -10,6 +10,7 @@ from metis_agents.curate.curating import curate, dry_run
 from metis_agents.curate.explain import explain
 from metis_agents.curate.merging import merge
 from metis_agents.curate.options import Options
+from metis_agents.curate.stages.direct import READINGS
 from metis_gym.terminal import say
 
 __all__ = ["curate_command"]
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     rl = jobs.add_parser("rl", allow_abbrev=False, help="filter prompts for reinforcement learning")
     for job in (sft, rl):
         _add_reading(job)
+        _add_asking(job)
     _add_sft(sft)
     _add_rl(rl)
     joined = jobs.add_parser("merge", allow_abbrev=False, help="join the ledgers of all shards")
@@ -96,10 +98,35 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
 def _add_sft(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--dialect", help="what is written: a dialect, or source for each trajectory's own (default: metis)")
+    add("--check-answers", choices=("built-in", "all", "none"), help="whose final answers are graded")
+    add("--no-execute", dest="execute", action="store_false", default=None, help="do not run code again")
+    add("--seconds", type=float, help="most seconds of one run of code (default: 20)")
+    add("--missing", choices=("undecided", "drop"), help="if the sandbox lacks a library (default: undecided)")
+    add("--agent", help="the base model, which is asked without tools, such as openai:model=NAME,base_url=URL")
+    add("--direct", choices=READINGS, help="when that counts as answered (default: above_chance)")
+    add("--direct-tries", dest="rollouts", type=int, metavar="K", help="how often it is asked (default: 8)")
+    add("--direct-applies", choices=("calls", "all"), help="which trajectories are asked about (default: calls)")
+    add("--judge-sample", type=int, metavar="N", help="write so many judged samples for people to judge as well")
 
 
 def _add_rl(parser: argparse.ArgumentParser) -> None:
-    pass
+    add = parser.add_argument
+    add("--agent", help="the policy to be trained, such as qwen3vl:model=runs/sft or openai:model=NAME,base_url=URL")
+    add("--tools", nargs="+", metavar="TOOL", help="what it may call (default: the environment's choice)")
+    add("--rollouts", type=int, metavar="N", help="for each prompt (default: 8)")
+    add("--retry-never", type=int, metavar="N", help="further ones where none was right (default: 0)")
+    add("--direct-rollouts", type=int, metavar="N", help="without tools, to measure their worth (default: 0)")
+    add("--rate", type=_rate, metavar="LOW..HIGH", help="shares of right rollouts that stay (default: all but 0 and 1)")
+    add("--drop-suspect", action="store_true", help="drop prompts whose right answer most rollouts contradict")
+
+
+def _add_asking(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--agent-dialect", metavar="DIALECT", help="what the agent writes and reads (default: its own)")
+    add("--judge", help="a judge behind a chat interface, such as openai:model=NAME,base_url=URL")
+    add("--grader", help="what compares answers (default: cascade)")
+    add("--sandbox", help="where code runs (default: auto)")
+    add("--against", nargs="+", metavar="NAME:path=…", help="benchmarks that nothing may be taken from")
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -107,6 +134,14 @@ def _shard(text: str) -> tuple[int, int]:
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise argparse.ArgumentTypeError(f"expected I/N such as 1/4, actually: {text!r}")
     return int(number), int(count)
+
+
+def _rate(text: str) -> tuple[float, float]:
+    low, dots, high = text.partition("..")
+    try:
+        return float(low), float(high if dots else "x")
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected LOW..HIGH such as 0.1..0.9, actually: {text!r}") from None
 
 
 def _positive(text: str) -> int:

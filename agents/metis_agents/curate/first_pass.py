@@ -78,7 +78,11 @@ def _notes(sample: Sample) -> dict[str, Any]:
     for image in sample.images:
         digest.update(hashlib.sha256(image.data or image.name.encode()).digest())
     question = normalised("\n".join([sample.question, *sample.options]))
-    notes: dict[str, Any] = {"question": question[:_MAX_QUESTION], "images": digest.hexdigest()[:32]}
+    notes: dict[str, Any] = {
+        "asked": len(normalised(sample.question)),
+        "question": question[:_MAX_QUESTION],
+        "images": digest.hexdigest()[:32],
+    }
     if sample.gold:
         notes["gold"] = normalised(sample.gold)[:200]
     return notes | ({"calls": sample.calls} if sample.turns else {})

@@ -30,6 +30,25 @@ class Options:
         shard: Which of how many shards.
         seed: Of what is drawn at random.
         dialect: What trajectories are written in at the end.
+        grader: What compares answers.
+        check_answers: Whose final answers are graded: "built-in", "all" or "none".
+        execute: Run code again.
+        sandbox: Where code runs.
+        seconds: Most seconds of one run of code.
+        missing: "undecided" or "drop": trajectories whose code needs a library that the sandbox lacks.
+        agent: The base model (sft) or the policy (rl); empty to leave out what it is asked for.
+        agent_dialect: What it writes and reads; empty for its own.
+        rollouts: How often it plays each sample.
+        direct: When a question counts as answered without tools.
+        direct_applies: Which trajectories are asked about: "calls" or "all".
+        judge: A model behind a chat interface; empty for none.
+        judge_sample: Judged samples for people to judge as well.
+        against: Benchmarks with their files, which nothing may be taken from.
+        tools: What the policy may call; empty for the environment's choice.
+        retry_never: Further rollouts where none was right.
+        direct_rollouts: Rollouts of the policy without tools.
+        rate: Smallest and largest share of right rollouts.
+        drop_suspect: Drop prompts whose right answer most rollouts contradict.
     """
 
     kind: str
@@ -42,6 +61,25 @@ class Options:
     shard: tuple[int, int] = (1, 1)
     seed: int = 0
     dialect: str = "metis"
+    grader: str = "cascade"
+    check_answers: str = "built-in"
+    execute: bool = True
+    sandbox: str = "auto"
+    seconds: float = 20.0
+    missing: str = "undecided"
+    agent: str = ""
+    agent_dialect: str = ""
+    rollouts: int = 8
+    direct: str = "above_chance"
+    direct_applies: str = "calls"
+    judge: str = ""
+    judge_sample: int = 0
+    against: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    retry_never: int = 0
+    direct_rollouts: int = 0
+    rate: tuple[float, float] = (0.0, 1.0)
+    drop_suspect: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

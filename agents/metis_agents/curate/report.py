@@ -12,7 +12,7 @@ from typing import Any
 
 from metis_agents.curate.ledger import lines_of
 from metis_agents.curate.run import LEDGER, Curation
-from metis_agents.curate.stages.stage import Stage
+from metis_agents.curate.stages.stage import SampleStage, Stage
 from metis_gym import __version__
 
 __all__ = ["Flow", "Report", "StageReport", "cost_table", "costs", "make_report"]
@@ -212,7 +212,7 @@ def make_report(
 
 def _counted(curation: Curation, stage: Stage) -> dict[str, float]:
     """The sums of what a stage's verdicts noted under the names that it counts."""
-    names: Sequence[str] = getattr(stage, "counts", ())
+    names = stage.counts if isinstance(stage, SampleStage) else ()
     if not names:
         return {}
     sums = dict.fromkeys(names, 0.0)

@@ -12,13 +12,14 @@ from pathlib import Path
 from metis_agents.curate.first_pass import CHUNK, Chunk, ReadStage, Shard, examined
 from metis_agents.curate.formats.sources import Source, SourceRows
 from metis_agents.curate.ledger import Ledger
-from metis_agents.curate.records import RowError, Sample, Verdict, kept
+from metis_agents.curate.records import RowError, Sample, Verdict, kept, undecided
 from metis_agents.curate.stages.stage import Item, SampleStage, Stage, Timed, WholeStage
 from metis_gym.errors import TaskDataError
 
 __all__ = ["LEDGER", "Curation", "Entry", "Fate"]
 
 LEDGER = "ledger"
+_FAILED = ("judge_failed", "unscored", "no_sandbox", "sandbox_failed")
 
 
 @dataclass(frozen=True)
@@ -216,8 +217,14 @@ class Curation:
         for batch in _batches(missing, stage.batch):
             samples = [self.sample(entry) for entry in batch]
             with contextlib.closing(_as_generator(stage.decide_all(samples, self.workers))) as decided:
-                for entry, timed in zip(batch, decided, strict=True):
-                    ledger.add(entry.id, timed.verdict, timed.seconds)
+                found = list(zip(batch, decided, strict=True))
+            for entry, timed in found:
+                ledger.add(entry.id, timed.verdict, timed.seconds)
+            if stage.is_remote and all(timed.verdict.reason in _FAILED for _, timed in found):
+                self.say(f"{stage.name}: {found[0][1].verdict.detail}. The others are not tried now.")
+                break
+        for entry in missing:
+            ledger.add(entry.id, undecided("not_tried", "nobody answered for a whole batch before it"), 0.0)
         for entry in waiting:
             entry.fate = self._fate(stage, entry.id)
 

@@ -8,7 +8,7 @@ from typing import Any
 from metis_gym.errors import MissingDependencyError
 from metis_gym.storage import replacing
 
-__all__ = ["prompt_schema", "trajectory_schema", "write_tables"]
+__all__ = ["prompt_schema", "task_schema", "trajectory_schema", "write_tables"]
 
 MAX_TABLE_BYTES = 1 << 30
 _GROUP_ROWS, _GROUP_BYTES = 64, 64 << 20
@@ -74,6 +74,14 @@ def trajectory_schema() -> Any:
     names = dict.fromkeys(("id", "question", "answer", "gold", "source"), text)
     columns = {"messages": pa.list_(message), "images": pa.list_(_image(pa)), **names}
     return pa.schema([*columns.items(), ("options", pa.list_(text)), ("row", pa.int64())])
+
+
+def task_schema() -> Any:
+    """The columns of a file of tasks, as the taskset `parquet` reads it."""
+    pa, _ = _pyarrow()
+    texts = pa.list_(pa.string())
+    columns = {"question": pa.string(), "answer": pa.string(), "options": texts, "candidates": texts}
+    return pa.schema([*columns.items(), ("images", pa.list_(_image(pa)))])
 
 
 def prompt_schema(path: Path | None = None) -> Any:

@@ -4,14 +4,14 @@ import hashlib
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from metis_agents.curate.records import Sample, Verdict
 
-__all__ = ["Item", "SampleStage", "Stage", "Timed", "WholeStage"]
+__all__ = ["Item", "SampleStage", "Stage", "Timed", "WholeStage", "shared_time"]
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,14 @@ class SampleStage(Stage):
     Attributes:
         is_cheap: It runs in worker processes, in the one pass over the rows, right after they are read.
         batch: Samples that are handed over at a time.
+        counts: Names of notes that the report adds up.
+        is_remote: It asks somebody else. Where nobody answers for a whole batch, the samples after it are not tried.
     """
 
     is_cheap: ClassVar[bool] = False
     batch: ClassVar[int] = 64
+    counts: ClassVar[tuple[str, ...]] = ()
+    is_remote: ClassVar[bool] = False
 
     @abstractmethod
     def decide(self, sample: Sample) -> Verdict:
@@ -89,6 +93,13 @@ class Item:
     uid: str
     rank: int
     notes: Mapping[str, Any]
+
+
+def shared_time(work: Callable[[], None], count: int) -> float:
+    """Do some work for several samples at a time, and say how many seconds it took for each."""
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) / count
 
 
 class WholeStage(Stage):
