@@ -140,7 +140,7 @@ def cheap_faults():
 
     no_answer = base.but(
         edit=lambda messages, images: (
-            messages[:-1] + [{"role": "assistant", "content": "<reason>hm</reason>"}],
+            [*messages[:-1], {"role": "assistant", "content": "<reason>hm</reason>"}],
             images,
         )
     ).chat()

@@ -24,8 +24,8 @@ def faults(tmp_path):
 def test_every_planted_fault_is_dropped_for_its_reason_and_clean_samples_stay(tmp_path, faults):
     rows = [row.chat() for row in clean(12)]
     planted = {}
-    for number, (stage, reason, row) in enumerate(faults):
-        rows.insert(2 * number % len(rows), row)
+    for number, (_, _, fault) in enumerate(faults):
+        rows.insert(2 * number % len(rows), fault)
     for place, row in enumerate(rows):
         for stage, reason, fault in faults:
             if row is fault:

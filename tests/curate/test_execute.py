@@ -55,7 +55,8 @@ def as_rows(rows):
     from metis_gym.records import ToolCall
 
     made = []
-    for number, (name, row) in enumerate(rows.items()):
+    for number, (name, given) in enumerate(rows.items()):
+        row = given
         if isinstance(row.calls, list):
             row = row.but(
                 calls=[ToolCall(name=n, arguments=a) for call in row.calls for n, a in call.items()], shown=[]

@@ -66,7 +66,7 @@ class Ledger:
 
     def read(self, name: str) -> Mapping[str, Any]:
         """The whole line of a sample's verdict."""
-        self._stream.flush()
+        self.flush()
         self._reader.seek(self._briefs[name].place)
         line: Mapping[str, Any] = json.loads(self._reader.readline())
         return line
@@ -98,6 +98,10 @@ class Ledger:
         self._briefs[name] = Brief(verdict.kept, verdict.reason, place)
         if at:
             self._places[at] = name
+
+    def flush(self) -> None:
+        """Let whoever reads the file see every verdict."""
+        self._stream.flush()
 
     def close(self) -> None:
         """Write what is not written yet. May be called twice."""

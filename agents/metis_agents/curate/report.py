@@ -231,6 +231,7 @@ def costs(curation: Curation) -> dict[str, dict[str, float]]:
     for stage in (curation.read, *curation.stages):
         sums: dict[str, float] = {"verdicts": 0, "seconds": 0.0}
         ledger = curation.ledgers[stage.name]
+        ledger.flush()
         for line in lines_of(ledger.path):
             if line.get("key") == ledger.key:
                 sums["verdicts"] += 1

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from metis_agents.curate.formats.conversations import dialect_of, model_turn
 from metis_agents.curate.formats.parts import marks, question_in, text_of
 from metis_agents.curate.records import ModelTurn, Observed, RowError, Sample, SampleImage
+from metis_gym.actions import action_text
 from metis_gym.backstage import backstage
-from metis_gym.errors import MetisError, RecordingError
-from metis_gym.filesets.texts import shown
+from metis_gym.errors import InvalidActionError, MetisError, RecordingError
 from metis_gym.recording import Run
 from metis_gym.recording.choices import chosen
 from metis_gym.recording.encoding import decoded
@@ -111,9 +111,12 @@ class RunRows:
         )
 
     def _turn(self, action: Any, after: Observed | None) -> ModelTurn:
-        if not isinstance(action, str):
-            raise RowError("unreadable", f"an action that is no text: {shown(action)}")
-        return model_turn(text_of(action, "an action"), dialect_of(self.dialect), after)
+        dialect = dialect_of(self.dialect)
+        try:
+            text = action_text(action, dialect)
+        except InvalidActionError as error:
+            raise RowError("unreadable", f"an action that no model could have produced: {error}") from None
+        return model_turn(text_of(text, "an action"), dialect, after)
 
     def _observed(self, observation: Mapping[str, Any]) -> Observed:
         text = text_of(observation["text"], "an observation")
