@@ -66,6 +66,24 @@ def test_a_judge_that_is_down_drops_nothing(tmp_path):
     assert len(read_rows(tmp_path / "out")) == 40
 
 
+def test_people_judge_too_and_the_report_says_how_far_they_agree(tmp_path):
+    questions = [f"Thing {n}? " + "It fails rationale." * (n % 2) for n in range(6)]
+    source = write_jsonl(tmp_path / "data.jsonl", [Row(n, question=one).chat() for n, one in enumerate(questions)])
+    out = tmp_path / "out"
+    with judge() as stub:
+        words = ("sft", source, out, "--no-execute", "--judge", judged(stub.url), "--judge-sample", 4)
+        curate(*words)
+        head, *sheet = (out / "judge_sheet.csv").read_text().splitlines()
+        assert len(sheet) == 4
+        # People find every call needed: they agree with the judge where the question does not say otherwise.
+        (out / "judge_sheet.csv").write_text(
+            "\n".join([head, *(line.removesuffix(",,,") + ",,,yes" for line in sheet)])
+        )
+        curate(*words)
+    agreed = sum("fails" not in line for line in sheet)
+    assert f"rationale: people and the judge agree on {agreed} of 4" in (out / "report.md").read_text()
+
+
 def test_only_a_chat_model_judges(tmp_path):
     source = write_jsonl(tmp_path / "data.jsonl", [row.chat() for row in clean(1)])
     with pytest.raises(ConfigError, match="chat interface"):
@@ -157,6 +175,7 @@ def test_a_second_set_of_rollouts_a_rate_and_doubtful_answers(tmp_path):
     assert details[1][0] == "outside_rate"
     curate("rl", source, tmp_path / "out", *words[:2], "--drop-suspect", "--direct-rollouts", 4)
     assert reasons(tmp_path / "out")[0] == "suspect_gold"
+    assert lines(tmp_path / "out/suspect_golds.jsonl")[0]["row"] == 0
 
 
 def test_rules_find_prompts_whose_right_answer_cannot_be_right(tmp_path):
@@ -186,7 +205,11 @@ def test_nothing_of_a_benchmark_stays(tmp_path):
     long = "How many of the small red lanterns beside the wooden gate of the old harbour are lit at night?"
     held_out = prompts([long, "Which?"])
     held_out[1]["answer"] = "blue"
-    against = write_jsonl(tmp_path / "test.jsonl", held_out)
+    (tmp_path / "held_out").mkdir()
+    for number, row in enumerate(held_out):
+        (tmp_path / f"held_out/{number}.png").write_bytes(encoded(picture(number)))
+        row["images"] = [f"{number}.png"]
+    against = write_jsonl(tmp_path / "held_out/test.jsonl", held_out)
     rows = prompts(["Another question?", "Else?", f"Say: {long}", "Which?"])
     for row, other in zip(rows[2:], prompts(["x"] * 9)[7:], strict=False):
         row["images"] = other["images"]

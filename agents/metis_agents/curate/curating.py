@@ -7,10 +7,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from metis_agents.curate.agreement import agreement, write_sheet
 from metis_agents.curate.first_pass import ReadStage, Shard
 from metis_agents.curate.formats.sources import Reading, find_sources
 from metis_agents.curate.options import Options
-from metis_agents.curate.output import prompt_row, trajectory_row, write_examples, write_lists
+from metis_agents.curate.output import prompt_row, trajectory_row, write_examples, write_lists, write_suspects
 from metis_agents.curate.pipelines import not_checked, stages_of
 from metis_agents.curate.report import COST, cost_table, costs, make_report
 from metis_agents.curate.run import LEDGER, Curation, Entry
@@ -91,9 +92,13 @@ def _prepared(options: Options, out: Path, workers: int, say: Say) -> Curation:
 def _write(curation: Curation, options: Options, say: Say) -> int:
     files = write_tables(curation.out, _tables(curation, options.kind, options.dialect))
     write_lists(curation)
+    write_suspects(curation)
     examples = write_examples(curation, options.seed)
     unchecked = not_checked(options)
-    report = make_report(options.kind, curation, files=files, examples=examples, not_checked=unchecked)
+    if options.judge_sample:
+        write_sheet(curation, options.judge_sample, options.seed)
+    told = agreement(curation)
+    report = make_report(options.kind, curation, files=files, examples=examples, not_checked=unchecked, agreement=told)
     write_atomically(curation.out / "report.json", report.to_json().encode())
     write_atomically(curation.out / "report.md", report.to_markdown().encode())
     try:

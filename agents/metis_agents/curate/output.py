@@ -11,6 +11,7 @@ from typing import Any
 
 from metis_agents.curate.records import Sample, SampleImage
 from metis_agents.curate.run import Curation, Entry
+from metis_agents.curate.stages.pass_rate import PassRateStage
 from metis_agents.curate.translation import translated
 from metis_gym.dialects.contract import IMAGE_MARK
 from metis_gym.errors import ImageError
@@ -18,9 +19,9 @@ from metis_gym.images import decode
 from metis_gym.images.transforms import to_png
 from metis_gym.storage import replacing, write_atomically
 
-__all__ = ["DROPPED", "UNDECIDED", "prompt_row", "trajectory_row", "write_examples", "write_lists"]
+__all__ = ["DROPPED", "UNDECIDED", "prompt_row", "trajectory_row", "write_examples", "write_lists", "write_suspects"]
 
-DROPPED, UNDECIDED, EXAMPLES = "dropped.jsonl", "undecided.jsonl", "samples"
+DROPPED, UNDECIDED, EXAMPLES, SUSPECTS = "dropped.jsonl", "undecided.jsonl", "samples", "suspect_golds.jsonl"
 _EXAMPLES_A_REASON = 10
 _MAX_EXAMPLE_IMAGES = 8
 
@@ -90,6 +91,24 @@ def _line(curation: Curation, entry: Entry) -> dict[str, Any]:
         "reason": verdict.reason,
         "detail": verdict.detail,
     }
+
+
+def write_suspects(curation: Curation) -> None:
+    """Write the prompts whose right answer most rollouts contradict, kept or not, for people to look at.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    ledger = curation.ledgers.get(PassRateStage.name)
+    if ledger is None:
+        return
+    with replacing(curation.out / SUSPECTS) as part, part.open("w", encoding="utf-8") as stream:
+        for entry in curation.entries:
+            line = ledger.read(entry.id) if ledger.get(entry.id) is not None else {}
+            if line.get("notes", {}).get("suspect_gold"):
+                said = {"id": entry.uid, "source": curation.name_of(entry), "row": entry.row}
+                said |= {"gold": curation.sample(entry).gold, "notes": line["notes"]}
+                stream.write(json.dumps(said, ensure_ascii=False) + "\n")
 
 
 def write_examples(curation: Curation, seed: int) -> dict[str, list[str]]:

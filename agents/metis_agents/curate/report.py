@@ -76,6 +76,7 @@ class Report:
         files: The tables that were written.
         examples: "stage: reason" → files to look at.
         not_checked: What nobody looked at, in sentences.
+        agreement: How far people agree with the judge, in sentences.
     """
 
     kind: str
@@ -83,6 +84,7 @@ class Report:
     files: Sequence[str] = ()
     examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
     not_checked: Sequence[str] = ()
+    agreement: Sequence[str] = ()
 
     @property
     def rows(self) -> int:
@@ -131,6 +133,8 @@ class Report:
         ]
         if self.not_checked:
             parts.append("## Not checked\n\n" + "\n".join(f"* {line}" for line in self.not_checked))
+        if self.agreement:
+            parts.append("## The judge and people\n\n" + "\n".join(f"* {line}" for line in self.agreement))
         settings = [
             f"* `{stage.name}` {stage.version}: {_settings(stage.settings)}" for stage in self.stages if stage.settings
         ]
@@ -176,6 +180,7 @@ def make_report(
     files: Sequence[str] = (),
     examples: Mapping[str, Sequence[str]] | None = None,
     not_checked: Sequence[str] = (),
+    agreement: Sequence[str] = (),
 ) -> Report:
     """Count what became of every sample."""
     order = [curation.read, *curation.stages]
@@ -207,7 +212,7 @@ def make_report(
         )
         for stage in order
     ]
-    return Report(kind, stages, files, examples or {}, not_checked)
+    return Report(kind, stages, files, examples or {}, not_checked, agreement)
 
 
 def _counted(curation: Curation, stage: Stage) -> dict[str, float]:

@@ -142,4 +142,4 @@ class AnswerableStage(SampleStage):
             found, used = self.judge.ask(_RUBRIC, question_parts(sample, with_gold=True), ("answerable",))
         except InfrastructureError as error:
             return undecided("judge_failed", str(error))
-        return kept(**used) if found["answerable"] else dropped("not_answerable", **used)
+        return kept({}, **used) if found["answerable"] else dropped("not_answerable", "", {}, **used)
