@@ -45,10 +45,12 @@ def write(path: Path, count: int, side: int, pictures: int) -> list[bytes]:
     """A file of trajectories that share a stock of images."""
     stock = [picture(seed, side) for seed in range(pictures)]
     coded = [base64.b64encode(data).decode() for data in stock]
-    call = '<reason>Look.</reason><tool_call>{"name": "python", "arguments": {"code": "image_1.crop((0, 0, 9, 9))"}}</tool_call>'
+    asked = '{"name": "python", "arguments": {"code": "image_1.crop((0, 0, 9, 9))"}}'
+    call = f"<reason>Look.</reason><tool_call>{asked}</tool_call>"
     with path.open("w") as stream:
         for number in range(count):
-            question = f"<image>\nWhich of the {number % 97} things stands beside number {number} in row {number * 7919 % 10007}?"
+            row = number * 7919 % 10007
+            question = f"<image>\nWhich of the {number % 97} things stands beside number {number} in row {row}?"
             said = [
                 question,
                 call,
@@ -116,33 +118,31 @@ def duplicates(count: int) -> None:
     before, used = resident(), time.process_time()
     DuplicatesStage().decide_whole(items())
     taken = time.process_time() - used
-    say(
-        f"\nduplicates of {count:,} samples: {taken:.0f} CPU seconds (target: < 240), {resident() - before:.0f} MB left over"
-    )
+    say(f"\nduplicates of {count:,}: {taken:.0f} CPU seconds (target: < 240), {resident() - before:.0f} MB left over")
 
 
 def memory(count: int, folder: Path) -> None:
-    """Memory after a tenth and after all of many small trajectories."""
-    rows = []
+    """Memory after each stage, with a tenth and with all of many small trajectories, each in a process of its own."""
     for share in (count // 10, count):
         write(folder / "many.jsonl", share, 48, 64)
-        options = Options(kind="sft", inputs=(str(folder / "many.jsonl"),), execute=False, dialect="source")
         child = os.fork()
         if not child:
-            peak: list[tuple[str, float]] = []
-            curate(
-                options,
-                folder / f"many{share}",
-                workers=2,
-                say=lambda text: peak.append((text.partition(":")[0], resident())),
-            )
-            say(
-                f"{share:>9,} trajectories: "
-                + ", ".join(f"{what} {now:.0f} MB" for what, now in peak if what.isalpha())
-            )
+            _run_and_say(share, folder)
             os._exit(0)
         os.waitpid(child, 0)
-        rows.append(share)
+
+
+def _run_and_say(count: int, folder: Path) -> None:
+    options = Options(kind="sft", inputs=(str(folder / "many.jsonl"),), execute=False, dialect="source")
+    seen: dict[str, float] = {}
+
+    def note(text: str) -> None:
+        seen.setdefault(text.partition(":")[0], resident())
+
+    start = cpu()
+    curate(options, folder / f"many{count}", workers=2, say=note)
+    stages = ", ".join(f"{name} {seen[name]:.0f} MB" for name in ("read", "structure", "duplicates", "write"))
+    say(f"{count:>9,} trajectories: {stages}; {cpu() - start:.0f} CPU seconds in all")
 
 
 def main() -> None:
