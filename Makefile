@@ -34,7 +34,7 @@ format: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "metis-gym needs Python 3.11 or newer; try: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[envs,agents,data,docker,search,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[envs,agents,data,curate,docker,search,dev]"
 	touch $(STAMP)
 
 clean:

@@ -17,6 +17,7 @@ COMMANDS = {
         "metis_agents.compare.command:compare_command",
         "train a small policy with several reward designs and compare them",
     ),
+    "curate": ("metis_agents.curate.command:curate_command", "filter trajectories and prompts into training data"),
     "eval": ("metis_agents.command:eval_command", "evaluate agents and print a table"),
     "export": ("metis_gym.exporting:export_command", "write a recorded run as a parquet table"),
     "gallery": ("metis_envs.gallery:gallery_command", "draw example tasks of each family"),

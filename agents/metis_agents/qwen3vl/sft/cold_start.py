@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from metis_agents.curate.reading import curated_conversations, is_curated
 from metis_agents.qwen3vl.chat.renderer import Renderer
 from metis_agents.qwen3vl.model.models import Equipment, LoadedModel, equip
 from metis_agents.qwen3vl.rollouts.collector import episode_seed
@@ -111,4 +112,6 @@ class ColdStart:
 
 
 def _conversations(path: str) -> Iterable[Any]:
+    if is_curated(Path(path)):
+        return curated_conversations(Path(path))
     return recorded_conversations(Path(path)) if Path(path).is_dir() else chat_conversations(Path(path))

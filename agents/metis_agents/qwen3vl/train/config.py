@@ -29,7 +29,8 @@ class ColdStartConfig:
         demonstrations: Tasks that scripted agents demonstrate both with and without a tool.
         habits: What the scripted demonstrator does first.
         lora: Rank of the LoRA that is trained and then merged into the weights; none trains every weight.
-        data: Recorded runs (folders) and chat files (JSONL) to imitate instead of scripted demonstrations.
+        data: Recorded runs and results of `metis-gym curate sft` (folders), and chat files (JSONL or parquet), to
+            imitate instead of scripted demonstrations.
         train_vision: Train the vision tower in the cold start, whatever RL does.
     """
 
