@@ -3,10 +3,12 @@
 import pickle
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
+from metis_gym.dialects.metis import MetisDialect
 from metis_gym.env import ToolUseEnv
-from metis_gym.errors import InfrastructureError
+from metis_gym.errors import ConfigError, InfrastructureError
 from metis_gym.records import ToolResult, ToolStatus
 from metis_gym.tools.contract import Tool, ToolSession
 from metis_gym.tools.toolbox import Toolbox
@@ -130,6 +132,32 @@ def test_a_copy_has_every_argument():
     assert (copy.dialect.name, copy.design.name) == ("qwen", "hdpo")
     assert (copy.tool_noise.share, copy.tool_noise.key, copy.noise.key) == (0.5, 5, 5)
     assert observation["text"] in copy.render()
+
+
+def test_every_option_of_a_family_reaches_it():
+    given = {"answers": "open", "max_source": 2048, "partial_share": 0.5, "required_share": 0.25}
+    env = ToolUseEnv(taskset="charts", tools=(), view_size=512, split="test", **given)
+    task_id = env.taskset.draw(np.random.default_rng(0))
+    for name, value in given.items():
+        assert f"{name}={value}" in task_id
+    assert "/test/512/" in task_id
+    assert "choices=6" in ToolUseEnv(taskset="signs", tools=(), choices=6).taskset.draw(np.random.default_rng(0))
+
+
+def test_a_curriculum_plays_a_pool_of_the_tasksets_tasks():
+    rng = np.random.default_rng(0)
+    for pool, distinct in ((0, 40), (3, 3)):
+        env = ToolUseEnv(taskset=SIGNS, tools=(), curriculum=pool)
+        drawn = {env.taskset.draw(rng) for _ in range(40)}
+        assert len(drawn) == distinct
+        assert all(task_id.startswith("signs:") for task_id in drawn)
+
+
+@pytest.mark.parametrize("method", ["system", "prompt"])
+def test_a_dialect_that_returns_something_else_is_named_with_its_method(method, monkeypatch):
+    monkeypatch.setattr(MetisDialect, method, lambda *_: 5)
+    with pytest.raises(ConfigError, match=rf"MetisDialect.*{method}\(\) must return str, actually: int 5"):
+        ToolUseEnv(taskset=SIGNS, tools=()).reset(seed=0)
 
 
 @pytest.mark.parametrize("mode", ["ansi", "rgb_array", None])
