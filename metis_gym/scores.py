@@ -40,7 +40,7 @@ class Score:
 
     @property
     def is_partial(self) -> bool:
-        """Are some rows not scored?"""
+        """Whether some rows are not scored."""
         return self.scored < self.total
 
     def __str__(self) -> str:

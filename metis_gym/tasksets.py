@@ -139,7 +139,7 @@ class Taskset(ABC):
         return {}
 
     def knows(self, task_id: str) -> bool:
-        """Is this id one of this taskset's, as far as its beginning tells?"""
+        """Whether this id is one of this taskset's, as far as its beginning tells."""
         return task_id.partition("/")[0].partition(":")[0] in self.families
 
     def doubt(self, task_id: str) -> str:  # noqa: ARG002 — most tasksets can prove nothing
@@ -159,7 +159,7 @@ class Taskset(ABC):
         return NO_VARIANTS
 
     def can_vary(self, task_id: str) -> bool:  # noqa: ARG002
-        """Are the variants of this task known?"""
+        """Whether the variants of this task are known."""
         return type(self).variants is not Taskset.variants
 
     def load(self, task_id: str) -> Task:
@@ -227,7 +227,7 @@ class WeightedTaskset(Taskset):
         return next(known, NO_VARIANTS)
 
     def can_vary(self, task_id: str) -> bool:
-        """Does the part that knows the family know the variants?"""
+        """Whether the part that knows the family knows the variants."""
         return next((part.can_vary(task_id) for part in self.parts if part.knows(task_id)), False)
 
     def task_ids(self) -> Sequence[str] | None:
@@ -306,7 +306,7 @@ def _read_part(part: str) -> tuple[str, dict[str, Any]]:
 
 
 def _is_spelled_out(rest: str) -> bool:
-    """Is the path in quotes or a parameter, so that its end is known?"""
+    """Whether the path is in quotes or a parameter, so that its end is known."""
     return _SPELLED_OUT.match(rest) is not None
 
 

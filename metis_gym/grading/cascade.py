@@ -119,7 +119,7 @@ def _readings(answer: str, question: str) -> Iterator[str]:
 
 
 def _step_without_shared_words(answer: str, task: Task) -> GradingStep:
-    """Does the answer say all that tells the gold answer from the other possible ones?"""
+    """Whether the answer says all that tells the gold answer from the other possible ones."""
     shared = shared_words(_alternatives(task))
     if not shared or re.search(r"\d", task.gold.value):
         return GradingStep.NO_MATCH

@@ -127,7 +127,7 @@ class Plan:
         settings: What all runs share.
 
     Raises:
-        ConfigError: A design that there is not, one that is given twice, or no design or seed at all.
+        ConfigError: An unknown design, one that is given twice, or no design or seed at all.
     """
 
     designs: tuple[str, ...]

@@ -80,7 +80,7 @@ class HDPO(BaseAlgorithm):
         device: "cpu", "cuda" or "auto".
 
     Raises:
-        ConfigError: An argument that cannot be right; the message names the nearest valid ones.
+        ConfigError: An argument that is not valid; the message names the nearest valid ones.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MultiInputPolicy": ToolUsePolicy}

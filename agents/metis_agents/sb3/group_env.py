@@ -55,7 +55,7 @@ class GroupVecEnv(VecEnv):
         **make_kwargs: For `gymnasium.make`, with an id.
 
     Raises:
-        ConfigError: An argument that cannot be right, or an environment that is not the numeric view.
+        ConfigError: An argument that is not valid, or an environment that is not the numeric view.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class GroupVecEnv(VecEnv):
         return self._sub_envs.call(list(self._get_indices(indices)), "method", method_name, method_args, method_kwargs)
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Any = None) -> list[bool]:
-        """Are the sub-environments wrapped in this? This environment itself reports episodes as `Monitor` does."""
+        """Whether each sub-environment is wrapped in this. This one itself reports episodes as `Monitor` does."""
         numbers = list(self._get_indices(indices))
         if issubclass(wrapper_class, Monitor):
             return [True] * len(numbers)

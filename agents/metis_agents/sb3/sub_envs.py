@@ -113,7 +113,7 @@ class LocalSubEnvs:
 
     @staticmethod
     def wrapped(env: gym.Env[Any, Any], wrapper: type[gym.Wrapper[Any, Any, Any, Any]]) -> bool:
-        """Is the environment wrapped in this?"""
+        """Whether each environment is wrapped in this."""
         while isinstance(env, gym.Wrapper):
             if isinstance(env, wrapper):
                 return True

@@ -48,7 +48,7 @@ class Looks:
 
     @property
     def needs_drawing(self) -> bool:
-        """Does the task have to be drawn?"""
+        """Whether the task has to be drawn."""
         return bool(self.images or self.searches or self.views or self.readings)
 
 
@@ -285,7 +285,7 @@ def _right_option(task: Task) -> int:
 
 
 def _variants_hold(taskset: Taskset, task: Task) -> str | None:
-    """Are the views of the variants that a taskset knows the same, as they should be?"""
+    """Whether the views of the variants that a taskset knows are the same, as they should be."""
     variants = taskset.variants(task.task_id)
     if len(variants) < 2:
         return None

@@ -25,7 +25,7 @@ def block_sums(source: ImageArray, view: ImageArray) -> NDArray[np.int64]:
 
 
 def views_hold(task: Task, blueprint: Blueprint, state: int, rng: np.random.Generator) -> str:
-    """Are the views of a task's states identical inside its block, and different from those of other answers?
+    """Whether the views of a task's states are identical inside its block and differ from those of other answers.
 
     Args:
         task: The task, as it is shown.
@@ -60,7 +60,7 @@ def views_hold(task: Task, blueprint: Blueprint, state: int, rng: np.random.Gene
 
 
 def _is_mean(view: ImageArray, sums: NDArray[np.int64], cells: int) -> bool:
-    """Is each pixel within a grey level of its cell's mean, and the same wherever the sum is the same?"""
+    """Whether each pixel is within a grey level of its cell's mean, and the same wherever the sum is."""
     if (np.abs(view.astype(np.int64) * cells - sums) >= cells).any():
         return False
     pairs = np.unique(np.stack([sums.ravel(), view.ravel().astype(np.int64)]), axis=1)

@@ -81,7 +81,7 @@ class WeMath(Benchmark):
 
 
 def _is_complete(group: Sequence[Result]) -> bool:
-    """Are the whole and all its steps there?"""
+    """Whether the whole problem and all its steps are there."""
     steps = _STEPS.get(group[0].labels["key"].partition("_")[0], 0)
     return steps > 0 and len(group) == steps + 1 and sum(_is_whole(result) for result in group) == 1
 

@@ -120,6 +120,6 @@ class RunConfig:
             where: Where it was read from, for messages.
 
         Raises:
-            ConfigError: A setting that there is not, or a value that cannot be right.
+            ConfigError: An unknown setting, or a value that is not valid.
         """
         return assemble(cls, read_json(cls, plain, where))

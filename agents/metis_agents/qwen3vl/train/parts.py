@@ -51,7 +51,7 @@ def make_env(config: RunConfig, split: str) -> gym.Env[Any, Any]:
 class Parts:
     """The parts of a run.
 
-    Making this makes one environment, to learn its dialect and to find arguments that cannot be right.
+    Making this makes one environment, to learn its dialect and to find arguments that are not valid.
 
     Args:
         config: The run.
