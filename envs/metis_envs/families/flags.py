@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from PIL import Image
 
 from metis_envs.families.family import Blueprint, Brief, Overlay, SearchFamily
 from metis_envs.families.wordings import choose_wording
 from metis_envs.scenes.canvas import Canvas
+from metis_envs.scenes.draft import doubled
 from metis_envs.scenes.drawing import Colour
 from metis_envs.scenes.flagpoles import Flagpole, draw_cover, draw_flag, draw_pole, draw_sign
 from metis_envs.scenes.noise import add_grain
@@ -128,8 +128,7 @@ class _Scene:
         rng = np.random.default_rng(self.seed)
         half = draw_landmark(rng, choose(rng, tuple(KINDS)), -(-self.canvas.width // 2), -(-self.canvas.height // 2))
         add_grain(half, rng, _GRAIN)
-        whole = Image.fromarray(half).resize((2 * half.shape[1], 2 * half.shape[0]), Image.Resampling.NEAREST)
-        scene = np.array(whole.crop((0, 0, self.canvas.width, self.canvas.height)))
+        scene = doubled(half, self.canvas)
         for pole in (self.own, self.other):
             draw_pole(scene, pole)
         draw_sign(scene, self.own, self.town.upper(), *_TOWN_SIGN)

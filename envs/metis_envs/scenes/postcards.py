@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from metis_envs.scenes.canvas import Canvas
+from metis_envs.scenes.draft import doubled
 from metis_envs.scenes.drawing import font, text_width
 from metis_envs.scenes.noise import add_grain, clouds
 from metis_envs.scenes.notices import Notice, NoticeStyle
@@ -64,8 +65,7 @@ def paint_postcard(card: Postcard, canvas: Canvas, *, has_grain: bool = True) ->
     if not has_grain:
         return image
     add_grain(image, np.random.default_rng(card.seed + 2), _GRAIN)
-    whole = Image.fromarray(image).resize((2 * width, 2 * height), Image.Resampling.NEAREST)
-    return np.array(whole.crop((0, 0, canvas.width, canvas.height)))
+    return doubled(image, canvas)
 
 
 def _age(picture: ImageArray, rng: np.random.Generator) -> None:

@@ -15,7 +15,7 @@ from metis_envs.scenes.drawing import Colour
 from metis_envs.scenes.noise import add_grain, clouds
 from metis_gym.records import ImageArray
 
-__all__ = ["WALLS", "doubled", "paint_wall"]
+__all__ = ["WALLS", "paint_wall"]
 
 _GRAIN = 5.0
 _DARKEST = 0.72
@@ -45,13 +45,6 @@ def paint_wall(rng: np.random.Generator, canvas: Canvas, material: str) -> Image
     return wall
 
 
-def doubled(half: ImageArray, canvas: Canvas) -> ImageArray:
-    """A scene painted at half its size, at its own: shape (height, width, 3), uint8."""
-    image = Image.fromarray(half)
-    full = image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)
-    return np.array(full.crop((0, 0, canvas.width, canvas.height)))
-
-
 def _light(rng: np.random.Generator, wall: ImageArray) -> None:
     """Darken it towards one side, and in soft shadows; in place."""
     height, width = wall.shape[:2]
@@ -61,8 +54,9 @@ def _light(rng: np.random.Generator, wall: ImageArray) -> None:
     light = 0.5 + 0.35 * (down * (slope[0] - 0.5) + across * (slope[1] - 0.5)) + 0.5 * (small - 0.5)
     share = np.clip(_DARKEST + (1.12 - _DARKEST) * light, 0.5, 1.15)
     mask = Image.fromarray((share * 200).astype(np.uint8)).resize((width, height), Image.Resampling.BILINEAR)
-    lit = wall.astype(np.uint16) * np.asarray(mask, dtype=np.uint16)[:, :, None] // 200
-    wall[:] = np.minimum(lit, 255)
+    factor = np.asarray(mask, dtype=np.uint16)
+    for channel in range(3):
+        wall[:, :, channel] = np.minimum(wall[:, :, channel] * factor // 200, 255)
 
 
 def _mottled(rng: np.random.Generator, height: int, width: int, colour: Colour, depth: float) -> ImageArray:
