@@ -1,4 +1,4 @@
-"""Materials: plaster, wood, cork, concrete, brick, sky, water. Each fills an area at half the size of a scene."""
+"""Materials: plaster, wood, cork, concrete, brick, sky, water. Each fills an area at a quarter of a scene's size."""
 
 import itertools
 from collections.abc import Callable
@@ -50,8 +50,8 @@ def plaster(colour: Colour, *, rough: float = 14.0) -> Material:
     """A painted wall, a little stained."""
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
-        sizes = ((height / 2, width / 2), (height / 6, width / 6), (24, 24))
-        return _toned(clouds(rng, height, width, sizes), *_around(colour, rough))
+        sizes = ((height / 2, width / 2), (height / 6, width / 6), (12, 12))
+        return _toned(clouds(rng, height, width, sizes, step=4), *_around(colour, rough))
 
     return fill
 
@@ -60,8 +60,8 @@ def concrete(colour: Colour) -> Material:
     """Cast concrete: spots of all sizes, pores."""
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
-        sizes = ((height / 2, width / 3), (90, 60), (18, 18), (8, 8))
-        pixels = _toned(clouds(rng, height, width, sizes, step=4), *_around(colour, 40))
+        sizes = ((height / 2, width / 3), (45, 30), (9, 9), (4, 4))
+        pixels = _toned(clouds(rng, height, width, sizes, step=2), *_around(colour, 40))
         add_grain(pixels, rng, 6.0)
         return pixels
 
@@ -72,8 +72,8 @@ def brushed(colour: Colour) -> Material:
     """Brushed metal or painted sheet metal: fine streaks along it."""
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
-        sizes = ((height / 2, width / 2), (6, width / 2))
-        return _toned(clouds(rng, height, width, sizes, step=2), *_around(colour, 18))
+        sizes = ((height / 2, width / 2), (3, width / 2))
+        return _toned(clouds(rng, height, width, sizes, step=1), *_around(colour, 18))
 
     return fill
 
@@ -90,12 +90,12 @@ def wood(dark: Colour, light: Colour, *, planks: int, upright: bool = False) -> 
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
         long, short = (height, width) if upright else (width, height)
-        fibres = clouds(rng, short, long, ((short / 2, long), (26, long / 2), (7, long / 3), (5, long / 6)), step=2)
+        fibres = clouds(rng, short, long, ((short / 2, long), (13, long / 2), (4, long / 3), (2, long / 6)), step=1)
         shades = np.asarray(fibres).astype(np.int16)
         edges = np.linspace(0, short, planks + 1).round().astype(int)
         for top, bottom in itertools.pairwise(edges):
             shades[top:bottom] += int(rng.integers(-34, 35))
-            shades[top : top + 2] = 0 if planks > 1 else shades[top : top + 2]
+            shades[top] = 0 if planks > 1 else shades[top]
         pixels = _toned(Image.fromarray(np.clip(shades, 0, 255).astype(np.uint8)), dark, light)
         if upright:
             pixels = np.ascontiguousarray(pixels.transpose(1, 0, 2))
@@ -108,7 +108,7 @@ def cork(colour: Colour = (186, 140, 92)) -> Material:
     """Cork: dark and light crumbs."""
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
-        pixels = _toned(clouds(rng, height, width, ((5, 5), (11, 11), (60, 60)), step=2), *_around(colour, 70))
+        pixels = _toned(clouds(rng, height, width, ((2, 2), (5, 5), (30, 30)), step=1), *_around(colour, 70))
         add_grain(pixels, rng, 9.0)
         return pixels
 
@@ -149,8 +149,8 @@ def sky(blue: Colour, cloud: Colour, *, cover: float) -> Material:
     """
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
-        sizes = ((height / 3, width / 3), (height / 6, width / 7), (height / 14, width / 18), (14, 22))
-        noise = np.asarray(clouds(rng, height, width, sizes, step=4)).astype(np.int16)
+        sizes = ((height / 3, width / 3), (height / 6, width / 7), (height / 14, width / 18), (7, 11))
+        noise = np.asarray(clouds(rng, height, width, sizes, step=2)).astype(np.int16)
         shades = np.clip((noise - round(146 - 56 * cover)) * 3, 0, 255).astype(np.uint8)
         pixels = _toned(Image.fromarray(shades), blue, cloud)
         haze = np.linspace(0, 110, height).astype(np.uint8)[:, None].repeat(width, axis=1)
@@ -165,8 +165,8 @@ def water(dark: Colour, light: Colour) -> Material:
     """A lake: waves that grow towards the lower edge."""
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
-        sizes = ((height / 3, width), (9, 70), (5, 34), (4, 16))
-        noise = np.asarray(clouds(rng, height, width, sizes, step=2)).astype(np.int16)
+        sizes = ((height / 3, width), (5, 35), (3, 17), (2, 8))
+        noise = np.asarray(clouds(rng, height, width, sizes, step=1)).astype(np.int16)
         rows = (np.linspace(0.0, 1.0, height) ** 0.55 * (height - 1)).astype(int)
         shades = np.clip((noise[rows] - 128) * 2 + 120, 0, 255).astype(np.uint8)
         pixels = _toned(Image.fromarray(shades), dark, light)
