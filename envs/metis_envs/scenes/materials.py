@@ -23,8 +23,11 @@ __all__ = [
     "sky",
     "water",
     "wood",
+    "wooded",
 ]
 
+_HAZE: Colour = (218, 226, 232)
+"""Of the sky at the horizon."""
 _ROWS = 32
 """So many rows at a time stay in the processor's cache."""
 
@@ -52,6 +55,16 @@ def plaster(colour: Colour, *, rough: float = 14.0) -> Material:
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
         sizes = ((height / 2, width / 2), (height / 6, width / 6), (12, 12))
         return _toned(clouds(rng, height, width, sizes, step=4), *_around(colour, rough))
+
+    return fill
+
+
+def wooded(colour: Colour, *, rough: float) -> Material:
+    """Land with woods and meadows, seen from afar."""
+
+    def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
+        sizes = ((height / 2, width / 5), (7, 18), (3, 6), (2, 2))
+        return _toned(clouds(rng, height, width, sizes, step=1), *_around(colour, rough))
 
     return fill
 
@@ -149,13 +162,21 @@ def sky(blue: Colour, cloud: Colour, *, cover: float) -> Material:
     """
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
-        sizes = ((height / 3, width / 3), (height / 6, width / 7), (height / 14, width / 18), (7, 11))
-        noise = np.asarray(clouds(rng, height, width, sizes, step=2)).astype(np.int16)
-        shades = np.clip((noise - round(146 - 56 * cover)) * 3, 0, 255).astype(np.uint8)
-        pixels = _toned(Image.fromarray(shades), blue, cloud)
-        haze = np.linspace(0, 110, height).astype(np.uint8)[:, None].repeat(width, axis=1)
-        image = Image.fromarray(pixels)
-        image.paste((226, 232, 236), (0, 0), Image.fromarray(haze))
+        side = min(height, width)
+        sizes = [(side / part, 1.7 * side / part) for part in (1.5, 3, 6, 12, 24, 48)]
+        noise = np.asarray(clouds(rng, height, width, tuple(sizes), step=1)).astype(np.int16)
+        rows = ((1 - np.linspace(1.0, 0.0, height) ** 0.75) * (height - 1)).astype(int)  # far off they lie closer
+        noise = noise[rows]
+        dense = np.clip((noise - round(150 - 52 * cover)) * 5, 0, 255)
+        deep = np.clip((noise - round(150 - 52 * cover)) * 3 - 24, 0, 120)
+        step = max(3, side // 26)
+        below = np.zeros_like(noise)  # lighter above and to the left, where the sun is
+        below[step:, step:] = np.clip(noise[step:, step:] - noise[:-step, :-step], -24, 24)
+        tone = np.clip(np.array(cloud, dtype=np.int16) - (deep // 3 - below)[:, :, None] + 4, 0, 255).astype(np.uint8)
+        up = np.linspace(0.0, 1.0, height)[:, None] ** 1.4
+        shade = (np.array(blue) * (1 - up) * 0.86 + np.array(_HAZE) * up).astype(np.uint8)
+        image = Image.fromarray(np.ascontiguousarray(np.broadcast_to(shade[:, None, :], (height, width, 3))))
+        image.paste(Image.fromarray(tone), (0, 0), Image.fromarray((dense * 235 // 255).astype(np.uint8)))
         return np.array(image)
 
     return fill

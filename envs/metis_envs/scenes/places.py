@@ -249,23 +249,28 @@ def _sky(rng: _Rng, _split: str) -> _Drawn:
 
     def draw(rng: _Rng, height: int, width: int) -> ImageArray:
         pixels = material(rng, height, width)
-        for depth in (1.0, 0.6):
-            _raise_hills(
-                rng, pixels, round(share * depth * height), (round(green * (0.4 + 0.5 * depth)), green, 60), depth
-            )
+        for depth in (1.0, 0.7, 0.4):
+            haze = max(0.0, depth - 0.4)
+            near = (round(green * 0.72), green, round(0.5 * green))
+            _raise_hills(rng, pixels, round(share * depth * height), near, haze)
         return pixels
 
     return "sky over hills", draw, None
 
 
 def _raise_hills(rng: _Rng, pixels: ImageArray, rise: int, colour: Colour, haze: float) -> None:
+    """Raise wooded hills at the lower edge, in place; `haze` is how far they have the colour of the sky, up to 1."""
     height, width = pixels.shape[:2]
-    spots = Image.fromarray(rng.integers(40, 256, (1, 7), dtype=np.uint8))
-    crest = np.asarray(spots.resize((width, 1), Image.Resampling.BICUBIC))[0].astype(int) * rise // 255
-    land = fall_of_light(materials.plaster(colour, rough=24)(rng, max(2, rise), width), *(0.8 + 0.4 * haze,) * 4)
+    rise = max(2, rise)
+    crest = np.zeros(width)
+    for spots, weight in ((6, 0.75), (25, 0.17), (max(30, width // 3), 0.08)):
+        drawn = Image.fromarray(rng.integers(40, 256, (1, spots), dtype=np.uint8))
+        crest += weight * np.asarray(drawn.resize((width, 1), Image.Resampling.BICUBIC))[0] * rise / 255
+    far = tuple(round(part + haze * (hazy - part)) for part, hazy in zip(colour, (176, 194, 206), strict=True))
+    land = materials.wooded((far[0], far[1], far[2]), rough=46 * (1 - 0.8 * haze))(rng, rise, width)
     below = np.arange(rise)[:, None] >= rise - crest[None, :]
     part = pixels[height - rise :]
-    part[below] = land[:rise][below]
+    part[below] = land[below]
 
 
 def _water(rng: _Rng, _split: str) -> _Drawn:
@@ -280,7 +285,8 @@ def _water(rng: _Rng, _split: str) -> _Drawn:
     def draw(rng: _Rng, height: int, width: int) -> ImageArray:
         horizon = round(share * height)
         pixels = np.concatenate([above(rng, horizon, width), below(rng, height - horizon, width)])
-        _raise_hills(rng, pixels[:horizon], round(0.4 * horizon), (96, 112, 104), 1.0)
+        _raise_hills(rng, pixels[:horizon], round(0.5 * horizon), (66, 96, 62), 0.6)
+        _raise_hills(rng, pixels[:horizon], round(0.25 * horizon), (56, 84, 50), 0.25)
         return pixels
 
     return "lake", draw, None
