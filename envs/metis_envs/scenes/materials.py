@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from metis_envs.scenes.drawing import Colour
-from metis_envs.scenes.noise import add_grain, clouds
+from metis_envs.scenes.noise import add_grain, clouds, roughness
 from metis_envs.scenes.photographs import photograph
 from metis_gym.records import ImageArray
 
@@ -50,11 +50,13 @@ def _around(colour: Colour, spread: float) -> tuple[Colour, Colour]:
 
 
 def plaster(colour: Colour, *, rough: float = 14.0) -> Material:
-    """A painted wall, a little stained."""
+    """A painted wall, a little stained, with a rough surface."""
 
     def fill(rng: np.random.Generator, height: int, width: int) -> ImageArray:
         sizes = ((height / 2, width / 2), (height / 6, width / 6), (12, 12))
-        return _toned(clouds(rng, height, width, sizes, step=4), *_around(colour, rough))
+        stains = np.asarray(clouds(rng, height, width, sizes, step=4), np.int16)
+        shades = np.clip(stains + 4 * roughness(rng, height, width), 0, 255).astype(np.uint8)
+        return _toned(Image.fromarray(shades), *_around(colour, rough))
 
     return fill
 
@@ -172,6 +174,7 @@ def sky(blue: Colour, cloud: Colour, *, cover: float) -> Material:
         step = max(3, side // 26)
         below = np.zeros_like(noise)  # lighter above and to the left, where the sun is
         below[step:, step:] = np.clip(noise[step:, step:] - noise[:-step, :-step], -24, 24)
+        below[:step], below[:, :step] = below[step : step + 1], below[:, step : step + 1]
         tone = np.clip(np.array(cloud, dtype=np.int16) - (deep // 3 - below)[:, :, None] + 4, 0, 255).astype(np.uint8)
         up = np.linspace(0.0, 1.0, height)[:, None] ** 1.4
         shade = (np.array(blue) * (1 - up) * 0.86 + np.array(_HAZE) * up).astype(np.uint8)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from metis_gym.records import ImageArray
 
-__all__ = ["add_grain", "clouds"]
+__all__ = ["add_grain", "clouds", "roughness"]
 
 _LENGTH = 2_600_000
 _MIN_STEP, _MAX_STEP = 601, 1201
@@ -76,3 +76,18 @@ def clouds(
         total += weight * np.asarray(spots.resize(small, Image.Resampling.BICUBIC)).astype(np.int32)
     mean = Image.fromarray((total // sum(weights)).astype(np.uint8))
     return mean.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def roughness(rng: np.random.Generator, height: int, width: int, strength: int = 24) -> NDArray[np.int16]:
+    """How much lighter or darker a rough surface is where light falls on it from the upper left: some grey levels.
+
+    Args:
+        rng: Draws it.
+        height: Height in pixels.
+        width: Width in pixels.
+        strength: Of 64.
+    """
+    bumps = np.asarray(clouds(rng, height, width, ((5, 5), (3, 3), (2, 2)), step=1), np.int16)
+    rise = np.zeros((height, width), np.int16)
+    rise[1:, 1:] = bumps[1:, 1:] - bumps[:-1, :-1]
+    return rise * strength // 64

@@ -23,8 +23,8 @@ from metis_gym.records import ImageArray
 __all__ = ["SETTINGS", "DrawnPlace", "Place", "choose_place"]
 
 _Rng = np.random.Generator
-_PHOTO_SHARE = 0.35
-_FITTING_PHOTOS = {"street": ("rocket", "palace", "dahlia"), "desk": ("coffee",)}
+_PHOTO_SHARE = 0.15
+_FITTING_PHOTOS = {"street": ("rocket", "palace")}
 """Setting → photographs that may be such a place. Where a split has none of them, places are drawn."""
 _PAINTS: tuple[Colour, ...] = (
     (214, 208, 194), (196, 205, 202), (222, 200, 168), (176, 190, 206), (205, 188, 186), (188, 198, 172),

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.drawing import Colour
-from metis_envs.scenes.noise import add_grain, clouds
+from metis_envs.scenes.noise import add_grain, clouds, roughness
 from metis_gym.records import ImageArray
 
 __all__ = ["WALLS", "paint_wall"]
@@ -60,10 +60,13 @@ def _light(rng: np.random.Generator, wall: ImageArray) -> None:
 
 
 def _mottled(rng: np.random.Generator, height: int, width: int, colour: Colour, depth: float) -> ImageArray:
-    """One colour with soft spots."""
-    spots = np.asarray(clouds(rng, height, width, ((height / 2, width / 2), (30, 30), (8, 11)), step=2), np.int16)
-    shade = ((spots - 128) * depth).astype(np.int16)[:, :, None]
-    return _whole(np.array(colour, np.int16) + shade)
+    """One colour, a little stained, with a rough surface that light falls on from the upper left."""
+    stains = np.asarray(clouds(rng, height, width, ((height / 2, width / 2), (60, 60), (20, 24)), step=2), np.int16)
+    return _whole(
+        np.array(colour, np.int16)
+        + ((stains - 128) * 0.5 * depth).astype(np.int16)[:, :, None]
+        + (roughness(rng, height, width)[:, :, None])
+    )
 
 
 def _whole(wall: NDArray[np.int16]) -> ImageArray:
@@ -106,12 +109,17 @@ def _brick(rng: np.random.Generator, height: int, width: int) -> ImageArray:
 
 def _boards(rng: np.random.Generator, height: int, width: int) -> ImageArray:
     colour = np.array(_BOARDS[int(rng.integers(len(_BOARDS)))], np.int16)
-    grain = np.asarray(clouds(rng, height, width, ((height / 2, 3), (height / 4, 7)), step=1), np.int16)
-    wall = np.clip(colour + ((grain - 128) // 3)[:, :, None], 0, 255)
+    sizes = ((height / 2, 5), (height / 3, 2), (height / 9, 2))
+    grain = np.asarray(clouds(rng, height, width, sizes, step=1), np.int16)
     board = max(4, int(width / rng.uniform(7, 11)))
-    for left in range(int(rng.integers(board)), width, board):
-        wall[:, left : left + board] += int(rng.normal(0, 7))
-        wall[:, left : left + max(1, board // 40)] //= 3
+    wall = np.empty((height, width, 3), np.int16)
+    for left in range(-int(rng.integers(board)), width, board):
+        place = slice(max(0, left), left + board)
+        fibres = np.roll(grain[:, place], int(rng.integers(height)), axis=0)  # each board is of another piece
+        wall[:, place] = colour + int(rng.normal(0, 9)) + ((fibres - 128) // 2)[:, :, None]
+        if left >= 0:
+            wall[:, left : left + 1] = wall[:, left : left + 1] // 4
+            wall[:, left + 1 : left + 2] += 14
     return _whole(wall)
 
 
