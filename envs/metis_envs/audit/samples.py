@@ -193,7 +193,7 @@ def _of_family(family: Family, number: int, rng: np.random.Generator, looks: Loo
     sample = replace(sample, gold_elsewhere=other.answer_index(seed, count), **_planned(blueprint, brief, state))
     if not looks.needs_drawing:
         return sample
-    task = family.make(seed, family.task_id(seed))
+    task = family.make(seed, family.task_id(seed), (blueprint, brief))
     return replace(
         _looked_at(sample, task, family, looks),
         views_hold=views_hold(task, blueprint, state, rng) if looks.views else None,
