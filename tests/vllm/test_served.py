@@ -128,7 +128,7 @@ def test_episodes_are_played_on_the_server(url, tmp_path):
     assert {0, 1} <= set(calls)
     assert sum(outcome.tool_errors for outcome in outcomes if outcome.tool_calls < 3) == 0
     assert all(outcome.tokens > 0 for outcome in outcomes), "the server's own count"
-    asked = read_requests(tmp_path / "run" / "requests.jsonl.gz")
+    asked = read_requests(tmp_path / "recorded" / "requests.jsonl.gz")
     said = json.dumps(asked)
     assert "</tool_call>" in said
     assert "And now I wait" not in said

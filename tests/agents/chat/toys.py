@@ -130,7 +130,7 @@ CONTINUED_FORM = ("<|quad_start|>", "</sandbox_output>")
 QWEN3_FORM = ("<|im_start|>assistant\n",)
 EITHER_FORM = QWEN3_FORM * 2
 """What ends a prompt: of the first turn and of further ones in our templates, of an observation of Thyme's behind the
-first turn, of any turn in Qwen3-VL's own template; twice the same, so that the model says either with probability ½."""
+first turn, of any turn in Qwen3-VL's own template; twice the same, so that the model says either, about as often."""
 
 
 def write_checkpoint(folder, architecture, *, says=(), form=HUB_FORM):
@@ -173,7 +173,7 @@ def _make_it_say(model, tokenizer, texts):
     after.zero_()
     after[0] = -1e-3  # the others stay below the right one
     for prompt, text in texts:
-        after[text] += 4 * before[prompt]
+        after[text] += 4 * before[prompt] + 0.05 * torch.randn(before.shape[1])  # or two texts would have one gradient
         after[tokenizer.eos_token_id] += 4 * before[text]
 
 
