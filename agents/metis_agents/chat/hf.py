@@ -82,7 +82,7 @@ class HubAgent(ChatAgent):
             room = loaded.context - read
             if room < 1:
                 raise ContextOverflowError(f"{read} tokens, and the model takes {loaded.context}")
-            with torch.inference_mode(), _seeded(seed + len(conversation.messages)):
+            with torch.inference_mode(), _seeded(seed):
                 ids = loaded.model.generate(**inputs, **self._sampling(min(room, self._max_new_tokens)))[0, read:]
         written = len(ids)
         was_cut = written >= self._max_new_tokens and int(ids[-1]) not in loaded.ends

@@ -1,6 +1,7 @@
 """`hf:`: four architectures, built at toy size from their configurations, play whole episodes with tools."""
 
 import json
+import sys
 
 import pytest
 from playing import HERE, LOOK, agent, play
@@ -55,6 +56,15 @@ def test_random_weights_play_too(architecture, tmp_path):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return write_checkpoint(tmp_path_factory.mktemp("model"), "qwen3_vl")
+
+
+def test_a_torchvision_that_does_not_load_is_none(model, tmp_path, monkeypatch):
+    """As one for CUDA beside a torch for CPUs."""
+    broken = tmp_path / "torchvision.py"
+    broken.write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert play(loaded(model, max_new_tokens=2), 1, max_turns=0, dialect="plain").outcomes[0].scored
 
 
 def test_control_tokens_that_a_tool_writes_are_plain_text(model):

@@ -99,7 +99,7 @@ TRAIN = Scheme(
     groups={
         "model": ("model",),
         "learning": ("design", "batches", "trainer", "rounding", "parallel"),
-        "episodes": ("engine", "capacity", "workers", "exact", "share_results", "budget"),
+        "episodes": ("engine", "vllm", "capacity", "workers", "exact", "share_results", "budget"),
         "cold start": ("cold_start",),
         "reports": ("evaluate_every", "evaluation_episodes", "samples", "save_every", "keep", "wandb"),
         "environment": ("env_id",),
