@@ -43,6 +43,7 @@ format: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "metis-gym needs Python 3.11 or newer; try: make PYTHON=python3.12 ...")'
+	$(PYTHON) -c 'import sys, importlib.util as u; sys.exit(None if u.find_spec("ensurepip") and u.find_spec("venv") else "this Python cannot make environments: it lacks ensurepip. On Debian and Ubuntu: apt install python%d.%d-venv; or name another Python: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[envs,agents,data,curate,docker,search,dev]"
 	touch $(STAMP)

@@ -58,8 +58,11 @@ def eval_command(argv: Sequence[str]) -> int:
         if given.out:
             say(_kept(given.out).strip(), stream=sys.stderr)
         raise
-    several = [compare_table(reports), needs_table(reports)]
-    say("\n\n".join(several) if len(reports) > 1 else str(reports[0]))
+    wide = given.wide
+    several = [compare_table(reports, wide=wide), needs_table(reports, wide=wide)]
+    say("
+
+".join(several) if len(reports) > 1 else reports[0].text(wide=wide))
     _say_figures(reports, published=given.published)
     _say_where(given, folders, is_whole=not any(report.stopped for report in reports))
     return 0
@@ -219,5 +222,6 @@ def _parser() -> argparse.ArgumentParser:
         help="λ of regret: the accuracy that one unit of price is worth (default: %(default)s)",
     )
     add("--tool-noise", type=float, help="probability that a tool is wrong in an episode (default: the environment's)")
+    add("--wide", action="store_true", help="show all columns, however wide the table")
     add("--quiet", action="store_true", help="show no progress")
     return parser

@@ -26,6 +26,7 @@ from metis_gym.frontier import agent_point, optimal_frontier
 from metis_gym.grading import GRADERS
 from metis_gym.metrics import by_family, regret_curve, summarise
 from metis_gym.records import Outcome
+from metis_gym.registration import find_spec
 from metis_gym.registries import path_of
 from metis_gym.tasksets import Taskset
 from metis_gym.worth import DEFAULT_LAM, checked_lam
@@ -166,6 +167,7 @@ class _Evaluation:
 
     def check(self) -> None:
         """See that the arguments can be right."""
+        find_spec(self.env_id)
         if isinstance(self.episodes, str) and self.episodes != "all":
             raise ConfigError(f'episodes must be a number or "all", actually: {self.episodes!r}')
         counts = (self.workers, self.parallel, *([self.episodes] if isinstance(self.episodes, int) else []))

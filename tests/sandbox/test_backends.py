@@ -14,7 +14,8 @@ import pytest
 
 from metis_gym import sandbox
 from metis_gym.errors import ConfigError, SandboxError, SandboxUnavailableError, UnknownNameError
-from metis_gym.sandbox.backends import UnsafeSandboxWarning, ZygoteBackend
+from metis_gym.sandbox.backends import ZygoteBackend
+from metis_gym.sandbox.daemonless import UnsafeSandboxWarning
 from tests.sandbox.events import is_in, wait_until
 
 _REPOSITORY = Path(__file__).parents[2]

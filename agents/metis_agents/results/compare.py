@@ -68,18 +68,19 @@ def read_run(folder: str | Path) -> RunResults:
     )
 
 
-def compare_runs(runs: Sequence[RunResults]) -> str:
+def compare_runs(runs: Sequence[RunResults], *, wide: bool = False) -> str:
     """Markdown tables of what the runs found, the figures of benchmarks included, and what they used.
 
     Below stand the settings that differ.
 
     Args:
         runs: At least one.
+        wide: With the columns that do not fit 100 characters.
     """
     rows = {run.name: run.metrics for run in runs}
     used = [[run.name, str(len(run.outcomes)), *_used(run)] for run in runs]
     head = ["run", "episodes", "tool cost", "tokens read", "written", "cost"]
-    parts = [markdown_table("run", rows), table(head, used, aligned=True)]
+    parts = [markdown_table("run", rows, wide=wide), table(head, used, aligned=True)]
     parts[1:1] = filter(None, [figures_table({run.name: run.benchmarks for run in runs})])
     different = _different([run.settings for run in runs])
     parts += [f"These runs differ in: {', '.join(different)}."] if different else []
@@ -90,7 +91,9 @@ def results_command(argv: Sequence[str]) -> int:
     """Print evaluations side by side."""
     parser = argparse.ArgumentParser(prog="metis-gym results", description="Evaluations side by side.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a folder that `metis-gym eval --out RUN` wrote")
-    say(compare_runs([read_run(folder) for folder in parser.parse_args(argv).runs]))
+    parser.add_argument("--wide", action="store_true", help="show all columns, however wide the table")
+    given = parser.parse_args(argv)
+    say(compare_runs([read_run(folder) for folder in given.runs], wide=given.wide))
     return 0
 
 

@@ -9,7 +9,7 @@ from metis_agents.chat.usage import Usage
 from metis_agents.results.agreement import Agreement
 from metis_agents.results.benchmarks import benchmark_json
 from metis_gym.frontier import FrontierPoint, accuracy_at
-from metis_gym.markdown import table
+from metis_gym.markdown import fitting, shortened, table
 from metis_gym.metrics import Estimate
 from metis_gym.records import Necessity, Outcome
 from metis_gym.scores import Score
@@ -74,9 +74,14 @@ class Report:
 
     def __str__(self) -> str:
         """A Markdown table, a row for each family and one for all; below it what the model used."""
+        return self.text()
+
+    def text(self, *, wide: bool = False) -> str:
+        """The same, on request with the columns that do not fit 100 characters."""
         rows = {**self.families, "all": self.metrics}
         head = f"{self.agent} on {self.env_id}, {len(self.outcomes)} episodes; mean [95 % interval]"
-        return "\n\n".join(filter(None, [head, markdown_table("family", rows), "\n".join(self._below())]))
+        parts = [head, markdown_table("family", rows, wide=wide), "\n".join(self._below())]
+        return "\n\n".join(filter(None, parts))
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""
@@ -135,32 +140,42 @@ class Report:
         ]
 
 
-def compare_table(reports: Sequence[Report]) -> str:
+def compare_table(reports: Sequence[Report], *, wide: bool = False) -> str:
     """A Markdown table with a row for each report."""
-    return markdown_table("agent", {report.agent: report.metrics for report in reports})
+    return markdown_table("agent", {report.agent: report.metrics for report in reports}, wide=wide)
 
 
-def needs_table(reports: Sequence[Report]) -> str:
+def needs_table(reports: Sequence[Report], *, wide: bool = False) -> str:
     """A Markdown table of what each family needs: a row for each, with each agent's accuracy in it.
 
     Args:
         reports: Of several agents on the same episodes. The tools are those that the first of them called.
+        wide: With the columns that do not fit 100 characters.
     """
     first = reports[0]
-    cells = [["family", "tasks that need a tool", f"tools that {first.agent} called", *(r.agent for r in reports)]]
+    head = ["family", "need a tool", *(shortened(r.agent) for r in reports), f"called by {shortened(first.agent)}"]
+    cells = []
     for family in first.families:
         outcomes = [outcome for outcome in first.outcomes if outcome.family == family]
         needy = sum(outcome.necessity is Necessity.REQUIRED for outcome in outcomes)
         called = sorted({name for outcome in outcomes for name, calls in outcome.tool_calls_by.items() if calls})
         accuracies = [f"{report.families[family]['accuracy'].mean:.2f}" for report in reports]
-        cells.append([family, f"{needy} of {len(outcomes)}", ", ".join(called) or "–", *accuracies])
-    return table(cells[0], cells[1:], aligned=True)
+        cells.append([family, f"{needy} of {len(outcomes)}", *accuracies, ", ".join(called) or "–"])
+    return _shown(head, cells, wide)
 
 
-def markdown_table(corner: str, rows: Mapping[str, Mapping[str, Estimate]]) -> str:
-    """A Markdown table of the metrics in `COLUMNS`, narrow enough for a terminal."""
+def markdown_table(corner: str, rows: Mapping[str, Mapping[str, Estimate]], *, wide: bool = False) -> str:
+    """A Markdown table of the metrics in `COLUMNS`, 100 characters wide unless it may be wider."""
     head, cells = _cells(corner, rows)
-    return table(head, cells, aligned=True)
+    return _shown(head, cells, wide)
+
+
+def _shown(head: list[str], cells: list[list[str]], wide: bool) -> str:
+    if wide:
+        return table(head, cells, aligned=True)
+    fits, narrow, left_out = fitting(head, cells, kept=[COLUMNS["unscored"]])
+    note = f"\n\nLeft out for width, shown by --wide: {', '.join(left_out)}." if left_out else ""
+    return table(fits, narrow, aligned=True) + note
 
 
 def _cells(corner: str, rows: Mapping[str, Mapping[str, Estimate]]) -> tuple[list[str], list[list[str]]]:

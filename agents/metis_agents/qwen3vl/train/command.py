@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from transformers.utils import logging as transformers_logging
 
+from metis_agents.progress import progress_bar
 from metis_agents.qwen3vl.model.models import TINY
 from metis_agents.qwen3vl.model.sharding import ShardedRanks
 from metis_agents.qwen3vl.train.config import RunConfig
@@ -56,7 +57,9 @@ def train_command(argv: Sequence[str]) -> int:
     if invocation.threads:
         torch.set_num_threads(invocation.threads)
     try:
-        training = build(config, resume=invocation.resume, ranks=_ranks(config.parallel), say=say)
+        training = build(
+            config, resume=invocation.resume, ranks=_ranks(config.parallel), say=say, progress=progress_bar
+        )
     except ConfigError as error:
         raise parsed.explained(error) from error
     try:

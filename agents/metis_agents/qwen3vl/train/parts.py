@@ -31,6 +31,7 @@ from metis_agents.qwen3vl.train.parallel import Acting, Strategy
 from metis_agents.rl import Trainer
 from metis_gym.backstage import backstage
 from metis_gym.records import ToolCall
+from metis_gym.registration import find_spec
 
 __all__ = ["OPENS_CALLS", "Parts", "make_env"]
 
@@ -46,6 +47,7 @@ def make_env(config: RunConfig, split: str) -> gym.Env[Any, Any]:
     Raises:
         ConfigError: One of its arguments cannot be right.
     """
+    find_spec(config.env_id)
     kwargs = {"noise_key": config.seed, **config.env, "split": split}
     return gym.make(config.env_id, disable_env_checker=True, **kwargs)
 
