@@ -117,6 +117,14 @@ def llava_onevision(tokenizer):
     return LlavaOnevisionForConditionalGeneration(config)
 
 
+LLAVA_PROCESSOR = {
+    "processor_class": "LlavaOnevisionProcessor",
+    "image_token": "<image>",
+    "video_token": "<video>",
+    "num_image_tokens": 16,
+    "vision_feature_select_strategy": "full",
+}
+
 ARCHITECTURES = {
     "qwen3_vl": qwen3_vl,
     "qwen2_5_vl": qwen2_5_vl,
@@ -159,6 +167,8 @@ def write_checkpoint(folder, architecture, *, says=(), form=HUB_FORM):
     tokenizer.save_pretrained(folder)
     settings = _llava_settings() if is_llava else _qwen_settings(architecture)
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    if is_llava:  # on the hub, too, these stand in a file of their own
+        (folder / "processor_config.json").write_text(json.dumps(LLAVA_PROCESSOR))
     return folder
 
 
@@ -189,6 +199,4 @@ def _llava_settings():
         "image_processor_type": "LlavaOnevisionImageProcessor",
         "image_grid_pinpoints": [[56, 56], [56, 112], [112, 56], [112, 112]],
         "size": {"height": 56, "width": 56},
-        "num_image_tokens": 16,
-        "vision_feature_select_strategy": "full",
     }
