@@ -60,9 +60,7 @@ def eval_command(argv: Sequence[str]) -> int:
         raise
     wide = given.wide
     several = [compare_table(reports, wide=wide), needs_table(reports, wide=wide)]
-    say("
-
-".join(several) if len(reports) > 1 else reports[0].text(wide=wide))
+    say("\n\n".join(several) if len(reports) > 1 else reports[0].text(wide=wide))
     _say_figures(reports, published=given.published)
     _say_where(given, folders, is_whole=not any(report.stopped for report in reports))
     return 0
