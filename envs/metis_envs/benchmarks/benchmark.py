@@ -5,6 +5,7 @@ that is none of the options) is left out before anything is played and named in 
 """
 
 import re
+import unicodedata
 import zlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -304,7 +305,7 @@ class Benchmark(Taskset):
                 self.left_out[index] = str(error)
                 continue
             try:
-                item = self.item(row, table)
+                item = _with_words(self.item(row, table), row.place)
             except TaskDataError as error:
                 self.left_out[index] = str(error)
                 self._ungraded[index] = Result(unit=unit, labels=labels, score=None)
@@ -347,6 +348,20 @@ class Benchmark(Taskset):
     def _image(self, value: Any, table: Table, place: str) -> TaskImage:
         source = decoded(value, table.folder, place, getattr(table, "fetch", None))
         return TaskImage(source=source, view=shrink(source, self.view_pixels))
+
+
+def _with_words(item: Item | None, place: str) -> Item | None:
+    """The item, if its question and its right answer say something.
+
+    Raises:
+        TaskDataError: One of them is blank.
+    """
+    if item is None:
+        return None
+    for what, text in (("question", item.question), ("right answer", item.gold.value)):
+        if all(unicodedata.category(character)[0] in "CZ" for character in text):  # control characters and spaces
+            raise TaskDataError(f"{place} has no {what}")
+    return item
 
 
 def _one_spelling(labels: Mapping[str, str]) -> Mapping[str, str]:
