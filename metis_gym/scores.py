@@ -24,6 +24,7 @@ class Score:
         notes: What differs from the authors' evaluation.
         played: How the episodes went: how many were truncated or not scored, the share that called tools, calls and
             cost each.
+        graded_by: What compared the answers.
         settings: Which rows were played: the data set, its revision and fingerprint, wording, view_pixels ….
     """
 
@@ -35,6 +36,7 @@ class Score:
     total: int
     no_choice: int = 0
     notes: tuple[str, ...] = ()
+    graded_by: str = "rules"
     played: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -46,7 +48,8 @@ class Score:
     def __str__(self) -> str:
         """A line for each figure."""
         no_choice = f", {self.no_choice:,} name no option" if self.no_choice else ""
-        head = f"{self.name}: {self.scored:,} of {self.total:,} rows scored{no_choice}{', partial' * self.is_partial}"
+        scored = f"{self.scored:,} of {self.total:,} rows scored, by {self.graded_by}"
+        head = f"{self.name}: {scored}{no_choice}{', partial' * self.is_partial}"
         lines = [f"  {name}: {_percent(figure)}{self._bound(name)}" for name, figure in self.figures.items()]
         return "\n".join([head, *lines, *(f"  note: {note}" for note in self.notes)])
 

@@ -131,7 +131,7 @@ def regrade(folder: str | Path, grader: str | None = None, *, judge_all: bool = 
         env_id=settings["env_id"],
         outcomes=outcomes,
         **_found(outcomes, float(before.get("lam", DEFAULT_LAM))),
-        benchmarks=score_benchmarks(taskset, played),
+        benchmarks=score_benchmarks(taskset, played, env["grader"]),
         usage=Usage.from_json(before["usage"]) if before.get("usage") else None,
         cost=before.get("cost"),
         tools_ran=str(before.get("tools_ran", "ours")),
@@ -183,7 +183,7 @@ class _Evaluation:
         if self.max_cost is not None and self.token_prices is None:
             raise ConfigError("max_cost needs token_prices (--price in=…,out=…), or nothing would ever cost anything")
         if self.judge_all:
-            check_judge(str(self.make_kwargs.get("grader", "cascade")))
+            check_judge(self.grader)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -217,12 +217,17 @@ class _Evaluation:
         if store is not None and self.played:
             store.write_report(report.to_json())
         if self.judge_all:
-            episodes, grader = [self.played[number] for number in sorted(self.played)], str(self.make_kwargs["grader"])
-            found = agreement.judge_all(episodes, self.taskset, grader, parallel=self.parallel)
+            episodes = [self.played[number] for number in sorted(self.played)]
+            found = agreement.judge_all(episodes, self.taskset, self.grader, parallel=self.parallel)
             report = dataclasses.replace(report, by_judge=found)
             if store is not None:
                 store.write_report(report.to_json())
         return report
+
+    @property
+    def grader(self) -> str:
+        """What compares answers."""
+        return str(self.make_kwargs.get("grader", "cascade"))
 
     @functools.cached_property
     def tasks(self) -> int | Sequence[str]:
@@ -297,7 +302,7 @@ class _Evaluation:
             env_id=self.env_id,
             outcomes=outcomes,
             **_found(outcomes, self.lam),
-            benchmarks=score_benchmarks(self.taskset, episodes) if self.episodes == "all" else (),
+            benchmarks=score_benchmarks(self.taskset, episodes, self.grader) if self.episodes == "all" else (),
             usage=self._usage(),
             cost=self._cost(),
             warnings=tuple(getattr(self.agent, "warnings", ())),

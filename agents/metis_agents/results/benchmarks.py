@@ -13,6 +13,7 @@ from metis_gym.tasksets import Taskset, WeightedTaskset
 
 __all__ = ["PUBLISHED", "benchmark_json", "figures_table", "regraded", "score_benchmarks"]
 
+_RULES = ("cascade", "rules")
 _JUDGED = (GradingStep.JUDGE.value, GradingStep.OWN.value)
 _SETS = (
     *("vstar", "hrbench_4k", "hrbench_8k", "treebench", "mme_realworld", "seed2plus", "charxiv_dq", "charxiv_rq"),
@@ -48,8 +49,14 @@ class _Scored(Protocol):
         ...
 
 
-def score_benchmarks(taskset: Taskset, played: Sequence[Played]) -> tuple[Score, ...]:
-    """The figures of each benchmark in a taskset; none where it holds none."""
+def score_benchmarks(taskset: Taskset, played: Sequence[Played], grader: str = _RULES[0]) -> tuple[Score, ...]:
+    """The figures of each benchmark in a taskset; none where it holds none.
+
+    Args:
+        taskset: Where the tasks come from.
+        played: The episodes.
+        grader: What compared the answers.
+    """
     found = []
     for part in taskset.parts if isinstance(taskset, WeightedTaskset) else (taskset,):
         if isinstance(part, _Scored):
@@ -60,7 +67,8 @@ def score_benchmarks(taskset: Taskset, played: Sequence[Played]) -> tuple[Score,
                 measures={one.outcome.task_id: one.measures for one in own if one.measures},
                 is_judged=any(one.step in _JUDGED for one in own),
             )
-            found.append(dataclasses.replace(score, played=_counts(own)))
+            graded_by = "rules" if grader in _RULES else grader
+            found.append(dataclasses.replace(score, played=_counts(own), graded_by=graded_by))
     return tuple(found)
 
 
@@ -119,7 +127,9 @@ def figures_table(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, published:
 def _cell(score: Mapping[str, Any]) -> str:
     figures = [score["figures"].get(name) for name in score["primary"]]
     means = " / ".join("–" if figure is None else f"{100 * figure['mean']:.1f}" for figure in figures)
-    return f"{means} (partial)" if score.get("partial", score["scored"] < score["total"]) else means
+    if score.get("rows") not in (None, score["total"]):
+        return f"{means} ({score['total']:,} of {score['rows']:,} rows)"
+    return f"{means} (partial)" if score["scored"] < score["total"] else means
 
 
 def benchmark_json(score: Score) -> dict[str, Any]:
@@ -134,6 +144,7 @@ def benchmark_json(score: Score) -> dict[str, Any]:
         "total": score.total,
         "partial": score.is_partial,
         "no_choice": score.no_choice,
+        "graded_by": score.graded_by,
         **score.played,
         **score.settings,
         "notes": list(score.notes),

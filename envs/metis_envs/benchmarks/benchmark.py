@@ -5,6 +5,7 @@ that is none of the options) is left out before anything is played and named in 
 """
 
 import re
+import unicodedata
 import zlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -118,6 +119,7 @@ class Benchmark(Taskset):
         """What decides which rows are played, and how they look."""
         return {
             "hub": self.hub,
+            "rows": self.rows,
             "path": None if self.path is None else str(self.path),
             "revision": self.revision,
             "fingerprint": self.fingerprint,
@@ -298,12 +300,12 @@ class Benchmark(Taskset):
             table, number = self._place(index)
             row = Row(table.light_row(number), f"row {number} of {table.place}")
             try:
-                labels, unit = self.labels_of(row), self.unit_of(row) or str(index)
+                labels, unit = _one_spelling(self.labels_of(row)), self.unit_of(row) or str(index)
             except TaskDataError as error:
                 self.left_out[index] = str(error)
                 continue
             try:
-                item = self.item(row, table)
+                item = _with_words(self.item(row, table), row.place)
             except TaskDataError as error:
                 self.left_out[index] = str(error)
                 self._ungraded[index] = Result(unit=unit, labels=labels, score=None)
@@ -311,7 +313,7 @@ class Benchmark(Taskset):
             if item is None:
                 self._others += 1
             else:
-                labels = item.labels or labels
+                labels = _one_spelling(item.labels) or labels
                 labels = shared.setdefault(tuple(labels.items()), labels)
                 self.items[index] = replace(item, labels=labels, unit=item.unit or unit)
         if not self.items:
@@ -346,3 +348,22 @@ class Benchmark(Taskset):
     def _image(self, value: Any, table: Table, place: str) -> TaskImage:
         source = decoded(value, table.folder, place, getattr(table, "fetch", None))
         return TaskImage(source=source, view=shrink(source, self.view_pixels))
+
+
+def _with_words(item: Item | None, place: str) -> Item | None:
+    """The item, if its question and its right answer say something.
+
+    Raises:
+        TaskDataError: One of them is blank.
+    """
+    if item is None:
+        return None
+    for what, text in (("question", item.question), ("right answer", item.gold.value)):
+        if all(unicodedata.category(character)[0] in "CZ" for character in text):  # control characters and spaces
+            raise TaskDataError(f"{place} has no {what}")
+    return item
+
+
+def _one_spelling(labels: Mapping[str, str]) -> Mapping[str, str]:
+    """Labels that differ in space only are the same: DynaMath has "analytic     geometry"."""
+    return {name: " ".join(value.split()) for name, value in labels.items()}

@@ -166,6 +166,17 @@ def test_rows_that_cannot_be_graded_are_left_out_and_count_against_coverage(tmp_
     assert "1 of 3 rows cannot be graded" in score.notes[-1]
 
 
+@pytest.mark.parametrize("blank", ["", "  \t", "\u202e\x00", None, float("nan")])
+def test_a_row_without_a_question_or_a_right_answer_is_left_out(blank, tmp_path):
+    row = ROWS["charxiv_rq"]
+    rows = [row, {**row, "reasoning_a": blank}, {**row, "reasoning_q": blank}]
+    rows = [{key: value for key, value in one.items() if key != "image"} for one in rows]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    bench = load("charxiv_rq", tmp_path / "rows.json")
+    assert list(bench.items) == [0]
+    assert list(bench.left_out) == [1, 2]
+
+
 def test_large_images_are_shown_shrunk_and_kept_whole_for_tools(tmp_path):
     image = {"bytes": png(0, (400, 300)), "path": None}
     bench = load("vstar", as_parquet([{**ROWS["vstar"], "image": image}], tmp_path), view_pixels=30_000)

@@ -96,6 +96,12 @@ def test_every_benchmark_is_looked_at_above():
     assert {name.replace("_8k", "_4k").removesuffix("_lite") for name in BENCHMARKS.names()} == set(FIGURES)
 
 
+def test_labels_that_differ_in_space_only_are_one_group(tmp_path):
+    rows = [{**ROWS["dynamath"], "id": text, "subject": text} for text in ("plane geometry", "plane  \tgeometry ")]
+    found = load("dynamath", rows, tmp_path).score({})
+    assert [name for name in found.figures if "geometry" in name] == ["plane geometry", "plane geometry, worst case"]
+
+
 def test_charxiv_s_figure_is_the_authors_own_only_where_a_judge_graded(tmp_path):
     bench = load("charxiv_rq", variants("charxiv_rq"), tmp_path)
     scores = dict.fromkeys(bench.task_ids(), 1.0)
