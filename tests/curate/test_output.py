@@ -1,6 +1,7 @@
 """What comes out is what others read: training of this project, and verl's data sets."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from metis_agents.curate.reading import curated_conversations, is_curated
 from metis_agents.qwen3vl.sft.cold_start import _conversations
 from metis_gym.errors import TaskDataError
 from metis_gym.records import Role
-from tests.curate.corpus import clean, crop, picture, read_rows, write_jsonl
+from tests.curate.corpus import clean, crop, lines, picture, read_rows, write_jsonl
 from tests.curate.test_cheap_stages import curate
 from tests.curate.test_formats import as_parquet, verl_row
+
+DATA = next((parent / "shared/data" for parent in Path(__file__).parents if (parent / "shared/data").is_dir()), None)
 
 
 def test_training_imitates_what_was_kept(tmp_path):
@@ -57,6 +60,21 @@ def test_prompts_are_written_back_as_they_were(tmp_path):
         noted = row["extra_info"].pop("metis_gym")
         assert set(json.loads(noted["stage_versions"])) >= {"read", "images", "duplicates", "ambiguous"}
     assert found == parquet.read_table(source).to_pylist()
+
+
+@pytest.mark.skipif(DATA is None, reason="needs shared/data beside the checkout")
+def test_real_rows_are_written_back_as_they_were(tmp_path):
+    source = DATA / "mmsearch_r1_mini.parquet"
+    assert curate("rl", source, tmp_path / "out") == 0
+    dropped = {line["row"]: line["stage"] for line in lines(tmp_path / "out/dropped.jsonl")}
+    assert not set(dropped.values()) & {"read", "images"}
+    found = read_rows(tmp_path / "out")
+    for row in found:
+        row["extra_info"].pop("metis_gym")
+    rows = parquet.read_table(source).to_pylist()
+    expected = [row for number, row in enumerate(rows) if number not in dropped]
+    bare = [{**row, "extra_info": row.get("extra_info") or {}} for row in expected]
+    assert found == (expected if "extra_info" in expected[0] else bare)
 
 
 def test_other_prompts_get_verls_columns(tmp_path):

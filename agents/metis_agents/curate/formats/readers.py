@@ -38,6 +38,7 @@ from metis_gym.errors import ConfigError, TaskDataError
 from metis_gym.filesets.rows import ImageFolder, as_texts
 from metis_gym.filesets.texts import shown
 from metis_gym.records import Role
+from metis_gym.turns import encodable
 
 __all__ = ["FORMATS", "Context", "Row", "find_format"]
 
@@ -212,7 +213,7 @@ def _common(row: Row, at: Context) -> dict[str, Any]:
         "source": at.source,
         "row": at.row,
         "gold": gold_of(row),
-        "ability": ability[:80] if isinstance(ability, str) else "",
+        "ability": encodable(ability[:80]) if isinstance(ability, str) else "",
     }
 
 
