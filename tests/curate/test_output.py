@@ -73,8 +73,8 @@ def test_real_rows_are_written_back_as_they_were(tmp_path):
         row["extra_info"].pop("metis_gym")
     rows = parquet.read_table(source).to_pylist()
     expected = [row for number, row in enumerate(rows) if number not in dropped]
-    bare = [{**row, "extra_info": row.get("extra_info") or {}} for row in expected]
-    assert found == (expected if "extra_info" in expected[0] else bare)
+    assert len(found) > 0
+    assert found == [{**row, "extra_info": row.get("extra_info") or {}} for row in expected]
 
 
 def test_other_prompts_get_verls_columns(tmp_path):

@@ -66,7 +66,7 @@ def _verl(row: Row, at: Context) -> Sample:
     graded, extra = row.get("reward_model"), row.get("extra_info") or {}
     if not isinstance(graded, Mapping) or not isinstance(extra, Mapping):
         raise RowError("unreadable", f"reward_model and extra_info must be objects, actually: {shown(graded)}")
-    said = _messages(row.get("prompt"), row.get("images"), at)
+    said = _messages(row.get("prompt"), row.get("images"), at, may_lack_marks=True)
     fields = _common(row, at) | {"gold": gold_of({"gold": graded.get("ground_truth")}), "raw": row}
     fields["candidates"] = _texts(graded.get("candidate_answers"), "candidate_answers")
     asked = extra.get("question")
