@@ -53,7 +53,7 @@ def main():
         report = Path("out/report.md").read_text()
         shutil.copy("out/waterfall.png", DOCS / "curation.png")
         os.chdir(before)
-    report = re.sub(r"base_url=[^,]*,", "base_url=…,", report.replace("waterfall.png", "curation.png"))
+    report = report.replace("waterfall.png", "curation.png")
     report = (
         re.sub(r"\[(\d)\]\(samples[^)]*\)", r"\1", report)
         .replace("\n## ", "\n### ")

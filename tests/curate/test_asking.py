@@ -84,6 +84,14 @@ def test_people_judge_too_and_the_report_says_how_far_they_agree(tmp_path):
     assert f"rationale: people and the judge agree on {agreed} of 4" in (out / "report.md").read_text()
 
 
+def test_a_judge_that_moved_is_the_same_judge(tmp_path):
+    source = write_jsonl(tmp_path / "data.jsonl", [row.chat() for row in clean(2)])
+    for asked in (2, 0):
+        with judge() as stub:
+            curate("sft", source, tmp_path / "out", "--no-execute", "--judge", judged(stub.url))
+            assert len(stub.requests) == asked
+
+
 def test_only_a_chat_model_judges(tmp_path):
     source = write_jsonl(tmp_path / "data.jsonl", [row.chat() for row in clean(1)])
     with pytest.raises(ConfigError, match="chat interface"):

@@ -13,6 +13,7 @@ from metis_agents.chat.agent import ChatAgent
 from metis_agents.chat.client import ContextOverflowError
 from metis_agents.chat.messages import Conversation, content_text, parts_of
 from metis_agents.curate.records import Sample, SampleImage
+from metis_agents.curate.rollouts import who
 from metis_gym.dialects.blocks import spoken
 from metis_gym.dialects.contract import without_image_marks
 from metis_gym.errors import BudgetError, ConfigError, JudgeError
@@ -51,7 +52,7 @@ class Judge:
     @property
     def settings(self) -> dict[str, Any]:
         """Who judges."""
-        return {"judge": self.agent}
+        return {"judge": who(self.agent)}
 
     def ask(
         self, rubric: str, parts: Sequence[Part], criteria: Sequence[str]

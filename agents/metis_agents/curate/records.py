@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metis_gym.records import ToolCall
+from metis_gym.turns import encodable
 
 __all__ = ["ModelTurn", "Observed", "RowError", "Sample", "SampleImage", "Verdict", "dropped", "kept", "undecided"]
 
@@ -159,9 +160,9 @@ def kept(notes: Mapping[str, Any] | None = None, **used: float) -> Verdict:
 
 def dropped(reason: str, detail: str = "", notes: Mapping[str, Any] | None = None, **used: float) -> Verdict:
     """The sample goes, for this reason."""
-    return Verdict(False, reason, detail[:MAX_DETAIL], notes or {}, used)
+    return Verdict(False, reason, encodable(detail[:MAX_DETAIL]), notes or {}, used)
 
 
 def undecided(reason: str, detail: str = "", **used: float) -> Verdict:
     """Something around the sample failed: it is tried again at the next start."""
-    return Verdict(None, reason, detail[:MAX_DETAIL], {}, used)
+    return Verdict(None, reason, encodable(detail[:MAX_DETAIL]), {}, used)

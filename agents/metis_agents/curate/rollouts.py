@@ -23,9 +23,10 @@ from metis_gym.errors import UnknownNameError
 from metis_gym.specs import format_spec, parse_spec
 from metis_gym.tasksets import make_taskset
 
-__all__ = ["Player", "Rollouts"]
+__all__ = ["Player", "Rollouts", "who"]
 
 _ENV = "MetisVQA-v0"
+_WHERE = ("base_url", "api_key_env", "attempts", "timeout", "max_request_bytes", "label", "device", "workers")
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Player:
     def settings(self) -> dict[str, Any]:
         """What the rollouts depend on."""
         tools = None if self.tools is None else list(self.tools)
-        return {"agent": self.agent, "tools": tools, "dialect": self.dialect, "grader": self.grader}
+        return {"agent": who(self.agent), "tools": tools, "dialect": self.dialect, "grader": self.grader}
 
     def play(self, samples: Sequence[Sample], members: range, parallel: int) -> list[Rollouts]:
         """Play each sample once for each member.
@@ -126,6 +127,16 @@ def _sampling(spec: str) -> str:
     if known is None or known.default != 0.0 or "temperature" in parameters:
         return spec
     return format_spec(name, {**parameters, "temperature": 1.0})
+
+
+def who(spec: str) -> str:
+    """An agent's spec without what says where and how patiently it is asked: answers do not depend on that.
+
+    >>> who('openai:model=m,base_url="http://127.0.0.1:8000/v1",attempts=2')
+    'openai:model=m'
+    """
+    name, parameters = parse_spec(spec)
+    return format_spec(name, {key: value for key, value in parameters.items() if key not in _WHERE})
 
 
 def _written(samples: Sequence[Sample], folder: Path) -> Path:

@@ -10,6 +10,7 @@ __all__ = ["draw_waterfall"]
 
 _KEPT, _DROPPED, _UNDECIDED = "#0072b2", "#d55e00", "#e69f00"
 _MAX_REASONS = 3
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 
 
 def draw_waterfall(report: Report) -> bytes:
@@ -47,7 +48,7 @@ def draw_waterfall(report: Report) -> bytes:
 def _label(axes: object, place: int, top: int, rows: int, lines: Sequence[str]) -> None:
     if lines:
         text = "\n".join(lines)
-        axes.text(place, top + 0.012 * rows, text, ha="center", va="bottom", fontsize=7.5, color=INK)  # type: ignore[attr-defined]
+        axes.text(place, top + 0.012 * rows, text, ha="center", va="bottom", fontsize=7.5, color=INK, bbox=_PAPER)  # type: ignore[attr-defined]
 
 
 def _lost(stage: StageReport) -> list[str]:
@@ -59,7 +60,7 @@ def _lost(stage: StageReport) -> list[str]:
     found = sorted([*stage.reasons.items(), *stage.undecided.items()], key=lambda pair: (-pair[1], pair[0]))
     lines = [f"−{lost:,}"]
     for reason, count in found[:_MAX_REASONS]:
-        lines += textwrap.wrap(f"{reason.replace('_', ' ')} {count:,}", 18)
+        lines += textwrap.wrap(reason.replace("_", " ") + (f" {count:,}" if len(found) > 1 else ""), 18)
     more = len(found) - _MAX_REASONS
     return [*lines, f"and {more} more"] if more > 0 else lines
 

@@ -73,7 +73,7 @@ def load_image(value: Any, folder: ImageFolder) -> SampleImage:
     name = ""
     if isinstance(value, Mapping):
         path = value.get("path")
-        name = path if isinstance(path, str) else ""
+        name = encodable(path[:_MAX_PATH]) if isinstance(path, str) else ""
         value = value.get("bytes") or value.get("url") or path
     if isinstance(value, bytes):
         return _checked(value, Path(name).name if name else "")
@@ -84,10 +84,11 @@ def load_image(value: Any, folder: ImageFolder) -> SampleImage:
         return _from_base64(value[uri.end() :] if uri else value)
     try:
         place = path_below(folder.root, value, allow_outside=folder.allow_outside)
-        return _checked(read_regular_file(place, max_bytes=MAX_IMAGE_BYTES, follow_link=False), place.name)
+        data = read_regular_file(place, max_bytes=MAX_IMAGE_BYTES, follow_link=False)
+        return _checked(data, encodable(place.name))
     except ImageError as error:
         reason = "too_large" if "at most" in str(error) else "missing"
-        return SampleImage(b"", reason, str(error), Path(value).name)
+        return SampleImage(b"", reason, str(error), encodable(Path(value).name))
 
 
 def _checked(data: bytes, name: str) -> SampleImage:
@@ -100,7 +101,7 @@ def _from_base64(text: str) -> SampleImage:
     try:
         return _checked(base64.b64decode(text, validate=True), "")
     except (binascii.Error, ValueError) as error:
-        return SampleImage(b"", "not_an_image", f"neither a path of an image nor base64: {error}", text[:80])
+        return SampleImage(b"", "not_an_image", f"neither a path of an image nor base64: {error}", encodable(text[:80]))
 
 
 def question_in(text: str) -> tuple[str, tuple[str, ...]]:

@@ -38,6 +38,7 @@ from metis_gym.errors import ConfigError, TaskDataError
 from metis_gym.filesets.rows import ImageFolder, as_texts
 from metis_gym.filesets.texts import shown
 from metis_gym.records import Role
+from metis_gym.turns import encodable
 
 __all__ = ["FORMATS", "Context", "Row", "find_format"]
 
@@ -65,7 +66,7 @@ def _verl(row: Row, at: Context) -> Sample:
     graded, extra = row.get("reward_model"), row.get("extra_info") or {}
     if not isinstance(graded, Mapping) or not isinstance(extra, Mapping):
         raise RowError("unreadable", f"reward_model and extra_info must be objects, actually: {shown(graded)}")
-    said = _messages(row.get("prompt"), row.get("images"), at)
+    said = _messages(row.get("prompt"), row.get("images"), at, may_lack_marks=True)
     fields = _common(row, at) | {"gold": gold_of({"gold": graded.get("ground_truth")}), "raw": row}
     fields["candidates"] = _texts(graded.get("candidate_answers"), "candidate_answers")
     asked = extra.get("question")
@@ -212,7 +213,7 @@ def _common(row: Row, at: Context) -> dict[str, Any]:
         "source": at.source,
         "row": at.row,
         "gold": gold_of(row),
-        "ability": ability[:80] if isinstance(ability, str) else "",
+        "ability": encodable(ability[:80]) if isinstance(ability, str) else "",
     }
 
 

@@ -15,6 +15,7 @@ from metis_gym.filesets.rows import ImageFolder
 from metis_gym.filesets.source import existing, file_fingerprint
 from metis_gym.images import path_below
 from metis_gym.recording.files import EVENTS, HEADER
+from metis_gym.turns import encodable
 
 __all__ = ["Reading", "Source", "SourceRows", "find_sources"]
 
@@ -127,7 +128,7 @@ def _sources(path: Path, reading: Reading) -> Iterator[Source]:
 def _in_folder(path: Path, reading: Reading) -> Iterator[Source]:
     runs = sorted(header.parent for header in path.rglob(HEADER) if (header.parent / EVENTS).exists())
     if runs:
-        yield from (Source(str(run), run, RUN, run, reading) for run in runs)
+        yield from (Source(encodable(str(run)), run, RUN, run, reading) for run in runs)
         return
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:
@@ -140,7 +141,7 @@ def _file(path: Path, reading: Reading, root: Path | None = None) -> Source:
     base = Path(reading.image_root) if reading.image_root else root or path.parent
     if reading.image_root and not base.is_dir():
         raise ConfigError(f"--images must be a folder, actually: {reading.image_root!r}")
-    return Source(str(path), path, form, base, reading)
+    return Source(encodable(str(path)), path, form, base, reading)
 
 
 def _listed(path: Path, reading: Reading) -> Iterator[Source]:

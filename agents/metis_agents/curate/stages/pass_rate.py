@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from metis_agents.curate.records import Sample, Verdict, dropped, kept, undecided
-from metis_agents.curate.rollouts import Player, Rollouts
+from metis_agents.curate.rollouts import Player, Rollouts, who
 from metis_agents.curate.stages.direct import min_scored
 from metis_agents.curate.stages.stage import SampleStage, Timed, shared_time
 from metis_gym.errors import ConfigError
@@ -110,7 +110,7 @@ class PassRateStage(SampleStage):
 
     def _notes(self, played: Rollouts, direct: Rollouts | None) -> dict[str, Any]:
         rate = played.right / played.scored
-        notes: dict[str, Any] = {"right": played.right, "rollouts": played.scored, "policy": self.player.agent}
+        notes: dict[str, Any] = {"right": played.right, "rollouts": played.scored, "policy": who(self.player.agent)}
         notes["tool_calls_mean"] = played.tool_calls / played.scored
         if direct is not None and direct.scored:
             notes |= {"direct_right": direct.right, "direct_rollouts": direct.scored}
