@@ -1,17 +1,20 @@
 """What an environment hands to its parts, and when it opens and closes its tools' sessions."""
 
+import dataclasses
 import pickle
 
 import gymnasium as gym
 import numpy as np
 import pytest
 
+from metis_gym import rewards
 from metis_gym.dialects.metis import MetisDialect
 from metis_gym.env import ToolUseEnv
 from metis_gym.errors import ConfigError, InfrastructureError
-from metis_gym.records import ToolResult, ToolStatus
+from metis_gym.records import ToolCall, ToolResult, ToolStatus
 from metis_gym.tools.contract import Tool, ToolSession
 from metis_gym.tools.toolbox import Toolbox
+from metis_gym.turns import estimated_tokens
 
 SIGNS = "signs:answers=choice,max_source=1792,required_share=0"
 CALL = {"name": "watched", "arguments": {"text": "a"}}
@@ -177,3 +180,64 @@ def test_noise_can_be_changed_and_keyed_again():
     env.use_tool_noise(0.125)
     assert (env.noise.share, env.noise.key) == (0.25, 7)
     assert (env.tool_noise.share, env.tool_noise.key) == (0.125, 7)
+
+
+class AlwaysPaid(rewards.SingleReward):
+    """Pays for anything, so that it shows when it is asked."""
+
+    name = "always_paid"
+
+    def score(self, outcome):
+        return 1.0
+
+
+def test_a_design_is_asked_once_the_episode_is_over_and_scored(monkeypatch):
+    monkeypatch.setitem(rewards.catalogue.DESIGNS._entries, "always_paid", AlwaysPaid)
+    env, _ = watched_env(reward="always_paid")
+    names = [key for key in env.reset(seed=3)[1] if key.startswith("reward_components/")]
+    assert names == ["reward_components/reward", "reward_components/accuracy", "reward_components/format"]
+    paid = []
+    for seed, actions in ((3, [CALL, {"answer": "A"}]), (4, [{"name": "watched", "arguments": {"text": "break"}}])):
+        info = env.reset(seed=seed)[1]
+        paid.append((0.0, info[names[0]]))
+        for action in actions:
+            _, reward, *_, info = env.step(action)
+            paid.append((reward, info[names[0]]))
+    nothing, everything = (0.0, 0.0), (1.0, 1.0)
+    assert paid == [nothing, nothing, everything, nothing, nothing], "reset, call, answer; reset, failure"
+
+
+def test_before_an_episode_nothing_is_graded_and_nothing_has_failed():
+    env = ToolUseEnv(taskset=SIGNS, tools=())
+    assert (env.grade.score, env.failure) == (0.0, None)
+    env, _ = watched_env()
+    env.step({"name": "watched", "arguments": {"text": "break"}})
+    assert isinstance(env.failure, InfrastructureError)
+    env.reset(seed=5)
+    assert env.failure is None
+
+
+def test_the_outcome_says_what_was_played():
+    env, _ = watched_env(calls_per_turn=1)
+    env.taskset.load = lambda task_id, load=env.taskset.load: dataclasses.replace(load(task_id), tool_benefit=0.25)
+    env.reset(options={"task_id": env.episode.task.task_id})
+    said = env.dialect.write_calls([ToolCall(name="watched", arguments={"text": "a"})]), "hm"
+    for text in said:
+        env.step(text)
+    *_, info = env.step({"answer": "A"})
+    outcome = env.outcome
+    assert (outcome.family, outcome.turns, outcome.tool_calls, outcome.tool_benefit) == ("signs", 3, 1, 0.25)
+    written = sum(estimated_tokens(turn.text) for turn in env.episode.turns)
+    assert outcome.tokens == written > sum(estimated_tokens(text) for text in said)
+    assert outcome.plans and outcome.blind_accuracy == 1.0
+    assert info["turns"] == 3.0
+
+
+def test_flips_are_keyed_by_task():
+    env, _ = watched_env(grader_noise=0.5)
+    verdicts = []
+    for seed in range(12):
+        env.reset(seed=seed)
+        env.step({"answer": env.episode.task.gold.value})
+        verdicts.append(env.outcome.answer_score)
+    assert set(verdicts) == {0.0, 1.0}, "one key for all tasks would flip all or none; by chance 1 in 2048"

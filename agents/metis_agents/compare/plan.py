@@ -121,8 +121,8 @@ class Plan:
     """Designs × seeds.
 
     Attributes:
-        designs: Reward designs, such as accuracy, hdpo:w_tool=0.15 or coupled:alpha=0.1; those of one's own need to be
-            registered.
+        designs: Reward designs, such as accuracy, hdpo:w_tool=0.15, coupled:alpha=0.1 or, of one's own,
+            my_pkg.rewards:Halved.
         seeds: The seeds of weights, tasks, actions and grader noise.
         settings: What all runs share.
 

@@ -47,8 +47,8 @@ class SFTConfig:
         epochs: How often the demonstrations are gone through.
         batch_size: Demonstrated tasks in one step.
         lr: Learning rate at the beginning of the cold start; it falls to 0 along a cosine.
-        rate_none: Wanted tool rate of the cold start on tasks that need no tool.
-        rate_required: Wanted tool rate of the cold start on tasks that need one.
+        rate_none: Target tool rate of the cold start on tasks that need no tool.
+        rate_required: Target tool rate of the cold start on tasks that need one.
         seed: Seed of tasks and order.
     """
 

@@ -32,7 +32,7 @@ class Invocation:
     """What every command may be told besides its configuration.
 
     Attributes:
-        config: A `config.json` to begin with; flags go before what it says.
+        config: A `config.json` to begin with; flags override it.
     """
 
     config: Path | None = None
