@@ -211,30 +211,30 @@ class Thing:
     draw: Callable[[_Brush, Colour], None]
     label: tuple[float, float, float]
     plate: str = "box"
-    stain: tuple[float, float, float] = (0.2, 0.4, 0.3)
+    stain: tuple[float, float, float] = (0.0, 1.0, 1.0)
     has_code: bool = False
     relief: Relief = "box"
 
 
-_WOODEN, _SMOOTH = (0.3, 0.025, 0.5), (0.14, 0.4, 0.3)
+_WOODEN = (0.3, 0.025, 0.5)
 
 THINGS: dict[str, dict[str, Thing]] = {
     "sky": {
-        "balloon": Thing(_balloon, (0.5, 0.4, 0.24), plate="round", stain=_SMOOTH, relief="ball"),
-        "kite": Thing(_kite, (0.5, 0.43, 0.23), stain=(0.08, 0.3, 0.3), relief="foil"),
+        "balloon": Thing(_balloon, (0.5, 0.4, 0.24), plate="round", relief="ball"),
+        "kite": Thing(_kite, (0.5, 0.43, 0.23), relief="foil"),
     },
     "water": {
-        "boat": Thing(_boat, (0.53, 0.42, 0.22), plate="", stain=(0.06, 0.3, 0.3), relief="sail"),
-        "buoy": Thing(_buoy, (0.5, 0.5, 0.23), stain=(0.14, 0.2, 0.25), relief="tube"),
+        "boat": Thing(_boat, (0.53, 0.42, 0.22), plate="", relief="sail"),
+        "buoy": Thing(_buoy, (0.5, 0.5, 0.23), relief="tube"),
     },
     "shelf": {
         "crate": Thing(_crate, (0.5, 0.5, 0.27), stain=_WOODEN, has_code=True),
-        "parcel": Thing(_parcel, (0.49, 0.55, 0.27), stain=(0.16, 0.5, 0.4), has_code=True),
-        "tin": Thing(_tin, (0.5, 0.54, 0.26), stain=(0.08, 0.7, 0.08), has_code=True, relief="tube"),
+        "parcel": Thing(_parcel, (0.49, 0.55, 0.27), has_code=True),
+        "tin": Thing(_tin, (0.5, 0.54, 0.26), has_code=True, relief="tube"),
     },
     "line": {
-        "jersey": Thing(_jersey, (0.5, 0.52, 0.23), stain=_SMOOTH, relief="cloth"),
-        "bag": Thing(_bag, (0.5, 0.64, 0.23), stain=_SMOOTH, relief="cloth"),
+        "jersey": Thing(_jersey, (0.5, 0.52, 0.23), relief="cloth"),
+        "bag": Thing(_bag, (0.5, 0.64, 0.23), relief="cloth"),
     },
 }
 """Setting → what may be there."""
@@ -265,7 +265,7 @@ def draw_thing(
     thing.draw(brush, tinted)
     light_up(brush.part, brush.ground, thing.relief, brush.seed)
     x, y, half = label
-    brush.stain = (0.06, 0.3 * side, 0.3 * side)
+    brush.stain = (0.0, 1.0, 1.0)
     if thing.plate == "round":
         brush.round(LABEL, x, y, 1.1 * half, 1.1 * half)
     elif thing.plate:

@@ -34,10 +34,10 @@ def light_up(pixels: ImageArray, flat: ImageArray, relief: Relief, variant: int)
     """
     height, width = pixels.shape[:2]
     light = _relief(relief, variant % _VARIANTS).resize((width, height), Image.Resampling.BILINEAR)
-    is_drawn = (pixels != flat).any(axis=2)
-    lit = pixels.astype(np.uint16) * np.asarray(light, dtype=np.uint16)[:, :, None] // _GAIN
-    np.minimum(lit, 255, out=lit)
-    np.copyto(pixels, lit.astype(np.uint8), where=is_drawn[:, :, None])
+    red, green, blue = (pixels[..., channel] != flat[..., channel] for channel in range(3))
+    gain = np.where(red | green | blue, np.asarray(light, dtype=np.uint16), _GAIN).astype(np.uint16)
+    for channel in range(3):
+        pixels[..., channel] = np.minimum(pixels[..., channel] * gain // _GAIN, 255)
 
 
 @functools.cache
