@@ -10,7 +10,7 @@ VLLM_STAMP = $(VLLM_VENV)/.installed
 OUT ?= out/demo
 TESTS ?=
 
-.PHONY: demo test test-all test-vllm bench lint format types clean
+.PHONY: demo test test-all test-vllm bench docs lint format types clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/evaluate_scripted_agents.py --episodes 96 --out $(OUT)/families
@@ -31,6 +31,10 @@ test-vllm: $(VLLM_STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/run_all.py
+
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	$(BIN)/python docs/site/build.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

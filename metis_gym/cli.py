@@ -22,7 +22,7 @@ COMMANDS = {
     "curate": ("metis_agents.curate.command:curate_command", "filter trajectories and prompts into training data"),
     "doctor": ("metis_gym.doctoring:doctor_command", "check the whole installation"),
     "eval": ("metis_agents.command:eval_command", "evaluate agents and print a table"),
-    "export": ("metis_gym.exporting:export_command", "write a recorded run as a parquet table"),
+    "export": ("metis_gym.exporting:export_command", "write a recorded run for other programs: parquet, inspect"),
     "gallery": ("metis_envs.gallery:gallery_command", "draw example tasks of each family"),
     "index": ("metis_gym.search.command:main", "build or query an index for text or image search"),
     "list": ("metis_gym.listing:list_command", "list the names of each kind, built in and from installed packages"),

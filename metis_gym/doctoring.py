@@ -28,7 +28,7 @@ _USES = {
     "docker": "the sandbox backend 'docker'",
     "search": "the text engine 'bm25s'",
     "vllm": "the vLLM engine of train",
-    "inspect": "metis-gym export inspect",
+    "inspect": "opening what `metis-gym export inspect` writes",
 }
 _EVERYDAY = ("envs", "agents")
 """Extras without which the README's commands do not run; the others are for those who want them."""

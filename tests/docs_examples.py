@@ -2,7 +2,7 @@
 
     python tests/docs_examples.py docs/getting-started.md     # writes what the blocks print into the page
 
-In a page, `<!-- output -->` after a block of Python stands before what it prints, `<!-- run -->` before commands that the
+In a page, `<!-- output -->` after a block of Python stands before what it prints, `<!-- run -->` before commands that
 tests run, and `<!-- not run: why -->` before a block that they only read. In outputs, `…` stands for anything.
 """
 

@@ -116,9 +116,8 @@ def _example(shown: dict[str, Any]) -> str:
     files = shown["files"]
     pair = [f":::{{container}} half\n![the view](../tasks/{files['view']})\n\nwhat the model sees\n:::"]
     if "crop" in files:
-        pair.append(
-            f":::{{container}} half\n![the deciding part](../tasks/{files['crop']})\n\nthe deciding part of its source\n:::"
-        )
+        crop = f"![the deciding part](../tasks/{files['crop']})"
+        pair.append(f":::{{container}} half\n{crop}\n\nthe deciding part of its source\n:::")
     images = "\n".join(["::::{container} pair", *pair, "::::"])
     answer = f"Answer: {shown['answer']}. {shown['explanation']}"
     numbers = f"Blind accuracy {shown['blind_accuracy']:.2f}" if shown["blind_accuracy"] is not None else ""
@@ -166,5 +165,5 @@ def _baselines(env_id: str) -> str:
     for agent, metrics in rows.items():
         cells = [f"{metrics[name][0]:.2f}" if name in metrics else "–" for name in heads]
         lines.append(f"| `{agent}` | " + " | ".join(cells) + " |")
-    said = f"{_BASELINES['episodes']} episodes of the test split each, seed 0: few, so differences below a fifth say little."
+    said = f"{_BASELINES['episodes']} episodes of the test split each: few, so differences below a fifth say little."
     return "\n".join([*lines, "", said])
