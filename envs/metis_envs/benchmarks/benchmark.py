@@ -5,7 +5,6 @@ that is none of the options) is left out before anything is played and named in 
 """
 
 import re
-import unicodedata
 import zlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 from metis_envs.benchmarks.decoding import VIEW_PIXELS, decoded
 from metis_envs.benchmarks.figures import Figure, Result, estimate_figures, share
 from metis_envs.benchmarks.opening import hub_table, open_table
-from metis_envs.benchmarks.rows import Item, Row, choice_gold, letter_gold
+from metis_envs.benchmarks.rows import Item, Row, choice_gold, is_blank, letter_gold
 from metis_envs.benchmarks.tables import Table
 from metis_gym.errors import ConfigError, TaskDataError, TaskIdError
 from metis_gym.filesets.rows import column_names
@@ -346,7 +345,8 @@ class Benchmark(Taskset):
         return int(found["row"])
 
     def _image(self, value: Any, table: Table, place: str) -> TaskImage:
-        source = decoded(value, table.folder, place, getattr(table, "fetch", None))
+        is_clone = self.path is not None and self.path.is_dir() and table.folder.is_relative_to(self.path)
+        source = decoded(value, table.folder, place, getattr(table, "fetch", None), self.path if is_clone else None)
         return TaskImage(source=source, view=shrink(source, self.view_pixels))
 
 
@@ -359,7 +359,7 @@ def _with_words(item: Item | None, place: str) -> Item | None:
     if item is None:
         return None
     for what, text in (("question", item.question), ("right answer", item.gold.value)):
-        if all(unicodedata.category(character)[0] in "CZ" for character in text):  # control characters and spaces
+        if is_blank(text):
             raise TaskDataError(f"{place} has no {what}")
     return item
 

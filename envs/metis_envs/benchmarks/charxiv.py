@@ -78,12 +78,7 @@ class _CharXiv(Benchmark):
         """The figure, or the repository's file with the figure's number."""
         if "image" in row:
             return super().image_values(row)
-        number = row.text("figure_id", "key")
-        folder = self.tables[0].folder
-        for place in ("images", "../images", "../data/images"):
-            if (folder / place / f"{number}.jpg").is_file():
-                return [f"{place}/{number}.jpg"]
-        return [f"images/{number}.jpg"]
+        return [f"{row.text('figure_id', 'key')}.jpg"]
 
 
 class CharXivReasoning(_CharXiv):
@@ -101,7 +96,7 @@ class CharXivReasoning(_CharXiv):
     def item(self, row: Row, table: Table) -> Item:  # noqa: ARG002 — the row says it all
         """The question, with how many decimals a number of the fourth class is to have."""
         answer, kind = row.text("answer", "reasoning_a"), self.labels_of(row)["class"]
-        question, number = row.text("query", "reasoning_q"), ""
+        question, number = row.words("query", "reasoning_q"), ""
         if kind == _CLASSES["4"]:
             decimals = len(answer.partition(".")[2])
             form = f"the number with {decimals} decimal place{'s' * (decimals != 1)}" if decimals else "a whole number"

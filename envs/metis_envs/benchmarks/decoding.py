@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,21 @@ VIEW_PIXELS = 16_384 * 28 * 28
 """Largest image that a model is shown whole, in pixels; larger ones are shrunk to it."""
 
 _MAX_PATH = 1024
+_IMAGE_FOLDERS = ("", "images", "image", "data", "data/images")
 _HEADS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 
-def decoded(value: Any, folder: Path, place: str, fetch: Callable[[str], Path] | None = None) -> ImageArray:
+def decoded(
+    value: Any, folder: Path, place: str, fetch: Callable[[str], Path] | None = None, root: Path | None = None
+) -> ImageArray:
     """An image from what a row holds.
 
     Args:
-        value: Bytes, base64 (also as a data URL), a path below the folder, or `{"bytes", "path"}`.
-        folder: Where relative paths begin, and what they may not lead out of.
+        value: Bytes, base64 (also as a data URL), a path, or `{"bytes", "path"}`.
+        folder: Where relative paths begin.
         place: The row, for messages.
         fetch: Downloads the file of a path, where the rows are not in a folder.
+        root: What paths may not lead out of; None for the folder.
 
     Raises:
         TaskDataError: There is no image, or it cannot be decoded.
@@ -42,10 +47,21 @@ def decoded(value: Any, folder: Path, place: str, fetch: Callable[[str], Path] |
         if isinstance(value, str) and value and fetch is not None:
             return decode_file(fetch(value), max_pixels=MAX_DECODED_PIXELS, name=place)
         if isinstance(value, str) and value:
-            return decode_file(path_below(folder, value), max_pixels=MAX_DECODED_PIXELS, name=place, follow_link=False)
+            file = path_below(root or folder, _found(value, folder, root or folder))
+            return decode_file(file, max_pixels=MAX_DECODED_PIXELS, name=place, follow_link=False)
     except (ImageError, binascii.Error) as error:
         raise TaskDataError(f"{place}: {error}") from None
     raise TaskDataError(f"{place}: an image is bytes, base64 or a path, actually: {shown(value)}")
+
+
+def _found(name: str, folder: Path, root: Path) -> str:
+    """Where a file lies, relative to the root: below one of the folders in which clones keep images."""
+    places = (start / inner / name for start in (folder, root) for inner in _IMAGE_FOLDERS)
+    try:
+        found = next((place for place in places if place.is_file()), folder / name)
+    except (OSError, ValueError):  # no name of a file
+        return name
+    return os.path.relpath(found, root)
 
 
 def _from_base64(text: str) -> bytes | None:

@@ -11,8 +11,6 @@ from metis_gym.records import AnswerKind, GoldAnswer
 
 __all__ = ["LogicVista"]
 
-_IMAGE_FOLDERS = ("images", "data/images", "../images", ".")
-
 
 class LogicVista(Benchmark):
     """448 questions in five kinds of reasoning; one has no answer and is left out."""
@@ -39,12 +37,3 @@ class LogicVista(Benchmark):
         if not stated_labels(answer):
             raise TaskDataError(f"{row.place}: the answer {answer!r:.80} names no label")
         return Item(question=row.text("question"), gold=GoldAnswer(value=answer, kind=AnswerKind.LETTERS))
-
-    def image_values(self, row: Row) -> list[Any]:
-        """The image, or the file of that name in one of the repository's folders."""
-        if "image" in row:
-            return super().image_values(row)
-        name = row.text("imagename")
-        folder = self.tables[0].folder
-        found = [place for place in _IMAGE_FOLDERS if (folder / place / name).is_file()]
-        return [f"{found[0]}/{name}" if found else name]

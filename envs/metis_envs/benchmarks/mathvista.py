@@ -25,7 +25,7 @@ class MathVista(Benchmark):
     repository_files: ClassVar[tuple[str, ...]] = ("data/testmini.json", "testmini.json", "annot_testmini.json")
     needed: ClassVar[tuple[tuple[str, ...], ...]] = (
         *(("question",), ("answer",), ("question_type",), ("answer_type",)),
-        *(("decoded_image", "image"), ("metadata",)),
+        *(("decoded_image", "image"), ("metadata", "task")),
     )
     image_columns: ClassVar[tuple[str, ...]] = ("decoded_image", "image")
     ability: ClassVar[str] = "maths"
@@ -36,7 +36,7 @@ class MathVista(Benchmark):
 
     def labels_of(self, row: Row) -> Mapping[str, str]:
         """The task, the skills and the source of a question."""
-        metadata: Any = row.literal("metadata")
+        metadata: Any = row.literal("metadata") if "metadata" in row else row.values
         if not isinstance(metadata, Mapping):
             raise TaskDataError(f"{row.place}: 'metadata' must be an object")
         inner = Row(metadata, f"{row.place}, 'metadata'")
@@ -55,7 +55,7 @@ class MathVista(Benchmark):
 
     def item(self, row: Row, table: Table) -> Item:  # noqa: ARG002 — the row says it all
         """A question, with the unit and the form in which it is to be answered."""
-        answer, question = row.text("answer"), row.text("question")
+        answer, question = row.text("answer"), row.words("question")
         if row.text("question_type") == "multi_choice":
             options = row.texts("choices")
             gold = choice_gold(options, str(row.get("answer")), row.place)

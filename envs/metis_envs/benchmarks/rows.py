@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from metis_gym.filesets.texts import clean, shown
 from metis_gym.grading.choice import LETTERS
 from metis_gym.records import AnswerKind, GoldAnswer
 
-__all__ = ["Item", "Row", "choice_gold", "letter_gold"]
+__all__ = ["Item", "Row", "choice_gold", "is_blank", "letter_gold"]
 
 _TEXT_CHARS = 1 << 18
 
@@ -72,6 +73,17 @@ class Row:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise TaskDataError(f"{self.place}: {names[0]!r} must be text or a number, actually: {shown(value)}")
         return clean(str(value)[:_TEXT_CHARS]).strip()
+
+    def words(self, *names: str) -> str:
+        """A text that says something.
+
+        Raises:
+            TaskDataError: It is blank.
+        """
+        text = self.text(*names)
+        if is_blank(text):
+            raise TaskDataError(f"{self.place}: {names[0]!r} is blank")
+        return text
 
     def label(self, *names: str) -> str:
         """A name or a number that rows are told apart by: 4, "4" and 4.0 are the same."""
@@ -141,6 +153,11 @@ def letter_gold(labels: Sequence[str], right: str, place: str) -> GoldAnswer:
     if label not in labels:
         raise TaskDataError(f"{place}: the right answer {right!r:.80} is none of the labels {', '.join(labels)}")
     return GoldAnswer(value=LETTERS[list(labels).index(label)], kind=AnswerKind.CHOICE)
+
+
+def is_blank(text: str) -> bool:
+    """Is there nothing but space and control characters?"""
+    return all(unicodedata.category(character)[0] in "CZ" for character in text)
 
 
 def _is_nothing(value: Any) -> bool:

@@ -9,6 +9,8 @@ from metis_envs.benchmarks.tables import Table
 __all__ = ["Seed2Plus"]
 
 _LETTERS = ("A", "B", "C", "D")
+_OPTIONS = tuple((f"choice_{letter}", f"choice_{letter.lower()}", letter) for letter in _LETTERS)
+_TYPE = ("question_image_type", "question_image_subtype", "category")
 _GROUPS = {"chart": "Chart", "map": "Map", "web": "Web"}
 
 
@@ -21,20 +23,20 @@ class Seed2Plus(Benchmark):
     image_columns: ClassVar[tuple[str, ...]] = ("image", "data_id")
     repository_files: ClassVar[tuple[str, ...]] = ("SEED-Bench-2-Plus.json",)
     needed: ClassVar[tuple[tuple[str, ...], ...]] = (
-        *(("question",), ("answer",), ("question_image_type", "question_image_subtype"), ("image", "data_id")),
-        *((f"choice_{letter}", f"choice_{letter.lower()}") for letter in _LETTERS),
+        *(("question",), ("answer",), _TYPE, ("image", "data_id")),
+        *_OPTIONS,
     )
     notes: ClassVar[tuple[str, ...]] = ("a chosen option counts, not an answer's first character",)
 
     def labels_of(self, row: Row) -> Mapping[str, str]:
         """What the image shows."""
-        group = row.text("question_image_type", "question_image_subtype")
+        group = row.text(*_TYPE)
         return {"type": _GROUPS.get(group.lower(), group)}
 
     def item(self, row: Row, table: Table) -> Item:  # noqa: ARG002 — the row says it all
         """A question with its four options."""
         return Item(
             question=row.text("question"),
-            options=tuple(row.text(f"choice_{letter}", f"choice_{letter.lower()}") for letter in _LETTERS),
+            options=tuple(row.text(*names) for names in _OPTIONS),
             gold=letter_gold(_LETTERS, row.text("answer"), row.place),
         )

@@ -10,6 +10,7 @@ import numpy as np
 from metis_envs.benchmarks.benchmark import Benchmark, Item, Row, choice_gold, letter_gold
 from metis_envs.benchmarks.options import listed_options
 from metis_envs.benchmarks.tables import JsonTable, Table
+from metis_envs.benchmarks.treebench import separate_options
 from metis_gym.errors import TaskDataError
 
 __all__ = ["VStar"]
@@ -26,7 +27,7 @@ class VStar(Benchmark):
     rows: ClassVar[int | None] = 191
     repository_files: ClassVar[tuple[str, ...]] = ("test_questions.jsonl",)
     needed: ClassVar[tuple[tuple[str, ...], ...]] = (
-        *(("text", "question"), ("label", "options"), ("category",), ("image",)),
+        *(("text", "question"), ("label", "options", "answer"), ("category",), ("image",)),
     )
 
     def open_tables(self) -> list[Table]:
@@ -53,10 +54,14 @@ class VStar(Benchmark):
             options = tuple(given[index] for index in rng.permutation(len(given)))
             gold = choice_gold(options, given[0], row.place)
             return Item(question=row.text("question"), options=options, gold=gold)
+        if "A" in row:
+            letters, options = separate_options(row)
+            gold = letter_gold(letters, row.text("label", "answer"), row.place)
+            return Item(question=row.text("question", "text"), options=options, gold=gold)
         listed = listed_options(_without_request(row.text("text", "question")))
         if listed is None:
             raise TaskDataError(f"{row.place}: no options can be read from {row.text('text', 'question')!r:.200}")
-        gold = letter_gold(listed.labels, row.text("label"), row.place)
+        gold = letter_gold(listed.labels, row.text("label", "answer"), row.place)
         return Item(question=listed.question, options=listed.options, gold=gold)
 
 

@@ -1,11 +1,15 @@
 """Which figures each benchmark prints, and those that are made of more than right and wrong."""
 
 import itertools
+import re
 
+import gymnasium as gym
 import pytest
 from benchmark_rows import ROWS, coded, hrbench
 
 from metis_envs.benchmarks import BENCHMARKS
+from metis_envs.benchmarks.figures import Result
+from metis_envs.benchmarks.treebench import TreeBench
 from metis_gym.tasksets import make_taskset
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
@@ -155,6 +159,42 @@ def test_treebench_s_mean_is_over_targets_and_then_over_questions(tmp_path):
     assert bench.measure(ids[2], ["<box>[0,0,10,10]</box>"], "C") == {}  # there is nothing to fit
     found = bench.score(dict.fromkeys(ids, 1.0), measures=measures).figures
     assert found["mIoU"].mean == pytest.approx(0.5 / 3)  # rows without boxes count as 0
+
+
+def test_treebench_s_printed_figure_from_its_counts(tmp_path):
+    # Rows of each category as its authors count them; 200 of the 405 right are printed as 49.38.
+    counts = {
+        **{"Attributes": 29, "Material": 13, "Physical State": 23, "Object Retrieval": 16, "OCR": 68},
+        **{"Perspective Transform": 85, "Ordering": 57, "Contact and Occlusion": 41},
+        **{"Spatial Containment": 29, "Comparison": 44},
+    }
+    results = [
+        Result(unit=f"{name}{number}", labels={"category": name}, score=None)
+        for name, count in counts.items()
+        for number in range(count)
+    ]
+    filled = [result.filled(float(place < 200)) for place, result in enumerate(results)]
+    figures = TreeBench.figures(TreeBench.__new__(TreeBench), filled)
+    assert f"{100 * figures['overall'].mean:.2f}" == "49.38"
+    assert {name: figures[name].count for name in counts} == counts
+
+
+BENCHMARK_WORDS = re.compile(
+    r"v\*|vstar|hr-?_?bench|treebench|real-?world|seed-?bench|seed2|charxiv|mathvista|mathverse|we-?math|dynamath|"
+    r"logicvista|benchmark",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_that_a_model_is_shown_names_a_benchmark(name, tmp_path):
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pa.Table.from_pylist([ROWS[name]]), path)
+    env = gym.make("metis_gym:MetisVQA-v0", taskset=f'benchmark:{name},path="{path}"', disable_env_checker=True)
+    observation, _ = env.reset(seed=0)
+    assert observation["text"].strip()
+    assert BENCHMARK_WORDS.findall(observation["system"] + observation["text"]) == []
+    env.close()
 
 
 def test_mme_realworld_tells_how_often_an_answer_is_that_none_fits(tmp_path):

@@ -85,17 +85,17 @@ def test_published_extractions_of_mathvista_get_the_official_verdict_but_for_gue
 
 
 def test_few_of_random_pairs_of_different_golds_are_taken_for_each_other():
-    """Open questions of all sets, each with the gold of another one: at most .1 % of 10,000."""
+    """Open questions of all sets, each with the gold of another one: at most .1 % of 3,000."""
     items = [item for name in FILES for item in load(name).items.values() if not item.options]
     rng, false, count = np.random.default_rng(0), [], 0
-    while count < 10_000:
+    while count < 3_000:
         one, other = (items[int(place)] for place in rng.integers(len(items), size=2))
         if same_value(one.gold.value, other.gold.value):
             continue
         count += 1
         if grade(one, other.gold.value).score > 0:
             false.append((one.gold.value, other.gold.value))
-    assert len(false) <= 10, false
+    assert len(false) <= 3, false
 
 
 def same_value(one, other):

@@ -1,10 +1,12 @@
 """The same rows with other types, orders, forms of images and folders are the same questions."""
 
 import base64
+import contextlib
 import csv
 import io
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from metis_envs.benchmarks import BENCHMARKS
 from metis_envs.benchmarks.decoding import decoded
 from metis_envs.benchmarks.rows import Row
 from metis_gym.errors import TaskDataError
+from metis_gym.grading import GRADERS
+from metis_gym.records import Task
 from metis_gym.tasksets import make_taskset
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
@@ -358,6 +362,94 @@ def test_the_original_files_of_mme_realworld_and_seed_bench(tmp_path):
         "domain": "Perception/Monitoring",
         "task": "Perception/Monitoring/car/counting",
     }
+
+
+LIKE_VLMEVALKIT = {
+    "vstar": {"question": "Which?", "A": "one", "B": "two", "answer": "B", "category": "direct_attributes"},
+    "seed2plus": {"question": "Which?", **dict(zip("ABCD", "wxyz", strict=True)), "answer": "D", "category": "map"},
+    "mathvista": {
+        **{"question": "Which?", "choices": "['1', '2']", "answer": "2", "question_type": "multi_choice"},
+        **{"answer_type": "text", "task": "geometry", "skills": "['algebra']", "source": "made up"},
+    },
+}
+
+
+@pytest.mark.parametrize("name", LIKE_VLMEVALKIT)
+def test_tables_with_a_column_for_each_option(name, tmp_path):
+    row = {"index": 0, **LIKE_VLMEVALKIT[name], "image": coded()}
+    bench = load(name, tsv(tmp_path / "rows.tsv", [row]))
+    task = bench.load(bench.task_ids()[0])
+    assert task.options[ord(task.gold.value) - ord("A")] in ("two", "z", "2")
+    assert {"direct_attributes", "Map", "geometry"} & set(bench.score({}).figures)
+
+
+@pytest.mark.parametrize("folder", ["images", "data/images", "data", "data/image"])
+def test_images_of_a_clone_lie_beside_its_data_or_below_it(folder, tmp_path):
+    clone, outside = tmp_path / "clone", tmp_path / "images"
+    for place in (clone / folder, outside, clone / "data"):
+        place.mkdir(parents=True, exist_ok=True)
+    (clone / folder / "7.jpg").write_bytes(png(3))
+    (outside / "8.jpg").write_bytes(png(3))
+    rows = {str(n): {"figure_id": n, "query": "?", "answer": "a", "inst_category": 1} for n in (7, 8)}
+    (clone / "data" / "reasoning_val.json").write_text(json.dumps(rows))
+    bench = load("charxiv_rq", clone)
+    assert bench.load(bench.task_ids()[0]).images[0].source.shape == (30, 40, 3)
+    with pytest.raises(TaskDataError, match=r"no image .*8\.jpg"):
+        bench.load(bench.task_ids()[1])
+
+
+BAD = (
+    None,
+    "",
+    0,
+    -1,
+    math.nan,
+    True,
+    [],
+    ["x"],
+    {},
+    "[",
+    "(",
+    "{'a'",
+    "A" * 3_000,
+    "\u202e\x00",
+    b"",
+    "A. B.",
+    10**400,
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_stands_in_a_row_it_loads_or_is_one_clear_error(name, monkeypatch):
+    class Memory:
+        columns, folder, place = tuple(ROWS[name]), Path("/nowhere"), "memory"
+
+        def __len__(self):
+            return 2
+
+        def row(self, index):
+            return rows[index]
+
+        light_row = row
+
+        def fingerprint(self):
+            return "0"
+
+    rng, grader = np.random.default_rng(0), GRADERS.make("cascade")
+    monkeypatch.setattr("metis_envs.benchmarks.benchmark.open_table", lambda *given, **options: Memory())
+    for _ in range(40):
+        column = list(ROWS[name])[rng.integers(len(ROWS[name]))]
+        rows = [{**ROWS[name], column: BAD[rng.integers(len(BAD))]}, ROWS[name]]
+        bench = BENCHMARKS.create(name, path="memory")
+        for task_id in bench.task_ids():
+            item = bench.item_of(task_id)
+            task = Task(
+                task_id="t", family="f", question=item.question, images=(), gold=item.gold, options=item.options
+            )
+            assert grader.grade(item.gold.value, task).score == 1.0
+            with contextlib.suppress(TaskDataError):
+                bench.build(task_id)
+        assert str(bench.score(dict.fromkeys(bench.task_ids(), 1.0)))
 
 
 def test_images_that_the_hub_holds_beside_the_rows_are_fetched(tmp_path, monkeypatch):
