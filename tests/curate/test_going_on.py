@@ -33,8 +33,8 @@ def written(out):
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_again_and_again_it_leaves_the_same_bytes(tmp_path, corpus, kills):
-    assert curate("sft", corpus, tmp_path / "whole", "--no-execute") == 0
-    command = [sys.executable, str(Path(__file__).with_name("killed.py")), str(corpus), str(tmp_path / "killed")]
+    folders = [str(tmp_path / name) for name in ("whole", "killed")]
+    command = [sys.executable, str(Path(__file__).with_name("killed.py")), str(corpus), *folders]
     done = subprocess.run(
         [*command, str(kills), "0.8"], check=False, env={**os.environ, "PYTHONPATH": ":".join(sys.path)}
     )
