@@ -1,4 +1,4 @@
-"""Runs a curation that is killed at random moments, again and again: `python killed.py SOURCE OUT KILLS SECONDS`."""
+"""Runs a curation whole, and another that is killed again and again: `killed.py SOURCE WHOLE KILLED KILLS SECONDS`."""
 
 import os
 import random
@@ -23,10 +23,13 @@ def attempt(words, seconds):
 
 
 def main():
-    source, out, kills, longest = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+    source, whole, out, kills, longest = *sys.argv[1:4], int(sys.argv[4]), float(sys.argv[5])
     draw = random.Random(5)
-    words = ["sft", source, out, "--workers", "1", "--no-execute"]
+    options = ["--workers", "1", "--no-execute"]
+    words = ["sft", source, out, *options]
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if attempt(["sft", source, whole, *options], None):
+        return 1
     killed = 0
     while killed < kills:
         ended = attempt(words, draw.uniform(0.01, longest))

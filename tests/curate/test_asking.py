@@ -57,13 +57,13 @@ def test_a_judge_names_the_criteria_that_fail(tmp_path):
 
 
 def test_a_judge_that_is_down_drops_nothing(tmp_path):
-    source = write_jsonl(tmp_path / "data.jsonl", [row.chat() for row in clean(40)])
+    source = write_jsonl(tmp_path / "data.jsonl", [row.chat() for row in clean(6)])
     assert curate("sft", source, tmp_path / "out", "--no-execute", "--judge", NOBODY) == 3
     assert reasons(tmp_path / "out") == {}
-    assert len(lines(tmp_path / "out/undecided.jsonl")) == 40
+    assert len(lines(tmp_path / "out/undecided.jsonl")) == 6
     with judge() as stub:
         assert curate("sft", source, tmp_path / "out", "--no-execute", "--judge", judged(stub.url)) == 0
-    assert len(read_rows(tmp_path / "out")) == 40
+    assert len(read_rows(tmp_path / "out")) == 6
 
 
 def test_people_judge_too_and_the_report_says_how_far_they_agree(tmp_path):
@@ -101,7 +101,14 @@ def test_only_a_chat_model_judges(tmp_path):
 # the base model -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("reading", "gone"), [("any", {0, 2, 3}), ("all", {0}), ("above_chance", {0, 2})])
+@pytest.mark.parametrize(
+    ("reading", "gone"),
+    [
+        pytest.param("any", {0, 2, 3}, marks=pytest.mark.slow),
+        pytest.param("all", {0}, marks=pytest.mark.slow),
+        ("above_chance", {0, 2}),
+    ],
+)
 def test_the_readings_of_pass_at_8(tmp_path, reading, gone):
     # A coin of .5 is right in some of 8 tries and not in all (probability 1 - 2/256); four options want 5 of 8.
     ways = "\nA. blue\nB. red\nC. green\nD. grey"
@@ -162,6 +169,7 @@ def test_prompts_with_a_rate_between_0_and_1_stay(tmp_path):
     assert [taskset.build(name).gold.value for name in taskset.task_ids()] == ["red", "red"]
 
 
+@pytest.mark.slow
 def test_the_share_that_stays_is_that_of_the_policy(tmp_path):
     # Of tasks solved at rate .2, 1 − .2⁸ − .8⁸ = .832 are solved sometimes; 60 tasks: 50 ± 6 (two deviations).
     source = write_jsonl(

@@ -197,13 +197,13 @@ def test_recorded_runs_of_all_dialects_pass_unharmed(tmp_path, sandbox_kwargs):
     from metis_agents.evaluate import evaluate
     from metis_agents.scripted import AlwaysToolAgent
 
-    for name in ("metis", "thyme", "native"):
+    for name in ("metis", "thyme"):
         kwargs = {"taskset": "patches", "dialect": name, "seed": 2, "progress": False, "workers": 1}
         evaluate(AlwaysToolAgent(), "MetisVQA-v0", 2, record=tmp_path / "runs" / name, **kwargs)
     assert curate("sft", tmp_path / "runs", tmp_path / "out", "--dialect", "source") == 0
     report = json.loads((tmp_path / "out/report.json").read_text())
     kept = {stage["name"]: sum(flow["kept"] for flow in stage["sources"].values()) for stage in report["stages"]}
-    assert kept["execute"] == 6
-    assert kept["duplicates"] == 2  # the same two tasks three times
+    assert kept["execute"] == 4
+    assert kept["duplicates"] == 2  # the same two tasks twice
     (row, _) = read_rows(tmp_path / "out")
     assert [m["role"] for m in row["messages"]] == ["system", "user", "assistant", "user", "assistant"]
