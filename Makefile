@@ -7,7 +7,7 @@ STAMP = $(VENV)/.installed
 OUT ?= out/demo
 TESTS ?=
 
-.PHONY: demo test test-all bench lint format types clean
+.PHONY: demo test test-all mutants bench lint format types clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/evaluate_scripted_agents.py --episodes 96 --out $(OUT)/families
@@ -18,6 +18,10 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest
+
+mutants: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[mutants]"
+	for suite in env rewards loss; do $(BIN)/python tests/mutation/run.py $$suite || failed=1; done; exit $${failed:-0}
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/run_all.py
