@@ -117,7 +117,7 @@ class MutationRun:
         for name in baseline.modules:
             try:
                 importlib.import_module(name)
-            except Exception:  # noqa: BLE001 — it is only imported to save time
+            except Exception:  # it is only imported to save time
                 continue
         self.living = _living(self.paths)
         gc.freeze()
@@ -243,7 +243,7 @@ def _forked(work: Callable[[], Any], cpu_seconds: float, wall_seconds: float) ->
         resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds) + 1, int(cpu_seconds) + 5))
         try:
             text = json.dumps(work())
-        except BaseException as error:  # noqa: BLE001 — the parent is told
+        except BaseException as error:  # the parent is told
             text = f"!{type(error).__name__}: {error}"
         with os.fdopen(write, "w") as pipe:
             pipe.write(text)
