@@ -39,15 +39,13 @@ REASONS = Path(__file__).with_name("reasons.toml")
 SUITES = {
     "env": (
         ("metis_gym/env.py", "metis_gym/turns.py", "metis_gym/tools/toolbox.py"),
-        (
-            *("tests/test_turns.py", "tests/tools/test_toolbox.py", "tests/test_env_parts.py", "tests/test_env.py"),
-            *(
-                "tests/test_actions.py",
-                "tests/test_curriculum.py",
-                "tests/test_worth.py",
-                "tests/grading/test_noise.py",
-            ),
-            *("tests/tools/test_noise.py", "tests/contracts/test_half_made.py", "tests/rewards/test_prices.py"),
+        tuple(
+            f"tests/{name}.py"
+            for name in (
+                *("test_turns", "test_env_parts", "test_env", "test_actions", "test_curriculum", "test_worth"),
+                *("tools/test_toolbox", "tools/test_noise", "grading/test_noise", "contracts/test_half_made"),
+                "rewards/test_prices",
+            )
         ),
     ),
     "rewards": (
