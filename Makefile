@@ -10,7 +10,7 @@ VLLM_STAMP = $(VLLM_VENV)/.installed
 OUT ?= out/demo
 TESTS ?=
 
-.PHONY: demo test test-all test-vllm bench docs lint format types clean
+.PHONY: demo test test-all test-vllm mutants bench docs lint format types clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/evaluate_scripted_agents.py --episodes 96 --out $(OUT)/families
@@ -28,6 +28,10 @@ test-vllm: $(VLLM_STAMP)
 	OMP_NUM_THREADS=1 TORCH_COMPILE_DISABLE=1 $(VLLM_BIN)/python -m pytest -o filterwarnings=default -m "not slow" \
 		$(or $(TESTS),tests/vllm tests/agents/chat/test_hf.py tests/agents/chat/test_systems.py \
 		tests/agents/qwen3vl/test_parity.py tests/agents/qwen3vl/test_image_sizes.py)
+
+mutants: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[mutants]"
+	for suite in env rewards loss; do $(BIN)/python tests/mutation/run.py $$suite || failed=1; done; exit $${failed:-0}
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/run_all.py

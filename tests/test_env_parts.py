@@ -241,3 +241,20 @@ def test_flips_are_keyed_by_task():
         env.step({"answer": env.episode.task.gold.value})
         verdicts.append(env.outcome.answer_score)
     assert set(verdicts) == {0.0, 1.0}, "one key for all tasks would flip all or none; by chance 1 in 2048"
+
+
+def test_a_taskset_is_told_how_each_episode_ended_and_once():
+    env, _ = watched_env(max_turns=1)
+    told = []
+    env.taskset.report = told.append
+    env.step(CALL)
+    assert told == []
+    env.step({"answer": env.episode.task.gold.value})
+    assert [(one.task_id, one.correct) for one in told] == [(env.episode.task.task_id, True)]
+
+
+def test_a_grader_that_returns_something_else_is_named():
+    env, _ = watched_env()
+    env.grader.grade = lambda answer, task: "right"
+    with pytest.raises(ConfigError, match=f"{type(env.grader).__name__}"):
+        env.step({"answer": "A"})

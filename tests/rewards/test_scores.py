@@ -16,7 +16,9 @@ NAMES = rewards.available()
 
 
 def episode(right=1.0, calls=0, **more):
-    return Outcome(**{"task_id": "t", "answer_score": right, "format_score": 1.0, "tool_calls": calls, "tool_benefit": 0.0} | more)
+    return Outcome(
+        **{"task_id": "t", "answer_score": right, "format_score": 1.0, "tool_calls": calls, "tool_benefit": 0.0} | more
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

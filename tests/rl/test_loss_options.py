@@ -1,4 +1,4 @@
-"""What the loss's options do to a token, by hand: importance cap, regularisers, divisors, and a batch without a channel."""
+"""What the loss's options do to a token, by hand: importance cap, regularisers, divisors, no active channel."""
 
 import math
 
@@ -27,8 +27,8 @@ def slopes(lp_BT, tokens, config, counts, old=None):
 
 
 def test_the_importance_cap_weighs_each_token_by_what_the_engine_gave_it():
-    # π_acting = (.5, .5, .5), π_engine = (.25, .4, .5): ratios 2, 1.25, 1; the cap is 1.5. On the first update the slope
-    # of each token at log π is −A·weight/3, with A = 2.
+    # π_acting = (.5, .5, .5), π_engine = (.25, .4, .5): ratios 2, 1.25, 1; the cap is 1.5. On the first update the
+    # slope of each token at log π is −A·weight/3, with A = 2.
     lp_BT = column(*[math.log(0.5)] * 3).requires_grad_()
     sampled_BT = column(math.log(0.25), math.log(0.4), math.log(0.5))
     tokens = TokenLogprobs(lp_BT, torch.ones(1, 3, dtype=torch.bool), sampled_logprobs_BT=sampled_BT)
@@ -53,7 +53,7 @@ def test_without_the_engines_probabilities_a_cap_is_refused_and_no_cap_weighs_no
     tokens = TokenLogprobs(lp_BT, torch.ones(1, 1, dtype=torch.bool))
     counts = LossCounts(Count(1, 1), (Count(1, 1),))
     assert slopes(lp_BT, tokens, LossConfig(), counts) == [-2.0]
-    with pytest.raises(ConfigError, match="sampled_logprobs_BT with an importance cap of 2.0"):
+    with pytest.raises(ConfigError, match=r"sampled_logprobs_BT with an importance cap of 2\.0"):
         channel_loss(tokens, [one_channel()], counts, LossConfig(importance_cap=2.0))
 
 
@@ -80,12 +80,12 @@ def test_a_count_of_nobody_divides_by_one(aggregation):
 
 
 def test_channels_of_weight_0_leave_the_regularisers_alone():
-    lp_BT = column(-1.0, -2.0).requires_grad_()
-    tokens = TokenLogprobs(lp_BT, torch.ones(1, 2, dtype=torch.bool), entropy_BT=column(0.5, 0.7))
-    counts = LossCounts(Count(2, 1), (Count(2, 1),))
-    made = channel_loss(tokens, [one_channel(weight=0.0)], counts, LossConfig(entropy_coef=0.5))
+    mask, entropy_BT = torch.ones(2, 3, dtype=torch.bool), torch.full((2, 3), 0.6, dtype=torch.float64)
+    tokens = TokenLogprobs(torch.full((2, 3), -1.0, dtype=torch.float64), mask, entropy_BT=entropy_BT)
+    counts = LossCounts(Count(6, 2), (Count(6, 2),))
+    made = channel_loss(tokens, [one_channel(weight=0.0, episodes=2)], counts, LossConfig(entropy_coef=0.5))
     assert made.loss.item() == pytest.approx(-0.5 * 0.6)
-    assert made.stats.sums.tolist() == pytest.approx([2, 2, 0, 2])
+    assert made.stats.sums.tolist() == pytest.approx([6, 6, 0, 6])
 
 
 def test_episodes_without_a_token_cost_nothing():

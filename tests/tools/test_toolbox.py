@@ -108,6 +108,17 @@ def test_a_call_of_no_tool_is_named_in_its_result_up_to_a_length():
     assert box.run(call("x" * 1000)).name == "x" * 80
 
 
+def test_a_call_counts_for_its_tool_unless_it_is_malformed_or_there_is_none():
+    box = Toolbox([Repeat("repeat", aliases=("again",))])
+    calls = call("repeat"), call("again"), call("other"), ToolCall(name="repeat", problem="not valid JSON")
+    expected = ["repeat", "repeat", INVALID_CALLS, INVALID_CALLS]
+    assert [box.counted_as(one) for one in calls] == expected
+    refused = [box.refuse(one, "too late") for one in calls]
+    assert [(one.name, one.status, one.output) for one in refused] == [
+        (name, ToolStatus.REFUSED, "too late") for name in expected
+    ]
+
+
 def test_two_tools_with_one_name_are_refused():
     with pytest.raises(ConfigError, match="'look'"):
         Toolbox([Repeat("look"), Repeat("see", aliases=("look",))])
