@@ -172,9 +172,8 @@ def sky(blue: Colour, cloud: Colour, *, cover: float) -> Material:
         dense = np.clip((noise - round(150 - 52 * cover)) * 5, 0, 255)
         deep = np.clip((noise - round(150 - 52 * cover)) * 3 - 24, 0, 120)
         step = max(3, side // 26)
-        below = np.zeros_like(noise)  # lighter above and to the left, where the sun is
-        below[step:, step:] = np.clip(noise[step:, step:] - noise[:-step, :-step], -24, 24)
-        below[:step], below[:, :step] = below[step : step + 1], below[:, step : step + 1]
+        before = np.pad(noise, ((step, 0), (step, 0)), mode="edge")[:height, :width]
+        below = np.clip(noise - before, -24, 24)  # lighter above and to the left, where the sun is
         tone = np.clip(np.array(cloud, dtype=np.int16) - (deep // 3 - below)[:, :, None] + 4, 0, 255).astype(np.uint8)
         up = np.linspace(0.0, 1.0, height)[:, None] ** 1.4
         shade = (np.array(blue) * (1 - up) * 0.86 + np.array(_HAZE) * up).astype(np.uint8)
