@@ -34,7 +34,7 @@ class Settings:
         batches: Batches of every run.
         tasks: P, tasks in a batch.
         group_size: G, episodes of each task.
-        learning_rate: Learning rate of Adam.
+        learning_rate: Learning rate of Adam for the first half of the batches; it then falls to 0 along a line.
         eval_tasks: Tasks of the test split that are played at the end.
         eval_episodes: Episodes of each task of the test split.
         checkpoint_every: Batches between checkpoints. Changes no number.
@@ -43,7 +43,7 @@ class Settings:
 
     env_id: str = "MetisVQA-Discrete-v0"
     env: Mapping[str, Any] = field(default_factory=dict)
-    batches: int = whole(100, low=1)
+    batches: int = whole(200, low=1)
     tasks: int = whole(16, low=1)
     group_size: int = whole(16, low=2)
     learning_rate: float = number(5e-4, above=0)
@@ -55,6 +55,14 @@ class Settings:
     def __post_init__(self) -> None:
         check_parameters(self)
         object.__setattr__(self, "env", frozen(self.env))
+
+    def learning_rate_at(self, batch: int) -> float:
+        """The learning rate of a batch, counted from 0.
+
+        >>> [Settings(batches=4, learning_rate=0.1).learning_rate_at(batch) for batch in range(4)]
+        [0.1, 0.1, 0.1, 0.05]
+        """
+        return self.learning_rate * min(1.0, 2 * (self.batches - batch) / self.batches)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,6 +99,8 @@ class _Training:
     def do_batch(self) -> None:
         """Learn from one more batch, note how it went, and keep a checkpoint now and then."""
         kept = _KeepGroups()
+        rate = self._run.settings.learning_rate_at(self.batches_done)
+        self.model.lr_schedule = lambda _: rate
         callbacks = [kept, StopAfterBatches(self.batches_done + 1)]
         self.model.learn(_ENDLESS, callback=callbacks, log_interval=0, reset_num_timesteps=False)
         report = self.model.last_report

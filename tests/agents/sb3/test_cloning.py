@@ -133,7 +133,7 @@ def test_hdpo_learns_when_to_call_beside_accuracy_only(tmp_path):
     assert start["tool_recall"].mean == pytest.approx(0.99, abs=0.018)
     assert start["without_tools_none"].mean >= 0.95
     assert figures["accuracy"]["redundant_rate"].mean >= 0.7
-    assert figures["hdpo"]["redundant_rate"].mean <= 0.02
-    assert figures["hdpo"]["tool_recall"].mean >= 0.97
+    assert figures["hdpo"]["redundant_rate"].mean <= 0.05
+    assert figures["hdpo"]["tool_recall"].mean >= 0.95
     assert figures["hdpo"]["accuracy"].mean >= figures["accuracy"]["accuracy"].mean - 0.02
     assert Necessity.NONE.value in comparison.results[0].final.necessity
