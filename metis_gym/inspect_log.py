@@ -65,7 +65,7 @@ def sample_of(card: EpisodeCard, number: int) -> dict[str, Any]:
         number: Its id in the log.
     """
     task, question = card.task, _message("user", card.prompt, card.views)
-    metadata = {
+    metadata: dict[str, Any] = {
         "run": card.run,
         "task_id": card.task_id,
         "family": card.family,

@@ -6,6 +6,8 @@
 import argparse
 import json
 import re
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from metis_agents.settings.words import read_environment, take_environment
 from metis_gym.cli import COMMANDS, main
 from metis_gym.registration import FAMILY_IDS
-from tests.docs_examples import blocks_of, commands_of, matches, run_python
+from tests.docs_examples import Block, blocks_of, commands_of, matches, run_python
 
 ROOT = Path(__file__).parents[1]
 PAGES = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in sorted(ROOT.glob("docs/*.md"))}
@@ -155,3 +157,15 @@ def test_output_that_differs_is_found():
     page += "<!-- not run: why -->\n```bash\nmetis-gym x\n```\n"
     python, _, bash = blocks_of(page)
     assert python.output == "1\n```\n" and bash.why_not == "why" and commands_of(bash) == [["x"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted((ROOT / "examples/notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_run_and_hold_no_outputs(path, sandbox_kwargs, monkeypatch):
+    """`make docs` executes them in a kernel; here their cells run one after the other."""
+    cells = [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] for cell in cells)
+    image = types.SimpleNamespace(Image=lambda filename: Path(filename).read_bytes())
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", image)
+    run_python([Block("python", "".join(cell["source"]), number) for number, cell in enumerate(cells)], path.stem)

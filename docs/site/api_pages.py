@@ -32,6 +32,8 @@ MODULES = {
 }
 """Module → what it holds, in the order of the index."""
 
+_QUALIFIED = re.compile(r"\b(?:[a-z_]\w*\.)+([A-Z]\w*)")
+_MAX_SIGNATURE = 90
 _SECTIONS = ("Args", "Returns", "Yields", "Raises", "Attributes", "Source")
 _ENTRY = re.compile(r"(?m)^    (\*{0,2}[\w.\"<>, ]+?)(?: \([^)]*\))?: ")
 
@@ -88,9 +90,11 @@ def _signature(thing: Any) -> str:
     except (TypeError, ValueError):
         return ""
     text = re.sub(r"<(?:function|object|class)[^>]*>|<[\w.]+ object at 0x[0-9a-f]+>", "…", str(found))
-    if len(text) <= 100:
+    text = _QUALIFIED.sub(r"\1", text)
+    if len(text) <= _MAX_SIGNATURE:
         return text
-    parameters = [re.sub(r"<[^>]*0x[0-9a-f]+>", "…", str(one)) for one in found.parameters.values()]
+    written = [re.sub(r"<[^>]*0x[0-9a-f]+>", "…", str(one)) for one in found.parameters.values()]
+    parameters = [_QUALIFIED.sub(r"\1", one) for one in written]
     stars = next((place for place, one in enumerate(found.parameters.values()) if one.kind is one.KEYWORD_ONLY), None)
     if stars is not None:
         parameters.insert(stars, "*")

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import api_pages
 import environment_pages
+import notebook_pages
 
 ROOT = Path(__file__).parents[2]
 DOCS, SITE = ROOT / "docs", ROOT / "docs" / "site"
@@ -52,6 +53,7 @@ def assemble(source: Path) -> None:
     _add_pages(source / "add")
     environment_pages.write(source / "environments")
     api_pages.write(source / "api")
+    notebook_pages.write(source / "notebooks")
     for page in source.rglob("*.md"):
         page.write_text(_relinked(page, source), "utf-8")
 
