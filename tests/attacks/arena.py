@@ -12,6 +12,7 @@ from tests.attacks.ground import Ground
 
 GRACE = 0.2
 """Seconds between interruption and end: short, for the sake of the tests' time."""
+_OURS = ("namespace", "landlock", "docker")
 _IMAGE = np.full((8, 9, 3), 200, np.uint8)
 _HONEST = (
     "import numpy as np\nprint(np.arange(10).sum(), image_1.size, set(image_1.tobytes()), open('given.txt').read())"
@@ -45,7 +46,8 @@ class Arena:
 
     def attack(self, attack: Attack) -> Verdict:
         """Run an attack and everything that has to hold afterwards."""
-        session = self._backend.open(images=self._images, limits=attack.limits)
+        files = {"image_files": True} if attack.image_files and self._backend.name in _OURS else {}
+        session = self._backend.open(images=self._images, limits=attack.limits, **files)
         text, results = "", []
         breaches: list[str] = []
         try:

@@ -61,6 +61,7 @@ class Attack:
         pause: Seconds between two cells, in which nothing is run.
         limits: What it runs under.
         judge: Looks at the last result; says what was breached, or nothing.
+        image_files: Whether the session returns the images whose paths are printed, where the backend can.
     """
 
     name: str
@@ -70,13 +71,15 @@ class Attack:
     limits: SandboxLimits = LIMITS
     judge: Callable[[RunResult], str] = field(default=_nothing)
     pause: float = 0.0
+    image_files: bool = False
 
 
 class Family:
     """Collects the attacks of one chapter."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, image_files: bool = False) -> None:
         self.name = name
+        self.image_files = image_files
         self.attacks: list[Attack] = []
 
     def add(
@@ -88,7 +91,8 @@ class Family:
         judge: Callable[[RunResult], str] = _nothing,
         pause: float = 0.0,
     ) -> None:
-        self.attacks.append(Attack(f"{self.name}-{name}", self.name, cells, timeout, limits, judge, pause))
+        attack = Attack(f"{self.name}-{name}", self.name, cells, timeout, limits, judge, pause, self.image_files)
+        self.attacks.append(attack)
 
 
 def must_say(text: str) -> Callable[[RunResult], str]:
