@@ -108,15 +108,15 @@ def demonstrate(env: gym.Env[Any, Any], tasks: int, seed: int) -> Demonstrations
     inside = backstage(env)
     inside.use_tool_noise(0.0)
     choices = env.get_wrapper_attr("choices")
-    seen: list[tuple[Any, Any, int, NDArray[np.float32], int, bool]] = []
+    seen: list[tuple[Any, Any, int, Any, int, bool]] = []
     for stream in np.random.SeedSequence([seed, tasks]).spawn(tasks):
         before, _ = env.reset(seed=int(stream.generate_state(1)[0]))
         task, rng = inside.episode.task, np.random.default_rng(stream)
         possible = [inside.encode_action({"answer": answer}) for answer in NeverToolAgent().answers(task)]
-        direct = np.bincount(possible, minlength=choices).astype(np.float32) / len(possible)
+        chances = np.bincount(possible, minlength=choices).astype(np.float32) / len(possible)
         call, answer = (inside.encode_action(action) for action in AlwaysToolAgent().script(task, rng))
         after = env.step(call)[0]
-        seen.append((before, after, call, direct, answer, task.necessity is Necessity.REQUIRED))
+        seen.append((before, after, call, chances, answer, task.necessity is Necessity.REQUIRED))
     before, after, calls, direct, answers, needs_tool = zip(*seen, strict=True)
     return Demonstrations(
         before=_columns(before),
