@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metis_agents.curate.command import curate_command
-from metis_agents.curate.ledger import Ledger, lines_of
+from metis_agents.curate.ledger import Ledger, alone, lines_of
 from metis_agents.curate.records import dropped, kept, undecided
 from metis_gym.errors import ConfigError, StorageError
 from tests.curate.corpus import cheap_faults, clean, encoded, lines, picture, write_jsonl
@@ -95,6 +95,11 @@ def test_a_torn_last_line_is_cut_off_and_undecided_verdicts_count_once(tmp_path)
     other = Ledger(path, "other")
     assert other.get("a") is None
     other.close()
+
+
+def test_two_processes_do_not_write_one_folder(tmp_path, corpus):
+    with alone(tmp_path / "out/ledger"), pytest.raises(StorageError, match="another curation"):
+        curate("sft", corpus, tmp_path / "out", "--no-execute")
 
 
 def test_explain_tells_every_verdict(tmp_path, corpus, capsys):

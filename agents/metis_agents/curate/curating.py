@@ -10,8 +10,16 @@ from typing import Any
 from metis_agents.curate.agreement import agreement, write_sheet
 from metis_agents.curate.first_pass import ReadStage, Shard
 from metis_agents.curate.formats.sources import Reading, find_sources
+from metis_agents.curate.ledger import alone
 from metis_agents.curate.options import Options
-from metis_agents.curate.output import prompt_row, trajectory_row, write_examples, write_lists, write_suspects
+from metis_agents.curate.output import (
+    prompt_row,
+    remove_parts,
+    trajectory_row,
+    write_examples,
+    write_lists,
+    write_suspects,
+)
 from metis_agents.curate.pipelines import not_checked, stages_of
 from metis_agents.curate.report import COST, cost_table, costs, make_report
 from metis_agents.curate.run import LEDGER, Curation, Entry
@@ -43,10 +51,10 @@ def curate(options: Options, out: Path, *, workers: int = 1, say: Say = lambda _
     """
     curation = _prepared(options, out, workers, say)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        options.write(out)
-        curation.run()
-        return _write(curation, options, say)
+        with alone(out / LEDGER):
+            options.write(out)
+            curation.run()
+            return _write(curation, options, say)
     except OSError as error:
         raise StorageError(f"{out} cannot be written: {error}. What was decided is kept: try again") from error
     finally:
@@ -90,6 +98,7 @@ def _prepared(options: Options, out: Path, workers: int, say: Say) -> Curation:
 
 
 def _write(curation: Curation, options: Options, say: Say) -> int:
+    remove_parts(curation.out)
     files = write_tables(curation.out, _tables(curation, options.kind, options.dialect))
     write_lists(curation)
     write_suspects(curation)

@@ -5,6 +5,7 @@ at the next start. A verdict counts for as long as its stage has the same versio
 counts for this process only.
 """
 
+import contextlib
 import json
 import os
 import time
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from metis_agents.curate.records import Verdict
 from metis_gym.errors import StorageError
 
-__all__ = ["Brief", "Ledger", "lines_of"]
+__all__ = ["Brief", "Ledger", "alone", "lines_of"]
 
 _FLUSH_SECONDS, _SYNC_LINES = 2.0, 100
 MAX_LINE_BYTES = 1 << 22
@@ -130,6 +131,26 @@ class Ledger:
                 self._places[str(line["source"]), str(line["file"]), int(line["row"])] = name
         if self.path.exists() and self.path.stat().st_size > whole:
             os.truncate(self.path, whole)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing the same ledger, where the system can; a process that is killed lets go.
+
+    Raises:
+        StorageError: Another process writes it now.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("wb") as held:
+        try:
+            import fcntl
+
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            pass  # a system without such locks
+        except BlockingIOError:
+            raise StorageError(f"another curation writes {folder.parent} now: wait, or choose another") from None
+        yield
 
 
 def lines_of(path: Path) -> Iterator[Mapping[str, Any]]:

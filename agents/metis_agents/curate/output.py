@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from metis_agents.curate.records import Sample, SampleImage
-from metis_agents.curate.run import Curation, Entry
+from metis_agents.curate.run import LEDGER, Curation, Entry
 from metis_agents.curate.stages.pass_rate import PassRateStage
 from metis_agents.curate.translation import translated
 from metis_gym.dialects.contract import IMAGE_MARK
@@ -19,7 +19,16 @@ from metis_gym.images import decode
 from metis_gym.images.transforms import to_png
 from metis_gym.storage import replacing, write_atomically
 
-__all__ = ["DROPPED", "UNDECIDED", "prompt_row", "trajectory_row", "write_examples", "write_lists", "write_suspects"]
+__all__ = [
+    "DROPPED",
+    "UNDECIDED",
+    "prompt_row",
+    "remove_parts",
+    "trajectory_row",
+    "write_examples",
+    "write_lists",
+    "write_suspects",
+]
 
 DROPPED, UNDECIDED, EXAMPLES, SUSPECTS = "dropped.jsonl", "undecided.jsonl", "samples", "suspect_golds.jsonl"
 _EXAMPLES_A_REASON = 10
@@ -66,6 +75,13 @@ def prompt_row(sample: Sample, notes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _stored(image: SampleImage) -> dict[str, Any]:
     return {"bytes": image.data, "path": image.name or None}
+
+
+def remove_parts(out: Path) -> None:
+    """Remove the beginnings of files that a process left which was killed while it wrote them."""
+    for folder in (out, out / EXAMPLES, out / LEDGER):
+        for part in folder.glob("*.part"):
+            part.unlink(missing_ok=True)
 
 
 def write_lists(curation: Curation) -> None:
