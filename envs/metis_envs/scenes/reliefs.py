@@ -56,7 +56,8 @@ def _noise(rng: np.random.Generator, *sizes: tuple[float, float]) -> NDArray[np.
 def _slope(rng: np.random.Generator, *sizes: tuple[float, float]) -> NDArray[np.float64]:
     """How noise rises from left to right, about -1 to 1."""
     rise = np.gradient(_noise(rng, *sizes), axis=1)
-    return rise / (3 * rise.std() + 1e-9)
+    slope: NDArray[np.float64] = rise / (3 * rise.std() + 1e-9)
+    return slope
 
 
 def _ball(rng: np.random.Generator, across: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np.float64]:
