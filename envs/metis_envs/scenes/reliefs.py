@@ -55,7 +55,7 @@ def _noise(rng: np.random.Generator, *sizes: tuple[float, float]) -> NDArray[np.
 
 def _slope(rng: np.random.Generator, *sizes: tuple[float, float]) -> NDArray[np.float64]:
     """How noise rises from left to right, about -1 to 1."""
-    rise: NDArray[np.float64] = np.gradient(_noise(rng, *sizes), axis=1)
+    rise = np.gradient(_noise(rng, *sizes), axis=1)
     slope: NDArray[np.float64] = rise / (3 * rise.std() + 1e-9)
     return slope
 

@@ -62,11 +62,8 @@ def _light(rng: np.random.Generator, wall: ImageArray) -> None:
 def _mottled(rng: np.random.Generator, height: int, width: int, colour: Colour, depth: float) -> ImageArray:
     """One colour, a little stained, with a rough surface that light falls on from the upper left."""
     stains = np.asarray(clouds(rng, height, width, ((height / 2, width / 2), (60, 60), (20, 24)), step=2), np.int16)
-    return _whole(
-        np.array(colour, np.int16)
-        + ((stains - 128) * 0.5 * depth).astype(np.int16)[:, :, None]
-        + (roughness(rng, height, width)[:, :, None])
-    )
+    shade = ((stains - 128) * 0.5 * depth).astype(np.int16) + roughness(rng, height, width)
+    return _whole(np.array(colour, np.int16) + shade[:, :, None])
 
 
 def _whole(wall: NDArray[np.int16]) -> ImageArray:
