@@ -113,10 +113,10 @@ def demonstrate(env: gym.Env[Any, Any], tasks: int, seed: int) -> Demonstrations
         before, _ = env.reset(seed=int(stream.generate_state(1)[0]))
         task, rng = inside.episode.task, np.random.default_rng(stream)
         possible = [inside.encode_action({"answer": answer}) for answer in NeverToolAgent().answers(task)]
-        direct = np.bincount(possible, minlength=choices).astype(np.float32) / len(possible)
+        chances = (np.bincount(possible, minlength=choices) / len(possible)).astype(np.float32)
         call, answer = (inside.encode_action(action) for action in AlwaysToolAgent().script(task, rng))
         after = env.step(call)[0]
-        seen.append((before, after, call, direct, answer, task.necessity is Necessity.REQUIRED))
+        seen.append((before, after, call, chances, answer, task.necessity is Necessity.REQUIRED))
     before, after, calls, direct, answers, needs_tool = zip(*seen, strict=True)
     return Demonstrations(
         before=_columns(before),
