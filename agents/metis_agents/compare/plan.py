@@ -44,8 +44,8 @@ class Settings:
     env_id: str = "MetisVQA-Discrete-v0"
     env: Mapping[str, Any] = field(default_factory=dict)
     batches: int = whole(200, low=1)
-    tasks: int = whole(16, low=1)
-    group_size: int = whole(16, low=2)
+    tasks: int = whole(8, low=1)
+    group_size: int = whole(32, low=2)
     learning_rate: float = number(5e-4, above=0)
     eval_tasks: int = whole(256, low=1)
     eval_episodes: int = whole(4, low=1)

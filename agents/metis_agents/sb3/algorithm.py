@@ -21,7 +21,7 @@ from metis_agents.sb3.callbacks import TimestepsBar
 from metis_agents.sb3.given_envs import as_group_env
 from metis_agents.sb3.group_env import DEFAULT_GROUP_SIZE, DEFAULT_TASKS, Env, GroupVecEnv
 from metis_agents.sb3.logs import record_batch, record_episodes, record_times
-from metis_agents.sb3.policy import ToolUsePolicy, seen_by, with_answers
+from metis_agents.sb3.policy import ToolUsePolicy, seen_by
 from metis_agents.sb3.rollouts import GroupCollector, Played, PolicyAdapter
 from metis_agents.sb3.saving import (
     ARGUMENTS,
@@ -69,7 +69,7 @@ class HDPO(BaseAlgorithm):
         loss: Surrogate, denominator, aggregation and regularisers.
         stats_window_size: Episodes that the logged mean reward is taken over.
         tensorboard_log: Folder of TensorBoard's logs.
-        policy_kwargs: For the policy; "MultiInputPolicy" is told which actions are answers, unless `answers` says so.
+        policy_kwargs: For the policy.
         verbose: 0 for no output, 1 for messages and logs.
         seed: Of weights, tasks, actions and grader noise; 0 if None.
         device: "cpu", "cuda" or "auto".
@@ -119,12 +119,12 @@ class HDPO(BaseAlgorithm):
         self.tasks, self.group_size = tasks or DEFAULT_TASKS, group_size or DEFAULT_GROUP_SIZE
         self.reward_design = rewards.make(reward_design)
         self.minibatches, self.epochs, self.max_grad_norm = minibatches, epochs, max_grad_norm
-        self.loss, self._boundary = loss or LossConfig(), 0
+        self.loss = loss or LossConfig()
         self._resume: dict[str, Any] | None = None
+        self._boundary = 0
         self.last_report: BatchReport | None = None
         self._outcomes: tuple[Outcome, ...] = ()
         if _init_setup_model:
-            self.policy_kwargs = with_answers(self.policy_kwargs, self.policy_class, getattr(self.env, "answers", None))
             self._setup_model()
 
     @property

@@ -57,7 +57,6 @@ class GroupVecEnv(VecEnv):
 
     Attributes:
         writers: What writes a row for each episode that ends, such as the file of a `VecMonitor`.
-        answers: How many actions, from 0 on, are answers; None if that is not known.
 
     Raises:
         ConfigError: An argument that is not valid, or an environment that is not the numeric view.
@@ -79,7 +78,6 @@ class GroupVecEnv(VecEnv):
         probe = probe if _is_ours(probe) else _as_tool_tasks(probe)
         self.spec, self._draw = _numeric_parts(probe)
         self._is_ours = _is_ours(probe)
-        self.answers: int | None = int(probe.get_wrapper_attr("choices")) if self._is_ours else None
         self.tasks, self.group_size, self.stream = tasks, group_size, seed
         self._own_noise_key = self._is_ours and "noise_key" not in self.spec.kwargs
         self._rounds = np.zeros(tasks * group_size, dtype=np.int64)

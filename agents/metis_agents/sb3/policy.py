@@ -6,17 +6,15 @@ from typing import Any, cast
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticPolicy
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.vec_env import VecTransposeImage
 from torch import Tensor, nn
 
 from metis_gym.errors import ConfigError
 
-__all__ = ["DecisionHead", "NumericExtractor", "ToolUsePolicy", "seen_by", "with_answers"]
+__all__ = ["NumericExtractor", "ToolUsePolicy", "seen_by"]
 
 _IMAGES, _COUNTS = ("image", "returned"), ("tool_counts", "turns_left")
 _NUMERIC_VIEW = frozenset({*_IMAGES, *_COUNTS, "text"})
@@ -116,98 +114,19 @@ class Glance(nn.Module):
         return torch.cat([seen_BHW.flatten(1), scores_BHC.flatten(1)], dim=1)
 
 
-class DecisionHead(nn.Module):
-    """Logits of answers and calls, in which one number decides whether to call at all.
-
-    With a logit of its own for each action, "call" is what all calls add up to: a policy that sees when a call is not
-    needed has to learn it again for each call and for each answer.
-
-    Axes: F features, A actions, answers first.
-
-    Args:
-        features: F.
-        actions: A.
-        answers: How many of the actions are answers.
-
-    Raises:
-        ConfigError: There are no answers or no calls.
-    """
-
-    def __init__(self, features: int, actions: int, answers: int) -> None:
-        super().__init__()
-        if not 0 < answers < actions:
-            raise ConfigError(f"Expect answers from 1 to {actions - 1}, of {actions} actions, actually: {answers}")
-        self.answers = answers
-        self.decision, self.actions = nn.Linear(features, 1), nn.Linear(features, actions)
-
-    def forward(self, features_BF: Tensor) -> Tensor:
-        """Normalised logits of shape (B, A)."""
-        decision_B1, logits_BA = self.decision(features_BF), self.actions(features_BF)
-        answers_BA, calls_BA = logits_BA[:, : self.answers], logits_BA[:, self.answers :]
-        return torch.cat(
-            [
-                answers_BA.log_softmax(1) + nn.functional.logsigmoid(-decision_B1),
-                calls_BA.log_softmax(1) + nn.functional.logsigmoid(decision_B1),
-            ],
-            dim=1,
-        )
-
-
-class DecidedFirst(CategoricalDistribution):
-    """A categorical distribution whose logits come from a `DecisionHead`.
-
-    Args:
-        actions: Number of actions.
-        answers: How many of them, from 0 on, are answers.
-    """
-
-    def __init__(self, actions: int, answers: int) -> None:
-        super().__init__(actions)
-        self._answers = answers
-
-    def proba_distribution_net(self, latent_dim: int) -> nn.Module:
-        """The layer that gives the logits."""
-        return DecisionHead(latent_dim, self.action_dim, self._answers)
-
-
 class ToolUsePolicy(MultiInputActorCriticPolicy):
     """`MultiInputPolicy` with one hidden layer and, on the numeric view, that view's extractor.
 
     Its value head is for `stable_baselines3.PPO`; group methods leave it alone.
-
-    Args:
-        *args: As for `MultiInputPolicy`.
-        answers: How many actions, from 0 on, are answers; all others are calls. Whether to call is then one decision
-            (`DecisionHead`). None if that is not known: each action has a logit of its own.
-        **kwargs: As for `MultiInputPolicy`.
-
-    Raises:
-        ConfigError: There are no answers or no calls.
     """
 
-    def __init__(self, *args: Any, answers: int | None = None, **kwargs: Any) -> None:
-        self.answers = answers
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         space = kwargs.get("observation_space", args[0] if args else None)
         if isinstance(space, spaces.Dict) and set(space.spaces) >= _NUMERIC_VIEW:
             kwargs.setdefault("features_extractor_class", NumericExtractor)
         kwargs.setdefault("net_arch", {"pi": [64], "vf": [64]})
         kwargs.setdefault("activation_fn", nn.ReLU)
         super().__init__(*args, **kwargs)
-
-    def _build(self, lr_schedule: Schedule) -> None:
-        if self.answers is not None:
-            actions: Any = self.action_space
-            self.action_dist = DecidedFirst(int(actions.n), self.answers)
-        super()._build(lr_schedule)
-
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        return {**super()._get_constructor_parameters(), "answers": self.answers}
-
-
-def with_answers(kwargs: Mapping[str, Any], policy: type[Any], answers: int | None) -> dict[str, Any]:
-    """Arguments of a new policy; one of ours is told how many actions are answers, unless they say it."""
-    is_told = policy is ToolUsePolicy and answers is not None
-    return {"answers": answers, **kwargs} if is_told else dict(kwargs)
 
 
 def seen_by(policy: type[BasePolicy], policy_kwargs: Mapping[str, Any], space: spaces.Space[Any]) -> spaces.Space[Any]:

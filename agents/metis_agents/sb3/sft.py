@@ -47,8 +47,8 @@ class SFTConfig:
         epochs: How often the demonstrations are gone through.
         batch_size: Demonstrated tasks in one step.
         lr: Learning rate at the beginning of the cold start; it falls to 0 along a cosine.
-        rate_none: Target tool rate of the cold start on tasks that need no tool.
-        rate_required: Target tool rate of the cold start on tasks that need one.
+        rate_none: Wanted tool rate of the cold start on tasks that need no tool.
+        rate_required: Wanted tool rate of the cold start on tasks that need one.
         seed: Seed of tasks and order.
     """
 
@@ -108,12 +108,12 @@ def demonstrate(env: gym.Env[Any, Any], tasks: int, seed: int) -> Demonstrations
     inside = backstage(env)
     inside.use_tool_noise(0.0)
     choices = env.get_wrapper_attr("choices")
-    seen: list[tuple[Any, Any, int, Any, int, bool]] = []
+    seen: list[tuple[Any, Any, int, NDArray[np.float32], int, bool]] = []
     for stream in np.random.SeedSequence([seed, tasks]).spawn(tasks):
         before, _ = env.reset(seed=int(stream.generate_state(1)[0]))
         task, rng = inside.episode.task, np.random.default_rng(stream)
         possible = [inside.encode_action({"answer": answer}) for answer in NeverToolAgent().answers(task)]
-        chances = np.bincount(possible, minlength=choices).astype(np.float32) / len(possible)
+        chances = (np.bincount(possible, minlength=choices) / len(possible)).astype(np.float32)
         call, answer = (inside.encode_action(action) for action in AlwaysToolAgent().script(task, rng))
         after = env.step(call)[0]
         seen.append((before, after, call, chances, answer, task.necessity is Necessity.REQUIRED))
