@@ -4,7 +4,7 @@ python examples/demo.py
 
 A small policy starts out calling its tool on nearly every question. Half of the questions need the tool, and the grader
 is wrong 30 % of the time. Prints a table and where the images are; stopped at any moment, the same command goes on.
-Three to five minutes on two cores.
+Some eight minutes on two cores.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each design (default: %(default)s)")
-    parser.add_argument("--batches", type=int, default=100, help="batches of 256 episodes (default: %(default)s)")
+    parser.add_argument("--batches", type=int, default=200, help="batches of 256 episodes (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the results")
     given = parser.parse_args()

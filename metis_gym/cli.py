@@ -19,6 +19,7 @@ COMMANDS = {
         "train a small policy with several reward designs and compare them",
     ),
     "completion": ("metis_gym.completion:completion_command", "print a script that completes commands in your shell"),
+    "curate": ("metis_agents.curate.command:curate_command", "filter trajectories and prompts into training data"),
     "doctor": ("metis_gym.doctoring:doctor_command", "check the whole installation"),
     "eval": ("metis_agents.command:eval_command", "evaluate agents and print a table"),
     "export": ("metis_gym.exporting:export_command", "write a recorded run for other programs: parquet, inspect"),

@@ -118,8 +118,13 @@ class NeverToolAgent(ScriptedAgent):
 
     name = "never-tool"
 
+    def answers(self, task: Task) -> tuple[str, ...]:
+        """The answers that it may give, each as likely as the others."""
+        return (task.gold.value,) if task.necessity is Necessity.NONE else task.alternatives or ("?",)
+
     def _choose(self, task: Task, rng: np.random.Generator) -> str:
-        return task.gold.value if task.necessity is Necessity.NONE else _guess(task, rng)
+        possible = self.answers(task)
+        return possible[int(rng.integers(len(possible)))] if len(possible) > 1 else possible[0]
 
 
 class RandomAgent(ScriptedAgent):
@@ -144,11 +149,6 @@ class RandomAgent(ScriptedAgent):
 
 SCRIPTED = {agent.name: agent for agent in (OracleAgent, AlwaysToolAgent, NeverToolAgent, RandomAgent)}
 """The scripted agents by name."""
-
-
-def _guess(task: Task, rng: np.random.Generator) -> str:
-    possible = task.alternatives or ("?",)
-    return possible[int(rng.integers(len(possible)))]
 
 
 def _look_at(task: Task) -> ToolCall:

@@ -5,6 +5,7 @@
 
 import argparse
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +24,8 @@ __all__ = ["contact_sheet", "examples", "gallery_command"]
 _CELL, _MARGIN, _LINE = 448, 16, 20
 _LOOKED_AT = 8
 """Tasks that are drawn to find one of each necessity."""
+_UNSAFE = re.compile(r"[^\w.,=+-]+")
+"""What a spec holds and a file name should not."""
 _INK, _FAINT = (25, 25, 25), (110, 110, 110)
 _BADGES = {
     Necessity.NONE: ("no tool needed", (36, 130, 70)),
@@ -44,7 +47,7 @@ def gallery_command(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     given.out.mkdir(parents=True, exist_ok=True)
     for name in given.families or FAMILY_IDS.values():
-        path = given.out / f"{name.partition(':')[0]}.png"
+        path = given.out / f"{_UNSAFE.sub('_', name)}.png"
         Image.fromarray(contact_sheet(examples(name, each=given.each, split=given.split))).save(path)
         say(str(path))
     return 0

@@ -41,7 +41,8 @@ def explain_failure(tier: str, step: str, error: str) -> str:
         step: What was being tried.
         error: What the kernel said.
     """
-    return f"the sandbox {tier!r} cannot be had here: {step} failed ({error}). {_cause_and_remedy(step, error)}".strip()
+    advice = _cause_and_remedy(step, error)
+    return f"the sandbox {tier!r} is not available on this machine: {step} failed ({error}). {advice}".strip()
 
 
 def check_system(backend: str) -> None:

@@ -34,7 +34,7 @@ class Settings:
         batches: Batches of every run.
         tasks: P, tasks in a batch.
         group_size: G, episodes of each task.
-        learning_rate: Learning rate of Adam.
+        learning_rate: Learning rate of Adam for the first half of the batches; it then falls to 0 along a line.
         eval_tasks: Tasks of the test split that are played at the end.
         eval_episodes: Episodes of each task of the test split.
         checkpoint_every: Batches between checkpoints. Changes no number.
@@ -43,9 +43,9 @@ class Settings:
 
     env_id: str = "MetisVQA-Discrete-v0"
     env: Mapping[str, Any] = field(default_factory=dict)
-    batches: int = whole(100, low=1)
-    tasks: int = whole(16, low=1)
-    group_size: int = whole(16, low=2)
+    batches: int = whole(200, low=1)
+    tasks: int = whole(8, low=1)
+    group_size: int = whole(32, low=2)
     learning_rate: float = number(5e-4, above=0)
     eval_tasks: int = whole(256, low=1)
     eval_episodes: int = whole(4, low=1)
@@ -55,6 +55,14 @@ class Settings:
     def __post_init__(self) -> None:
         check_parameters(self)
         object.__setattr__(self, "env", frozen(self.env))
+
+    def learning_rate_at(self, batch: int) -> float:
+        """The learning rate of a batch, counted from 0.
+
+        >>> [Settings(batches=4, learning_rate=0.1).learning_rate_at(batch) for batch in range(4)]
+        [0.1, 0.1, 0.1, 0.05]
+        """
+        return self.learning_rate * min(1.0, 2 * (self.batches - batch) / self.batches)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,13 +129,13 @@ class Plan:
     """Designs × seeds.
 
     Attributes:
-        designs: Reward designs, such as accuracy, hdpo:w_tool=0.15 or coupled:alpha=0.1; those of one's own need to be
-            registered.
+        designs: Reward designs, such as accuracy, hdpo:w_tool=0.15, coupled:alpha=0.1 or, of one's own,
+            my_pkg.rewards:Halved.
         seeds: The seeds of weights, tasks, actions and grader noise.
         settings: What all runs share.
 
     Raises:
-        ConfigError: A design that there is not, one that is given twice, or no design or seed at all.
+        ConfigError: An unknown design, one that is given twice, or no design or seed at all.
     """
 
     designs: tuple[str, ...]

@@ -30,7 +30,7 @@ _ENDLESS = 10**12
 
 
 def has_start(start: Start, store: Store) -> bool:
-    """Is a cold start there, with its weights?"""
+    """Whether a cold start is there, with its weights."""
     return store.has(f"starts/{start.key}.json") and store.has(_weights(start))
 
 
@@ -99,6 +99,8 @@ class _Training:
     def do_batch(self) -> None:
         """Learn from one more batch, note how it went, and keep a checkpoint now and then."""
         kept = _KeepGroups()
+        rate = self._run.settings.learning_rate_at(self.batches_done)
+        self.model.lr_schedule = lambda _: rate
         callbacks = [kept, StopAfterBatches(self.batches_done + 1)]
         self.model.learn(_ENDLESS, callback=callbacks, log_interval=0, reset_num_timesteps=False)
         report = self.model.last_report

@@ -1,10 +1,12 @@
 """The report of an evaluation: metrics, usage and cost, as a narrow table and as `report.json`."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from metis_agents.chat.usage import Usage
+from metis_agents.results.agreement import Agreement
 from metis_agents.results.benchmarks import benchmark_json
 from metis_gym.frontier import FrontierPoint, accuracy_at
 from metis_gym.markdown import fitting, shortened, table
@@ -47,6 +49,8 @@ class Report:
         frontier: The best accuracy on these tasks for each price of calls; empty where no plan is known.
         reached: What the agent reached on the same tasks.
         benchmarks: The figures of each benchmark that was played whole.
+        settings: The agent with how it decodes, the environment with its grader, the episodes and the seed.
+        by_judge: Rules and an LLM judge on the same answers, where both were asked about every answer.
     """
 
     agent: str
@@ -65,6 +69,8 @@ class Report:
     frontier: tuple[FrontierPoint, ...] = ()
     reached: FrontierPoint | None = None
     benchmarks: tuple[Score, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    by_judge: Agreement | None = None
 
     def __str__(self) -> str:
         """A Markdown table, a row for each family and one for all; below it what the model used."""
@@ -111,10 +117,12 @@ class Report:
                 "agent": None if self.reached is None else asdict(self.reached),
             },
             "benchmarks": [benchmark_json(score) for score in self.benchmarks],
+            "settings": json.loads(json.dumps(self.settings, default=repr)),
+            **({} if self.by_judge is None else {"judge_all": self.by_judge.to_json()}),
         }
 
     def _below(self) -> list[str]:
-        lines = [*map(str, self.benchmarks), *self._worth()]
+        lines = [*map(str, self.benchmarks), *([] if self.by_judge is None else [str(self.by_judge)]), *self._worth()]
         lines += [] if self.usage is None else [_usage_line(self.usage, self.cost)]
         lines += [f"not scored, {count} times: {reason}" for reason, count in self.failures.items()]
         lines += [f"warning: {warning}" for warning in self.warnings]

@@ -9,7 +9,8 @@ its own share of the gradient:
 * the *answer*, given that one is given: direct, and after the call.
 
 A direct answer is thus learned as well as the network can, however rarely it will be given. Where a tool is needed the
-never-tool agent guesses, and so does the clone.
+never-tool agent guesses, and so does the clone: it learns the chances of the guess, not one draw. Draws are noise, in
+which some seeds never learned to answer directly; a reward then has nothing to teach.
 """
 
 import contextlib
@@ -71,7 +72,8 @@ class Demonstrations:
         before: The observations at reset, arrays of shape (n, …).
         after: The observations after the call.
         calls: The call, shape (n,).
-        direct: The answer without a call: right where none is needed, else a guess.
+        direct: The chance of each answer without a call, shape (n, choices): all on the right one where none is
+            needed, else a guess.
         answers: The answer after the call.
         needs_tool: Whether a tool is needed.
     """
@@ -79,7 +81,7 @@ class Demonstrations:
     before: Observations
     after: Observations
     calls: NDArray[np.int64]
-    direct: NDArray[np.int64]
+    direct: NDArray[np.float32]
     answers: NDArray[np.int64]
     needs_tool: NDArray[np.bool_]
 
@@ -101,24 +103,26 @@ def demonstrate(env: gym.Env[Any, Any], tasks: int, seed: int) -> Demonstrations
     Args:
         env: The numeric view.
         tasks: How many.
-        seed: Of the tasks and of the guesses.
+        seed: Of the tasks.
     """
     inside = backstage(env)
     inside.use_tool_noise(0.0)
-    seen: list[tuple[Any, Any, int, int, int, bool]] = []
+    choices = env.get_wrapper_attr("choices")
+    seen: list[tuple[Any, Any, int, NDArray[np.float32], int, bool]] = []
     for stream in np.random.SeedSequence([seed, tasks]).spawn(tasks):
         before, _ = env.reset(seed=int(stream.generate_state(1)[0]))
         task, rng = inside.episode.task, np.random.default_rng(stream)
-        direct = inside.encode_action(NeverToolAgent().script(task, rng)[0])
+        possible = [inside.encode_action({"answer": answer}) for answer in NeverToolAgent().answers(task)]
+        chances = (np.bincount(possible, minlength=choices) / len(possible)).astype(np.float32)
         call, answer = (inside.encode_action(action) for action in AlwaysToolAgent().script(task, rng))
         after = env.step(call)[0]
-        seen.append((before, after, call, direct, answer, task.necessity is Necessity.REQUIRED))
+        seen.append((before, after, call, chances, answer, task.necessity is Necessity.REQUIRED))
     before, after, calls, direct, answers, needs_tool = zip(*seen, strict=True)
     return Demonstrations(
         before=_columns(before),
         after=_columns(after),
         calls=np.array(calls),
-        direct=np.array(direct),
+        direct=np.stack(direct),
         answers=np.array(answers),
         needs_tool=np.array(needs_tool),
     )

@@ -193,4 +193,4 @@ def _knock(host: str) -> None:
 def _explain(error: str) -> str:
     remedy = f"{_PERMISSION}." if "ermission denied" in error else f"{_INSTALL}."
     cause = "may not be used by this user" if "ermission denied" in error else "does not answer"
-    return f"the sandbox 'docker' cannot be had here: the Docker engine {cause} ({error}). {remedy}"
+    return f"the sandbox 'docker' is not available on this machine: the Docker engine {cause} ({error}). {remedy}"

@@ -167,7 +167,7 @@ def test_the_command_reports_on_what_is_there(tmp_path, capsys):
     table = tmp_path / "docs" / "robustness.md"
     arguments = ["--report", "--seeds", "2", "--out", str(tmp_path / "map"), "--table", str(table), "--note", "At abc."]
     assert main(["map", *arguments]) == 0
-    assert "--seeds 2 --batches 100" in table.read_text()
+    assert "--seeds 2 --batches 200" in table.read_text()
     assert "At abc." in table.read_text()
     assert all(table.with_suffix(suffix).exists() for suffix in (".png", ".svg", ".csv"))
     assert "written:" in capsys.readouterr().out

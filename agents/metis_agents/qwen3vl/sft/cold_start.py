@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import gymnasium as gym
 
+from metis_agents.curate.reading import curated_conversations, is_curated
 from metis_agents.progress import Progress, no_progress
 from metis_agents.qwen3vl.chat.renderer import Renderer
 from metis_agents.qwen3vl.model.models import Equipment, LoadedModel, equip
@@ -125,4 +126,6 @@ class ColdStart:
 
 
 def _conversations(path: str) -> Iterable[Any]:
+    if is_curated(Path(path)):
+        return curated_conversations(Path(path))
     return recorded_conversations(Path(path)) if Path(path).is_dir() else chat_conversations(Path(path))
