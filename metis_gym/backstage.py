@@ -6,6 +6,7 @@ one way to all of that. It goes through every wrapper, and its type says what is
 """
 
 import inspect
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -106,6 +107,8 @@ def backstage(env: gym.Env[Any, Any]) -> Backstage:
         ConfigError: It is not an environment of this package.
     """
     inner = env.unwrapped
+    if type(inner) in _KNOWN:
+        return cast("Backstage", inner)
     # Looked up statically: properties such as `episode` raise before the first reset.
     lacking = [name for name in _MEMBERS if inspect.getattr_static(inner, name, _ABSENT) is _ABSENT]
     if lacking:
@@ -113,6 +116,7 @@ def backstage(env: gym.Env[Any, Any]) -> Backstage:
             f"Expect an environment of metis-gym, such as MetisVQA-v0, actually: {inner}, which lacks "
             f"{', '.join(lacking)}"
         )
+    _KNOWN.add(type(inner))
     return cast("Backstage", inner)
 
 
@@ -137,4 +141,5 @@ def visible_info(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _ABSENT = object()
+_KNOWN: weakref.WeakSet[type] = weakref.WeakSet()
 _MEMBERS = tuple(sorted({name for name in (*Backstage.__annotations__, *vars(Backstage)) if not name.startswith("_")}))

@@ -5,7 +5,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from metis_gym.errors import MetisError
+from metis_gym.errors import MetisError, MissingDependencyError
+from metis_gym.extras import extra_of
 from metis_gym.registries import nearest
 from metis_gym.terminal import say
 
@@ -17,8 +18,11 @@ COMMANDS = {
         "metis_agents.compare.command:compare_command",
         "train a small policy with several reward designs and compare them",
     ),
+    "completion": ("metis_gym.completion:completion_command", "print a script that completes commands in your shell"),
+    "curate": ("metis_agents.curate.command:curate_command", "filter trajectories and prompts into training data"),
+    "doctor": ("metis_gym.doctoring:doctor_command", "check the whole installation"),
     "eval": ("metis_agents.command:eval_command", "evaluate agents and print a table"),
-    "export": ("metis_gym.exporting:export_command", "write a recorded run as a parquet table"),
+    "export": ("metis_gym.exporting:export_command", "write a recorded run for other programs: parquet, inspect"),
     "gallery": ("metis_envs.gallery:gallery_command", "draw example tasks of each family"),
     "index": ("metis_gym.search.command:main", "build or query an index for text or image search"),
     "list": ("metis_gym.listing:list_command", "list the names of each kind, built in and from installed packages"),
@@ -34,6 +38,9 @@ COMMANDS = {
     "sandbox": ("metis_gym.sandbox.command:main", "check or build what isolates model-written code"),
 }
 """Sub-command → where it is and what it does."""
+
+_HEAVY = ("compare", "map", "train")
+"""Commands that import torch before they can say anything, which takes seconds."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,15 +61,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"metis-gym: unknown command {name!r}. {nearest(name, tuple(COMMANDS))}", stream=sys.stderr)
         return 2
     module, _, function = COMMANDS[name][0].partition(":")
+    if name in _HEAVY and not {"-h", "--help"}.intersection(rest):
+        say(f"metis-gym {name}: loading torch", stream=sys.stderr)
     try:
         return int(getattr(importlib.import_module(module), function)(rest))
     except MetisError as error:
         say(f"metis-gym {name}: {error}", stream=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        extra = extra_of(error.name or "")
+        if extra is None:
+            raise
+        missing = MissingDependencyError.of(str(error.name), extra, f"`metis-gym {name}`")
+        say(f"metis-gym {name}: {missing}", stream=sys.stderr)
+        return 2
 
 
 def _usage() -> str:
-    lines = [f"  {name:<10}{meaning}" for name, (_, meaning) in COMMANDS.items()]
+    lines = [f"  {name:<12}{meaning}" for name, (_, meaning) in COMMANDS.items()]
     return (
         "usage: metis-gym COMMAND [OPTIONS]\n\n"
         + "\n".join(lines)

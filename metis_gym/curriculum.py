@@ -48,7 +48,7 @@ class PassRateCurriculum(Taskset):
         return self.taskset.families
 
     def knows(self, task_id: str) -> bool:
-        """Is this id one of the taskset's?"""
+        """Whether this id is one of the taskset's."""
         return self.taskset.knows(task_id)
 
     def draw(self, rng: np.random.Generator) -> str:
@@ -76,7 +76,7 @@ class PassRateCurriculum(Taskset):
         return self.taskset.variants(task_id, every=every)
 
     def can_vary(self, task_id: str) -> bool:
-        """Does the taskset know the variants?"""
+        """Whether the taskset knows the variants of the task."""
         return self.taskset.can_vary(task_id)
 
     def load(self, task_id: str) -> Task:

@@ -169,7 +169,7 @@ class ToolUseEnv(gym.Env[dict[str, Any], Any], gym.utils.EzPickle):
         render_mode: str | None = None,
         **unknown: Any,
     ) -> None:
-        arguments = {key: value for key, value in locals().items() if key not in ("self", "unknown", "__class__")}
+        arguments = {key: value for key, value in locals().items() if key not in ("self", "unknown")}
         gym.utils.EzPickle.__init__(self, **arguments)
         for name in unknown:
             raise ConfigError(f"there is no argument {name!r}. {nearest(name, tuple(arguments))}")

@@ -2,7 +2,7 @@
 
 ```
 MetisError
-├── ConfigError (ValueError)            an argument that cannot be right; the message names the valid ones
+├── ConfigError (ValueError)            an argument that is not valid; the message names the valid ones
 │   └── UnknownNameError                a name that no registry knows; the message suggests the nearest
 ├── InvalidActionError (TypeError)      an action that no model could have produced, such as a number
 ├── MissingDependencyError (ImportError)  an optional package is absent; the message holds the install command
@@ -66,7 +66,7 @@ class MetisError(Exception):
 
 
 class ConfigError(MetisError, ValueError):
-    """An argument that cannot be right. The message says what was given and what is valid."""
+    """An argument that is not valid. The message says what was given and what is valid."""
 
 
 class UnknownNameError(ConfigError):

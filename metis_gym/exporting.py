@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from metis_gym.errors import MissingDependencyError
+from metis_gym.inspect_log import write_inspect_log
+from metis_gym.recording import Run
 from metis_gym.storage import replacing
 from metis_gym.terminal import say
 from metis_gym.turns import encodable
-from metis_gym.viewer.episodes import EpisodeCard, read_episodes
+from metis_gym.viewer.episodes import EpisodeCard, find_runs, read_episodes
 
 __all__ = ["COLUMNS", "episode_row", "export_command"]
 
@@ -44,13 +46,23 @@ COLUMNS: Mapping[str, str] = {
 """Column of the table → its type. What is not known is null; `results` has one JSON text for each call."""
 
 
+_FILES = {"inspect": "episodes.eval", "parquet": "episodes.parquet"}
+
+
 def export_command(argv: Sequence[str]) -> int:
     """Write a run as a file of another form."""
     given = _parser().parse_args(argv)
-    rows = [episode_row(card) for card in read_episodes(given.run)]
-    out = given.out or Path(given.run) / "episodes.parquet"
-    _write_parquet(rows, out)
-    say(f"{len(rows)} episode{'s' * (len(rows) != 1)}: {out}")
+    run = Path(given.run)
+    out = given.out or run / _FILES[given.format]
+    if given.format == "inspect":
+        agents = {str(Run(folder).notes.get("agent", "")) for folder in find_runs(run)}
+        agent = agents.pop() if len(agents) == 1 else ""
+        count = write_inspect_log(read_episodes(run), out, name=run.resolve().name, agent=agent)
+    else:
+        rows = [episode_row(card) for card in read_episodes(run)]
+        _write_parquet(rows, out)
+        count = len(rows)
+    say(f"{count} episode{'s' * (count != 1)}: {out}")
     return 0
 
 
@@ -124,7 +136,8 @@ def _write_parquet(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="metis-gym export", description="Write a recorded run for other programs.")
-    parser.add_argument("format", choices=("parquet",), help="parquet: a table with a row for each episode")
+    forms = "parquet: a table with a row for each episode; inspect: a log that `inspect view` opens, with images"
+    parser.add_argument("format", choices=tuple(_FILES), help=forms)
     parser.add_argument("run", type=Path, metavar="RUN", help="a recording, or a folder that holds some")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the file (default: episodes.parquet in the run)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the file (default: in the run)")
     return parser

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metis_gym.errors import MissingDependencyError, UnknownNameError
+from metis_gym.markdown import MAX_WIDTH
 from metis_gym.registries import Entry, Registry, nearest
 from metis_gym.terminal import say
 
@@ -33,7 +34,7 @@ KINDS = {
 }
 """Kind → where its registries are, and what its names are for. Each kind is an entry-point group, `metis_gym.KIND`."""
 
-_WIDTH = 100
+_MIN_ABOUT = 40
 _DOCUMENTED = (ast.ClassDef, ast.FunctionDef)
 _MORE = (
     "Any of them may also be named 'module:Thing'. A package announces names of its own in the entry-point group "
@@ -108,10 +109,11 @@ def _docstring(path: str) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns, the last one cut to the width of a terminal only where it says no error."""
+    """Aligned columns; the last one is cut where a line would be too wide, unless it says an error."""
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(len(rows[0]) - 1)]
+    left = max(_MIN_ABOUT, MAX_WIDTH - sum(width + 2 for width in widths))
     lines = []
     for *cells, last in rows:
-        shown = last if last.startswith("(") or len(last) <= _WIDTH else last[: _WIDTH - 1] + "…"
+        shown = last if last.startswith("(") or len(last) <= left else last[: left - 1].rstrip() + "…"
         lines.append("  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)), shown]))
     return "".join(line.rstrip() + "\n" for line in lines)

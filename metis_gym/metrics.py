@@ -24,6 +24,7 @@ CURVE_LAMS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 """Where a curve over λ is taken, unless something else is asked for."""
 
 _RESAMPLES = 1_000
+_MAX_DRAWN = 4_000_000
 _SEED = 20_260_408
 
 
@@ -245,10 +246,25 @@ def _wilson(share: float, n: int, confidence: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def resampled_sums(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+    """Sums of rows that are drawn with replacement, as many as there are, in memory that does not grow with them.
+
+    Args:
+        values: Shape (rows, columns).
+        resamples: How often they are drawn.
+        seed: The same seed draws the same.
+
+    Returns:
+        Shape (resamples, columns).
+    """
+    rng, count = np.random.default_rng(seed), len(values)
+    chances, at_once = np.full(count, 1 / count), max(1, _MAX_DRAWN // count)
+    sizes = [min(at_once, resamples - start) for start in range(0, resamples, at_once)]
+    return np.concatenate([rng.multinomial(count, chances, size=size) @ values for size in sizes])
+
+
 def _bootstrap(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    rng = np.random.default_rng(_SEED)
-    counts = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=_RESAMPLES)
-    sums = counts @ values
+    sums = resampled_sums(values, _RESAMPLES, _SEED)
     tail = 50 * (1 - confidence)
     low, high = np.percentile(sums[:, 0] / sums[:, 1], [tail, 100 - tail])
     return float(low), float(high)

@@ -124,7 +124,7 @@ class NumericToolUseEnv(ToolUseEnv):
 
     @property
     def can_search(self) -> bool:
-        """Is there an action that searches?"""
+        """Whether there is an action that searches."""
         return TextSearchTool.name in self.toolbox.tools
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Parameters of reward designs: dataclass fields that know their valid range.
 
 A design is a dataclass; `number`, `whole`, `flag` and `choice` declare its parameters, and `check_parameters` is what
-its `__post_init__` calls. A value that cannot be right is a `ConfigError` with the value in it.
+its `__post_init__` calls. A value that is not valid is a `ConfigError` with the value in it.
 """
 
 import dataclasses

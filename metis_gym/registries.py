@@ -233,12 +233,16 @@ class Registry(Generic[T]):
 
     def _imported(self, name: str) -> Callable[..., T]:
         word, _, thing = name.partition(":")
-        if word in self._entries:
+        if word in self._entries and not self._is_its_module(word):
             raise ConfigError(
                 f"cannot read {thing!r} in {name!r}: {word!r} is a {self.kind}, and a parameter of it is written "
                 f"{word}:{thing}=value; expected name:key=value,key=value"
             )
         return self._loaded(name, name, "named by its module")
+
+    def _is_its_module(self, name: str) -> bool:
+        """Whether a name that a module registered is the module's own name."""
+        return name not in self._builtin and path_of(self._entries[name]).partition(":")[0] == name
 
     def _loaded(self, name: str, path: str, origin: str) -> Callable[..., T]:
         """Import `"module:Thing"`: the one place where users' own modules are loaded, and may fail in any way."""

@@ -92,7 +92,7 @@ class Rules:
 
 
 def same_observation(one: Any, other: Any) -> bool:
-    """Are two observations equal, to the bit?"""
+    """Whether two observations are equal, to the bit."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(same_observation(one[key], other[key]) for key in one)
     if isinstance(one, tuple) and isinstance(other, tuple):

@@ -1,7 +1,8 @@
 """The figures of a benchmark, as a taskset with figures of its own gives them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from metis_gym.metrics import Estimate
 
@@ -21,6 +22,10 @@ class Score:
         total: Rows that the benchmark has here, those that were left out included.
         no_choice: Answers that name no option, where there were options: they count as wrong.
         notes: What differs from the authors' evaluation.
+        played: How the episodes went: how many were truncated or not scored, the share that called tools, calls and
+            cost each.
+        graded_by: What compared the answers.
+        settings: Which rows were played: the data set, its revision and fingerprint, wording, view_pixels ….
     """
 
     name: str
@@ -31,15 +36,20 @@ class Score:
     total: int
     no_choice: int = 0
     notes: tuple[str, ...] = ()
+    graded_by: str = "rules"
+    played: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_partial(self) -> bool:
-        """Are some rows not scored?"""
+        """Whether some rows are not scored."""
         return self.scored < self.total
 
     def __str__(self) -> str:
         """A line for each figure."""
-        head = f"{self.name}: {self.scored} of {self.total} rows scored{', partial' if self.is_partial else ''}"
+        no_choice = f", {self.no_choice:,} name no option" if self.no_choice else ""
+        scored = f"{self.scored:,} of {self.total:,} rows scored, by {self.graded_by}"
+        head = f"{self.name}: {scored}{no_choice}{', partial' * self.is_partial}"
         lines = [f"  {name}: {_percent(figure)}{self._bound(name)}" for name, figure in self.figures.items()]
         return "\n".join([head, *lines, *(f"  note: {note}" for note in self.notes)])
 

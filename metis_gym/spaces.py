@@ -57,7 +57,7 @@ class Unicode(Space[str]):
         return "".join(_SAMPLE_ALPHABET[i] for i in self.np_random.integers(0, len(_SAMPLE_ALPHABET), length))
 
     def contains(self, x: Any) -> bool:
-        """Is `x` text of at most `max_length` characters, without lone surrogates?"""
+        """Whether `x` is text of at most `max_length` characters, without lone surrogates."""
         return isinstance(x, str) and len(x) <= self.max_length and _is_encodable(x)
 
     def to_jsonable(self, sample_n: Iterable[str]) -> list[str]:
@@ -111,7 +111,7 @@ class Image(Space[ImageArray]):
         return self.np_random.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
     def contains(self, x: Any) -> bool:
-        """Is `x` a uint8 array of shape (height, width, 3) within the caps?"""
+        """Whether `x` is a uint8 array of shape (height, width, 3) within the caps."""
         if not (isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 3 and x.shape[2] == 3):
             return False
         return bool(0 < x.shape[0] <= self.max_height and 0 < x.shape[1] <= self.max_width)

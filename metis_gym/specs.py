@@ -77,7 +77,7 @@ def format_spec(name: str, parameters: Mapping[str, Any]) -> str:
 
 
 def is_name(text: str) -> bool:
-    """May this be a name in a spec: one word, or module:Thing?
+    """Whether this may be a name in a spec: one word, or module:Thing.
 
     >>> is_name("always-tool"), is_name("my_pkg:Zoom"), is_name("a b"), is_name("a:b=1")
     (True, True, False, False)

@@ -11,7 +11,8 @@ from metis_gym.registries import path_of
 
 __all__ = ["Builds", "TaskCache"]
 
-_Key: TypeAlias = tuple[type, int, str]
+_Key: TypeAlias = tuple[type, int, str, str]
+_MAX_TASKS = 4_096
 
 
 class Builds(Protocol):
@@ -23,7 +24,9 @@ class Builds(Protocol):
 
 
 class TaskCache:
-    """Keeps the most recently used tasks, up to a number of bytes of images. Safe for threads.
+    """Keeps the most recently used tasks, up to a number of bytes of images and 4,096 tasks. Safe for threads.
+
+    Tasksets of a class whose tasks look different under one id say so in `view_size` or in a text `cache_key`.
 
     Args:
         capacity_bytes: How many bytes of images are kept. A single larger task is kept alone.
@@ -37,7 +40,7 @@ class TaskCache:
 
     def get(self, taskset: Builds, task_id: str) -> Task:
         """The task of this id, built now if it is not kept."""
-        key = (type(taskset), getattr(taskset, "view_size", 0), task_id)
+        key = _key_of(taskset, task_id)
         with self._lock:
             if key in self._tasks:
                 self._tasks.move_to_end(key)
@@ -54,7 +57,7 @@ class TaskCache:
 
     def get_variant(self, taskset: Builds, task_id: str, answer: int, make: Callable[[], Task]) -> Task:
         """The task of this id with another answer, by its number, made now if it is not kept."""
-        key = (type(taskset), getattr(taskset, "view_size", 0), f"{task_id}\n{answer}")
+        key = _key_of(taskset, f"{task_id}\n{answer}")
         with self._lock:
             if key in self._tasks:
                 self._tasks.move_to_end(key)
@@ -75,9 +78,13 @@ class TaskCache:
             return
         self._tasks[key] = task
         self._bytes += _image_bytes(task)
-        while self._bytes > self.capacity_bytes and len(self._tasks) > 1:
+        while len(self._tasks) > _MAX_TASKS or (self._bytes > self.capacity_bytes and len(self._tasks) > 1):
             _, dropped = self._tasks.popitem(last=False)
             self._bytes -= _image_bytes(dropped)
+
+
+def _key_of(taskset: Builds, name: str) -> _Key:
+    return type(taskset), getattr(taskset, "view_size", 0), getattr(taskset, "cache_key", ""), name
 
 
 def _image_bytes(task: Task) -> int:

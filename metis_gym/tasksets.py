@@ -128,8 +128,18 @@ class Taskset(ABC):
         """What figures are split by, such as a category; decodes no image."""
         return {}
 
+    def measure(self, task_id: str, texts: Sequence[str], answer: str | None) -> Mapping[str, float]:  # noqa: ARG002
+        """What else of an episode figures are made of, by name; most tasks have nothing.
+
+        Args:
+            task_id: The task.
+            texts: What the model wrote, turn by turn.
+            answer: Its final answer; None if there was none.
+        """
+        return {}
+
     def knows(self, task_id: str) -> bool:
-        """Is this id one of this taskset's, as far as its beginning tells?"""
+        """Whether this id is one of this taskset's, as far as its beginning tells."""
         return task_id.partition("/")[0].partition(":")[0] in self.families
 
     def doubt(self, task_id: str) -> str:  # noqa: ARG002 — most tasksets can prove nothing
@@ -149,7 +159,7 @@ class Taskset(ABC):
         return NO_VARIANTS
 
     def can_vary(self, task_id: str) -> bool:  # noqa: ARG002
-        """Are the variants of this task known?"""
+        """Whether the variants of this task are known."""
         return type(self).variants is not Taskset.variants
 
     def load(self, task_id: str) -> Task:
@@ -217,7 +227,7 @@ class WeightedTaskset(Taskset):
         return next(known, NO_VARIANTS)
 
     def can_vary(self, task_id: str) -> bool:
-        """Does the part that knows the family know the variants?"""
+        """Whether the part that knows the family knows the variants."""
         return next((part.can_vary(task_id) for part in self.parts if part.knows(task_id)), False)
 
     def task_ids(self) -> Sequence[str] | None:
@@ -229,6 +239,10 @@ class WeightedTaskset(Taskset):
     def labels(self, task_id: str) -> Mapping[str, str]:
         """What figures are split by, by the part that knows the family."""
         return next((part.labels(task_id) for part in self.parts if part.knows(task_id)), {})
+
+    def measure(self, task_id: str, texts: Sequence[str], answer: str | None) -> Mapping[str, float]:
+        """What the part that knows the family measures."""
+        return next((part.measure(task_id, texts, answer) for part in self.parts if part.knows(task_id)), {})
 
     def doubt(self, task_id: str) -> str:
         """What the part that knows the family has to say against the necessity that a task states."""
@@ -292,7 +306,7 @@ def _read_part(part: str) -> tuple[str, dict[str, Any]]:
 
 
 def _is_spelled_out(rest: str) -> bool:
-    """Is the path in quotes or a parameter, so that its end is known?"""
+    """Whether the path is in quotes or a parameter, so that its end is known."""
     return _SPELLED_OUT.match(rest) is not None
 
 

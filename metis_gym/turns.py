@@ -67,7 +67,7 @@ class TurnTaker:
         return Turn(text=text, calls=calls, results=tuple(results), observation=observation)
 
     def is_last(self, number: int) -> bool:
-        """May no turn follow the turn of this number?"""
+        """Whether the turn of this number is the last one, in which no tool runs."""
         return number > self.limits.max_turns
 
     def _run(self, call: ToolCall, number: int, position: int) -> ToolResult:

@@ -13,6 +13,7 @@ import gymnasium as gym
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from metis_gym.errors import ConfigError
+from metis_gym.registration import find_spec
 
 __all__ = ["make_vec"]
 
@@ -54,6 +55,7 @@ def make_vec(
         raise ConfigError(f"unknown autoreset {autoreset!r}; valid: {', '.join(_AUTORESETS)}")
     if num_envs < 1:
         raise ConfigError(f"num_envs must be at least 1, actually: {num_envs}")
+    find_spec(env_id)
     from metis_gym.registries import in_process_names  # here, so that importing the package stays light
 
     make_one = functools.partial(_make_one, env_id, tuple(wrappers), make_kwargs, in_process_names())

@@ -84,6 +84,16 @@ def test_a_thing_may_be_named_by_its_module(install):
         TOOLS.get("parrot")
 
 
+def test_a_module_may_have_the_name_that_it_registers(install):
+    register = "    from metis_gym.tools import TOOLS\n    TOOLS.register('parrot')(Echo)\n"
+    install("parrot", code=TOOL + register)
+    try:
+        for _ in range(2):
+            assert "hmhm" in say(make(tools=("parrot:Echo:times=2",)))
+    finally:
+        TOOLS._entries.pop("parrot", None)
+
+
 def test_nothing_is_imported_before_its_name_is_used(install, capsys):
     install("echoing", echo())
     assert "parrot" in TOOLS.names()

@@ -35,6 +35,14 @@ class Plain(Taskset):
 TASKSETS.register("plain")(Plain)
 
 
+def test_tasks_without_images_are_not_kept_for_ever(monkeypatch):
+    monkeypatch.setattr("metis_gym.task_cache._MAX_TASKS", 3)
+    kind, cache = Plain(side=10), TaskCache(capacity_bytes=1 << 30)
+    for number in range(9):
+        cache.get(kind, f"plain/{number}")
+    assert len(cache._tasks) == 3
+
+
 def test_ones_own_taskset_goes_where_a_name_goes():
     import gymnasium as gym
 

@@ -1,12 +1,24 @@
 """One turn: what is read, what is run, and what the model is told, at the limits exactly."""
 
+import dataclasses
+import json
+
+import numpy as np
 import pytest
 
-from metis_gym.dialects import DIALECTS, Limits
-from metis_gym.records import ToolCall, ToolResult, ToolStatus
+from metis_gym.dialects import DIALECTS, Limits, ParsedTurn
+from metis_gym.errors import ConfigError
+from metis_gym.records import Role, ToolCall, ToolResult, ToolStatus
 from metis_gym.tools.contract import Tool, ToolSession
 from metis_gym.tools.toolbox import Toolbox
-from metis_gym.turns import MAX_ACTION_CHARS, MAX_OBSERVATION_CHARS, TurnTaker, encodable, estimated_tokens
+from metis_gym.turns import (
+    MAX_ACTION_CHARS,
+    MAX_CALLS,
+    MAX_OBSERVATION_CHARS,
+    TurnTaker,
+    encodable,
+    estimated_tokens,
+)
 
 CALL = ToolCall(name="say", arguments={"text": "a"})
 
@@ -58,6 +70,16 @@ def test_the_longest_turn_that_is_read(extra, is_read):
         assert f"{MAX_ACTION_CHARS + 1:,} characters, at most {MAX_ACTION_CHARS:,}" in turn.observation.text
 
 
+def test_every_turn_keeps_what_the_model_wrote():
+    turns = taker()
+    for text in ("words", turns.dialect.write_answer("B"), written(turns, CALL)):
+        assert turns.take(text, 1, []).text == text
+    assert turns.take("w" * (MAX_ACTION_CHARS + 5), 1, []).text == "w" * MAX_ACTION_CHARS
+    refusal = json.dumps({"refusal": "I would rather not."})
+    gives_up = dataclasses.replace(turns, dialect=DIALECTS.create("native")).take(refusal, 1, [])
+    assert (gives_up.text, gives_up.answer, gives_up.observation) == (refusal, None, None)
+
+
 def test_a_turn_keeps_its_calls_and_their_results():
     turns, results = taker(), []
     turn = turns.take(written(turns, CALL), 1, results)
@@ -70,6 +92,50 @@ def test_calls_past_the_limit_of_a_turn_are_refused_by_its_number():
     statuses = [result.status for result in turns.take(written(turns, CALL, CALL, CALL), 1, []).results]
     assert statuses == [ToolStatus.OK, ToolStatus.OK, ToolStatus.REFUSED]
     assert "limit of 2 calls" in turns.take(written(turns, CALL, CALL, CALL), 1, []).results[2].output
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_as_many_calls_are_looked_at_as_the_limit_says(extra):
+    turns = taker()
+    parsed = ParsedTurn(calls=(CALL,) * (MAX_CALLS + extra), notes=("a note",))
+    turns.dialect.parse = lambda text: parsed
+    turn = turns.take("calls", 1, [])
+    assert len(turn.results) == len(turn.calls) == MAX_CALLS
+    told = f"Of the {MAX_CALLS + 1:,} calls in your turn the first {MAX_CALLS:,} were looked at."
+    assert (told in turn.observation.text) == ("were looked at" in turn.observation.text) == bool(extra)
+    assert "a note" in turn.observation.text
+
+
+def test_the_turn_that_follows_is_the_users_with_the_images_of_all_results():
+    turns = taker()
+    images = [np.full((2, 3, 3), shade, np.uint8) for shade in (1, 2)]
+    shown = iter(images)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            SaySession,
+            "call",
+            lambda self, arguments: ToolResult(name="say", status=ToolStatus.OK, images=(next(shown),)),
+        )
+        message = turns.take(written(turns, CALL, CALL), 1, []).observation
+    assert message.role is Role.USER
+    assert [image is one for image, one in zip(message.images, images, strict=True)] == [True, True]
+    assert turns.take("words", 1, []).observation.images == ()
+
+
+@pytest.mark.parametrize("method", ["parse", "shown", "observation"])
+def test_a_dialect_that_returns_something_else_is_named_with_its_method(method):
+    turns = taker()
+    setattr(turns.dialect, method, lambda *_: 5)
+    if method == "shown":
+        turns.dialect.parse = lambda text: ParsedTurn(calls=(CALL,))
+    with pytest.raises(ConfigError, match=rf"{type(turns.dialect).__name__}.*{method}\(") as found:
+        turns.take("words", 1, [])
+    assert "5" in str(found.value)
+
+
+def test_the_last_turn_is_the_one_after_the_last_tool_turn():
+    turns = taker(max_turns=3)
+    assert [turns.is_last(number) for number in (2, 3, 4, 5)] == [False, False, True, True]
 
 
 def test_the_last_tool_turn_says_that_an_answer_is_due():

@@ -12,9 +12,11 @@ from metis_agents.agent import Agent, BatchAgent
 from metis_agents.agents import AGENTS, make_agent
 from metis_agents.chat.usage import read_prices
 from metis_agents.evaluate import Report, compare_table, evaluate, needs_table, regrade
-from metis_agents.results.benchmarks import published_table
+from metis_agents.results.benchmarks import benchmark_json, figures_table
 from metis_agents.settings.words import read_environment, take_environment
-from metis_gym.errors import MetisError
+from metis_gym.errors import ConfigError, MetisError
+from metis_gym.specs import format_spec, parse_spec
+from metis_gym.tasksets import BENCHMARK_TASKSET
 from metis_gym.terminal import say
 from metis_gym.worth import DEFAULT_LAM
 
@@ -32,10 +34,14 @@ def eval_command(argv: Sequence[str]) -> int:
     given = parser.parse_args(words)
     if given.benchmark and given.taskset:
         parser.error("--benchmark and --taskset both say what to play: give one of them")
-    if given.published and not given.benchmark:
+    if given.published and not given.benchmark and given.regrade is None:
         parser.error("--published needs --benchmark")
+    if given.data and not given.benchmark:
+        parser.error("--data needs --benchmark")
     if given.regrade is not None:
-        say(str(regrade(given.regrade, given.grader)))
+        report = regrade(given.regrade, given.grader, judge_all=given.judge_all, parallel=given.parallel)
+        say(str(report))
+        _say_figures([report], published=given.published)
         return 0
     if given.grader is not None:
         environment["grader"] = given.grader
@@ -52,11 +58,10 @@ def eval_command(argv: Sequence[str]) -> int:
         if given.out:
             say(_kept(given.out).strip(), stream=sys.stderr)
         raise
-    several = [compare_table(reports), needs_table(reports)]
-    say("\n\n".join(several) if len(reports) > 1 else str(reports[0]))
-    scores = [score for report in reports for score in report.benchmarks]
-    if given.published and scores:
-        say("\n" + published_table(scores))
+    wide = given.wide
+    several = [compare_table(reports, wide=wide), needs_table(reports, wide=wide)]
+    say("\n\n".join(several) if len(reports) > 1 else reports[0].text(wide=wide))
+    _say_figures(reports, published=given.published)
     _say_where(given, folders, is_whole=not any(report.stopped for report in reports))
     return 0
 
@@ -69,7 +74,7 @@ def _report(
     if given.taskset:
         kwargs["taskset"] = given.taskset
     if given.benchmark:
-        kwargs["taskset"] = [f"benchmark:{name.replace(':', ',', 1)}" for name in given.benchmark]
+        kwargs["taskset"] = _benchmarks(given.benchmark, given.data)
     kwargs |= read_environment(env_id, environment)
     if given.tool_noise is not None:
         kwargs["tool_noise"] = given.tool_noise
@@ -87,8 +92,50 @@ def _report(
         token_prices=None if given.price is None else read_prices(given.price),
         max_cost=given.max_cost,
         lam=given.lam,
+        judge_all=given.judge_all,
         **kwargs,
     )
+
+
+def _benchmarks(names: Sequence[str], data: Path | None) -> list[str]:
+    """The tasksets of some benchmarks, each with the path of its rows where `--data` says where they lie.
+
+    Raises:
+        ConfigError: One of several is not in the folder.
+    """
+    found = []
+    for given in names:
+        name, parameters = parse_spec(given)
+        if data is not None and "path" not in parameters:
+            parameters["path"] = str(data if len(names) == 1 else _place_of(name, data))
+        found.append(f"{BENCHMARK_TASKSET}:{format_spec(name, parameters).replace(f'{name}:', f'{name},', 1)}")
+    return found
+
+
+def _place_of(name: str, folder: Path) -> Path:
+    """The file or folder of a benchmark in a folder that holds several."""
+    places = sorted(path for path in folder.iterdir() if path.stem == name) if folder.is_dir() else []
+    if len(places) != 1:
+        several = "none" if not places else ", ".join(path.name for path in places)
+        raise ConfigError(
+            f"of several benchmarks, --data names the folder that holds {name}, {name}.parquet, {name}.tsv …, one of "
+            f"these for each; {folder} holds {several} of {name}"
+        )
+    return places[0]
+
+
+def _say_figures(reports: Sequence[Report], *, published: bool) -> None:
+    """The benchmarks of several agents side by side, and beside what was published."""
+    names = [report.agent for report in reports]
+    columns = (
+        ["here"]
+        if len(reports) == 1
+        else [name if names.count(name) == 1 else f"{number}-{name}" for number, name in enumerate(names, start=1)]
+    )
+    scores = [[benchmark_json(score) for score in report.benchmarks] for report in reports]
+    found = figures_table(dict(zip(columns, scores, strict=True)), published=published)
+    if found and (published or len(reports) > 1):
+        say("\n" + found)
 
 
 def _folders(out: str | None, names: Sequence[str]) -> list[Path | None]:
@@ -145,8 +192,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="benchmarks to play whole, such as vstar or mathvista:path=testmini.parquet (metis-gym list benchmarks)",
     )
+    add(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="file or folder with the rows of the benchmark; of several, the folder that holds NAME, NAME.parquet … of "
+        "each (default: the hub)",
+    )
     add("--published", action="store_true", help="print published figures beside those of the benchmarks")
     add("--grader", help="what compares answers, such as judge:model=NAME,base_url=URL; the same as --env.grader")
+    add("--judge-all", action="store_true", help="ask rules and the judge of --grader about every answer, and compare")
     add("--regrade", type=Path, metavar="RUN", help="grade the kept answers of a run again, and play nothing")
     add("--episodes", type=int, help=f"how many (default: {_EPISODES}, or all of a benchmark)")
     add("--seed", type=int, default=0, help="same seed, same tasks (default: %(default)s)")
@@ -165,5 +220,6 @@ def _parser() -> argparse.ArgumentParser:
         help="λ of regret: the accuracy that one unit of price is worth (default: %(default)s)",
     )
     add("--tool-noise", type=float, help="probability that a tool is wrong in an episode (default: the environment's)")
+    add("--wide", action="store_true", help="show all columns, however wide the table")
     add("--quiet", action="store_true", help="show no progress")
     return parser

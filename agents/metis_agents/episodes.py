@@ -23,7 +23,7 @@ from metis_agents.agent import Agent, BatchAgent, ModelAgent, NoAnswerError, Rol
 from metis_agents.ideal import InformedAgent
 from metis_agents.scripted import OracleAgent, ScriptedAgent
 from metis_gym.backstage import backstage
-from metis_gym.errors import InfrastructureError, RecordingError
+from metis_gym.errors import InfrastructureError, RecordingError, TaskDataError
 from metis_gym.recording.files import EVENTS
 from metis_gym.records import Outcome
 from metis_gym.registration import register_all
@@ -60,6 +60,8 @@ class Played:
         ended: Why the model gave no answer, where it was the model that ended the episode.
         answer: The final answer; None if there was none, or if nobody kept it.
         step: What decided its grade.
+        labels: What the figures of a benchmark are split by.
+        measures: What else they are made of.
     """
 
     number: int
@@ -69,6 +71,8 @@ class Played:
     ended: str = ""
     answer: str | None = None
     step: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -209,26 +213,40 @@ def _play_episode(
     """Play an episode; None if it was given up because nobody listens any more."""
     outcome = Outcome(task_id=request.task_id, answer_score=0.0, format_score=0.0, tool_calls=0, turns=0)
     failure = ended = step = ""
-    answer = None
+    answer, measures = None, dict[str, float]()
     try:
         for info, has_ended in _turns(agent, env, request):
             outcome = Outcome.from_info(info)
             if is_over() and not has_ended:
                 return None
+        measures = _measures(env, request.task_id)
         cause = backstage(env).failure
         failure = "" if cause is None else str(cause) or type(cause).__name__
         answer, step = _answer_of(env)
     except NoAnswerError as reason:
         outcome, ended = dataclasses.replace(outcome, truncated=True), str(reason)
+    except TaskDataError as error:
+        if not backstage(env).taskset.is_benchmark:
+            raise
+        outcome, failure = dataclasses.replace(outcome, truncated=True, scored=False), str(error)
     except InfrastructureError as error:
         outcome = dataclasses.replace(outcome, truncated=True, scored=False)
         failure = str(error) or type(error).__name__
-    if not isinstance(agent, ModelAgent):
-        return Played(number=number, outcome=outcome, failure=failure, ended=ended, answer=answer, step=step)
-    usage = agent.usage.to_json()
-    outcome = agent.finish(outcome, backstage(env).toolbox.prices)
-    played = Played(number=number, outcome=outcome, usage=usage, failure=failure, ended=ended)
-    return dataclasses.replace(played, answer=answer, step=step)
+    usage = {}
+    if isinstance(agent, ModelAgent):
+        usage = agent.usage.to_json()
+        outcome = agent.finish(outcome, backstage(env).toolbox.prices)
+    return Played(
+        number=number,
+        outcome=outcome,
+        usage=usage,
+        failure=failure,
+        ended=ended,
+        answer=answer,
+        step=step,
+        labels=_labels(env, request.task_id),
+        measures=measures,
+    )
 
 
 def _answer_of(env: gym.Env[Any, Any]) -> tuple[str | None, str]:
@@ -236,6 +254,20 @@ def _answer_of(env: gym.Env[Any, Any]) -> tuple[str | None, str]:
     inside = backstage(env)
     turns = inside.episode.turns
     return (turns[-1].answer if turns else None), inside.grade.step.value
+
+
+def _labels(env: gym.Env[Any, Any], task_id: str) -> Mapping[str, str]:
+    taskset = backstage(env).taskset
+    return taskset.labels(task_id) if taskset.is_benchmark else {}
+
+
+def _measures(env: gym.Env[Any, Any], task_id: str) -> dict[str, float]:
+    """What the taskset measures on an episode that is over."""
+    inside = backstage(env)
+    if not inside.taskset.is_benchmark:
+        return {}
+    turns = inside.episode.turns
+    return dict(inside.taskset.measure(task_id, [turn.text for turn in turns], turns[-1].answer if turns else None))
 
 
 def _turns(agent: Agent, env: gym.Env[Any, Any], request: RolloutRequest) -> Iterator[tuple[dict[str, Any], bool]]:

@@ -1,6 +1,7 @@
 """Evaluation: an agent plays episodes, the outcomes become a report."""
 
 import contextlib
+import dataclasses
 import functools
 import threading
 from collections import Counter
@@ -14,6 +15,8 @@ from metis_agents.chat.usage import Prices, Usage, total
 from metis_agents.episodes import EnvFactory, Played, remove_empty_recordings
 from metis_agents.play import played_by, requests_of
 from metis_agents.progress import progress_bar
+from metis_agents.results import agreement
+from metis_agents.results.agreement import check_judge
 from metis_agents.results.benchmarks import regraded, score_benchmarks
 from metis_agents.results.report import Report, compare_table, markdown_table, needs_table
 from metis_agents.results.store import ResultStore, read_outcomes, read_report, read_settings, write_outcomes
@@ -23,6 +26,7 @@ from metis_gym.frontier import agent_point, optimal_frontier
 from metis_gym.grading import GRADERS
 from metis_gym.metrics import by_family, regret_curve, summarise
 from metis_gym.records import Outcome
+from metis_gym.registration import find_spec
 from metis_gym.registries import path_of
 from metis_gym.tasksets import Taskset
 from metis_gym.worth import DEFAULT_LAM, checked_lam
@@ -47,6 +51,7 @@ def evaluate(
     token_prices: Prices | None = None,
     max_cost: float | None = None,
     lam: float = DEFAULT_LAM,
+    judge_all: bool = False,
     **make_kwargs: Any,
 ) -> Report:
     """Let an agent play episodes, and summarise them.
@@ -66,6 +71,7 @@ def evaluate(
         token_prices: Of a million of the model's tokens; `prices`, an argument of the environment, are those of tools.
         max_cost: Begin no further episode when the tokens cost so much.
         lam: λ, the accuracy that one unit of price is worth, for regret, excess and missing calls.
+        judge_all: Ask rules and the judge, which `grader` names, about every answer, and report where they differ.
         **make_kwargs: For `gymnasium.make`; the split is "test" unless they say otherwise.
 
     Raises:
@@ -85,6 +91,7 @@ def evaluate(
         token_prices=token_prices,
         max_cost=max_cost,
         lam=checked_lam(lam),
+        judge_all=judge_all,
         make_kwargs={"split": "test", **make_kwargs},
     )
     run.check()
@@ -97,12 +104,14 @@ def evaluate(
             return run.finish(store, advance)
 
 
-def regrade(folder: str | Path, grader: str | None = None) -> Report:
+def regrade(folder: str | Path, grader: str | None = None, *, judge_all: bool = False, parallel: int = 1) -> Report:
     """Grade the kept answers of an evaluation again, with the same tasks; no model is asked and no tool runs.
 
     Args:
         folder: The evaluation's; its outcomes and its report are written anew.
         grader: What compares answers now; None for what the evaluation named.
+        judge_all: Ask rules and the judge, which `grader` names, about every answer, and report where they differ.
+        parallel: So many requests of `judge_all` at a time.
 
     Raises:
         StorageError: The folder holds no evaluation that can be read.
@@ -111,6 +120,8 @@ def regrade(folder: str | Path, grader: str | None = None) -> Report:
     settings = read_settings(folder)
     env = dict(settings["env"])
     env["grader"] = grader or env.get("grader", "cascade")
+    if judge_all:
+        check_judge(env["grader"])
     with contextlib.closing(EnvFactory(settings["env_id"], env)()) as made:
         taskset = backstage(made).taskset
     played = regraded(taskset, read_outcomes(folder), GRADERS.make(env["grader"]))
@@ -120,13 +131,15 @@ def regrade(folder: str | Path, grader: str | None = None) -> Report:
         env_id=settings["env_id"],
         outcomes=outcomes,
         **_found(outcomes, float(before.get("lam", DEFAULT_LAM))),
-        benchmarks=score_benchmarks(taskset, played),
+        benchmarks=score_benchmarks(taskset, played, env["grader"]),
         usage=Usage.from_json(before["usage"]) if before.get("usage") else None,
         cost=before.get("cost"),
         tools_ran=str(before.get("tools_ran", "ours")),
         warnings=(*before.get("warnings", ()), f"graded again by {env['grader']}"),
         failures=_failures(played),
         stopped=str(before.get("stopped", "")),
+        settings={**settings, "env": env},
+        by_judge=agreement.judge_all(played, taskset, env["grader"], parallel=parallel) if judge_all else None,
     )
     write_outcomes(folder, played, report.to_json())
     return report
@@ -146,6 +159,7 @@ class _Evaluation:
     token_prices: Prices | None
     max_cost: float | None
     lam: float
+    judge_all: bool
     make_kwargs: Mapping[str, Any]
     played: dict[int, Played] = field(default_factory=dict)
     discarded: Sequence[Usage] = ()
@@ -153,6 +167,7 @@ class _Evaluation:
 
     def check(self) -> None:
         """See that the arguments can be right."""
+        find_spec(self.env_id)
         if isinstance(self.episodes, str) and self.episodes != "all":
             raise ConfigError(f'episodes must be a number or "all", actually: {self.episodes!r}')
         counts = (self.workers, self.parallel, *([self.episodes] if isinstance(self.episodes, int) else []))
@@ -167,6 +182,8 @@ class _Evaluation:
             raise ConfigError(f"max_cost must be positive, actually: {self.max_cost!r}")
         if self.max_cost is not None and self.token_prices is None:
             raise ConfigError("max_cost needs token_prices (--price in=…,out=…), or nothing would ever cost anything")
+        if self.judge_all:
+            check_judge(self.grader)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -190,13 +207,27 @@ class _Evaluation:
                 advance(1)
         except BaseException as error:
             self.stopped = str(error) or type(error).__name__
+            if store is not None and self.played:
+                store.write_report(self.report().to_json())
             raise
         finally:
             if self.record is not None:
                 remove_empty_recordings(self.record)
-            if store is not None and self.played:
-                store.write_report(self.report().to_json())
-        return self.report()
+        report = self.report()
+        if store is not None and self.played:
+            store.write_report(report.to_json())
+        if self.judge_all:
+            episodes = [self.played[number] for number in sorted(self.played)]
+            found = agreement.judge_all(episodes, self.taskset, self.grader, parallel=self.parallel)
+            report = dataclasses.replace(report, by_judge=found)
+            if store is not None:
+                store.write_report(report.to_json())
+        return report
+
+    @property
+    def grader(self) -> str:
+        """What compares answers."""
+        return str(self.make_kwargs.get("grader", "cascade"))
 
     @functools.cached_property
     def tasks(self) -> int | Sequence[str]:
@@ -271,13 +302,14 @@ class _Evaluation:
             env_id=self.env_id,
             outcomes=outcomes,
             **_found(outcomes, self.lam),
-            benchmarks=score_benchmarks(self.taskset, episodes) if self.episodes == "all" else (),
+            benchmarks=score_benchmarks(self.taskset, episodes, self.grader) if self.episodes == "all" else (),
             usage=self._usage(),
             cost=self._cost(),
             warnings=tuple(getattr(self.agent, "warnings", ())),
             tools_ran=getattr(self.agent, "tools_ran", "ours"),
             failures=_failures(episodes),
             stopped="" if is_complete else self.stopped,
+            settings=self.settings,
         )
 
 

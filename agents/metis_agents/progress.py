@@ -1,16 +1,36 @@
-"""Progress on stderr, with an estimate of the time left: a bar by rich on a terminal, a line now and then elsewhere."""
+"""Progress on stderr, with an estimate of the time left: a bar by rich on a terminal, lines elsewhere or without rich.
+
+The first lines come within seconds, later ones every minute.
+"""
 
 import contextlib
+import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
-from metis_gym.errors import MissingDependencyError
 from metis_gym.terminal import printable, say
 
-__all__ = ["duration", "progress_bar"]
+__all__ = ["Progress", "duration", "no_progress", "progress_bar"]
 
-_SECONDS_BETWEEN_LINES = 60.0
+_FIRST_SECONDS, _MAX_SECONDS_BETWEEN_LINES = 2.0, 60.0
+
+
+class Progress(Protocol):
+    """Shows how far something is: `progress_bar`, or `no_progress` for those who want none."""
+
+    def __call__(
+        self, what: str, total: int, /, *, done: int = 0
+    ) -> contextlib.AbstractContextManager[Callable[[int], None]]:
+        """Begin; see `progress_bar`."""
+
+
+@contextlib.contextmanager
+def no_progress(_what: str, _total: int, *, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """Show nothing."""
+    del done
+    yield lambda _: None
 
 
 @contextlib.contextmanager
@@ -22,13 +42,10 @@ def progress_bar(what: str, total: int, *, shown: bool = True, done: int = 0) ->
         total: Pieces of it.
         shown: Show it at all.
         done: Pieces that were finished before.
-
-    Raises:
-        MissingDependencyError: rich is not installed and a bar is to be shown.
     """
-    if not shown:
+    if not shown or done >= total:
         yield lambda _: None
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and importlib.util.find_spec("rich"):
         with _bar(what, total, done) as advance:
             yield advance
     else:
@@ -48,29 +65,32 @@ def duration(seconds: float) -> str:
 
 @contextlib.contextmanager
 def _bar(what: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
-    try:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-    except ImportError as error:
-        raise MissingDependencyError.of("rich", "agents", "A progress bar") from error
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(printable(what), total=total, completed=done)
         yield lambda pieces: bar.advance(task, pieces)
 
 
 def _lines(what: str, total: int, done: int) -> Callable[[int], None]:
-    """For logs: a line at the beginning and at the end, and one a minute in between."""
+    """For logs: a line at the beginning and at the end, soon after the beginning, and then ever more rarely."""
     started = told = time.monotonic()
-    finished = done
+    finished, pause = done, _FIRST_SECONDS
 
     def advance(pieces: int) -> None:
-        nonlocal finished, told
+        nonlocal finished, told, pause
         finished += pieces
         now = time.monotonic()
-        if finished < total and now - told < _SECONDS_BETWEEN_LINES:
+        if finished < total and now - told < pause:
             return
-        told = now
+        told, pause = now, min(2 * pause, _MAX_SECONDS_BETWEEN_LINES)
         each = (now - started) / max(1, finished - done)
         left = f", about {duration(each * (total - finished))} left" if finished < total else ""
         say(f"{what}: {finished} of {total}, {each:.2g} s each{left}", stream=sys.stderr)

@@ -5,6 +5,7 @@
 
 import argparse
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,9 +24,12 @@ __all__ = ["contact_sheet", "examples", "gallery_command"]
 _CELL, _MARGIN, _LINE = 448, 16, 20
 _LOOKED_AT = 8
 """Tasks that are drawn to find one of each necessity."""
+_UNSAFE = re.compile(r"[^\w.,=+-]+")
+"""What a spec holds and a file name should not."""
 _INK, _FAINT = (25, 25, 25), (110, 110, 110)
 _BADGES = {
     Necessity.NONE: ("no tool needed", (36, 130, 70)),
+    Necessity.PARTIAL: ("tool helps", (170, 110, 0)),
     Necessity.REQUIRED: ("tool required", (190, 60, 30)),
     Necessity.UNKNOWN: ("unknown", (110, 110, 110)),
 }
@@ -43,7 +47,7 @@ def gallery_command(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     given.out.mkdir(parents=True, exist_ok=True)
     for name in given.families or FAMILY_IDS.values():
-        path = given.out / f"{name.partition(':')[0]}.png"
+        path = given.out / f"{_UNSAFE.sub('_', name)}.png"
         Image.fromarray(contact_sheet(examples(name, each=given.each, split=given.split))).save(path)
         say(str(path))
     return 0
@@ -58,7 +62,7 @@ def examples(taskset: str, *, each: int = 1, split: str = "test") -> list[Task]:
     if each < 1:
         raise ConfigError(f"each must be at least 1, actually: {each}")
     tasks = list(itertools.islice(_tasks(taskset, split), _LOOKED_AT * each))
-    kinds = (Necessity.NONE, Necessity.REQUIRED, Necessity.UNKNOWN)
+    kinds = (Necessity.NONE, Necessity.PARTIAL, Necessity.REQUIRED, Necessity.UNKNOWN)
     return [task for kind in kinds for task in [t for t in tasks if t.necessity is kind][:each]]
 
 
@@ -119,9 +123,8 @@ def _card(task: Task) -> Image.Image:
 
 def _text(task: Task) -> list[tuple[str, tuple[int, int, int]]]:
     badge, colour = _BADGES[task.necessity]
-    options = "   ".join(f"{letter}. {option}" for letter, option in zip("ABCDEFGH", task.options, strict=False))
     lines = [(f"{task.family} – {badge}", colour), (task.question, _INK)]
-    lines += [(options, _INK)] if options else []
+    lines += [(f"{chr(ord('A') + number)}. {option}", _INK) for number, option in enumerate(task.options)]
     return [*(line for whole in lines for line in _wrapped(*whole)), (f"Answer: {task.gold.value}", _INK)]
 
 

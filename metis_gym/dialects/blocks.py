@@ -98,7 +98,7 @@ def spoken(text: str, *, thoughts: Sequence[str] = ("think",), quotes: Sequence[
 
 
 def is_balanced(text: str, tag: str) -> bool:
-    """Does the text have as many `<tag>` as `</tag>`?"""
+    """Whether the text has as many `<tag>` as `</tag>`."""
     return text.count(f"<{tag}>") == text.count(f"</{tag}>")
 
 

@@ -43,11 +43,19 @@ class JsonlRows:
 
     def read(self, row: int) -> RawTask:
         """Parse a line as a task that is not checked yet."""
-        place = f"row {row} of {self.path.name}"
-        columns = _parsed(self._line(row, place), place)
+        columns = self.columns(row)
         if "file_name" in columns:
             columns = {"image": columns["file_name"], **columns}
-        return raw_task(columns, self._images, place)
+        return raw_task(columns, self._images, f"row {row} of {self.path.name}")
+
+    def columns(self, row: int) -> dict[str, Any]:
+        """The object of a line.
+
+        Raises:
+            TaskDataError: The line is too long, or no JSON object.
+        """
+        place = f"row {row} of {self.path.name}"
+        return _parsed(self._line(row, place), place)
 
     def fingerprint(self) -> str:
         """A digest of the file, which task ids carry."""

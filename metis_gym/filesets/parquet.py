@@ -13,7 +13,7 @@ from metis_gym.filesets.parquet_pages import unpacked_sizes
 from metis_gym.filesets.rows import ImageFolder, RawTask, as_text, column_names, field, raw_task
 from metis_gym.filesets.source import existing, file_fingerprint
 
-__all__ = ["MAX_GROUP_BYTES", "ParquetFile", "ParquetRows"]
+__all__ = ["MAX_GROUP_BYTES", "ParquetFile", "ParquetRows", "byte_columns"]
 
 MAX_GROUP_BYTES = 1 << 32
 """Largest row group that is read, by the memory that it may take: 4 GiB."""
@@ -34,6 +34,7 @@ class ParquetFile:
 
     Attributes:
         columns: The names of its columns.
+        byte_columns: Those that hold bytes, such as encoded images.
 
     Raises:
         TaskDataError: It is not there, or is no parquet file.
@@ -49,6 +50,7 @@ class ParquetFile:
         try:
             self._file = parquet.ParquetFile(path)
             self.columns = tuple(self._file.schema_arrow.names)
+            self.byte_columns = byte_columns(self._file.schema_arrow)
             metadata = self._file.metadata
             groups = [metadata.row_group(group) for group in range(self._file.num_row_groups)]
             sizes, self._bytes = [group.num_rows for group in groups], [group.total_byte_size for group in groups]
@@ -108,6 +110,21 @@ class ParquetFile:
                 return indexed.read_row_group(group, columns=wanted)
         except Exception as error:  # noqa: BLE001 — the boundary of pyarrow
             return f"{type(error).__name__}: {error!s:.300}"
+
+
+def byte_columns(schema: Any) -> tuple[str, ...]:
+    """The names of the columns of an Arrow schema that hold bytes, alone, in a list or in a struct."""
+    return tuple(field.name for field in schema if _holds_bytes(field.type))
+
+
+def _holds_bytes(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return _holds_bytes(kind.value_type)
+    inner = [kind.field(number).type for number in range(kind.num_fields)]
+    is_bytes = types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    return is_bytes or any(map(_holds_bytes, inner))
 
 
 class ParquetRows:

@@ -64,7 +64,7 @@ class FileTaskset(Taskset):
         return (self.name,)
 
     def knows(self, task_id: str) -> bool:
-        """Does this id begin with the file's name?"""
+        """Whether this id begins with the file's name."""
         return task_id.startswith(f"{self.name}/")
 
     def __len__(self) -> int:

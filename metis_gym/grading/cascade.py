@@ -20,7 +20,7 @@ from metis_gym.grading.steps import Grade, GradingStep
 from metis_gym.grading.values import Comparison
 from metis_gym.records import AnswerKind, Task
 
-__all__ = ["MAX_ANSWER", "CascadeGrader", "Grade", "Grader", "GradingStep"]
+__all__ = ["MAX_ANSWER", "CascadeGrader", "Grade", "Grader", "GradingStep", "right_letters"]
 
 MAX_ANSWER = 300
 """Answers of this many characters or more are rejected: they hide guesses. Where a right answer is itself about as
@@ -67,10 +67,10 @@ def _choice_step(answer: str, task: Task) -> GradingStep:
     chosen = chosen_letters(answer, task.options, task.question)
     if not chosen:
         return GradingStep.NO_CHOICE
-    return GradingStep.CHOICE if chosen <= _right_letters(task) else GradingStep.NO_MATCH
+    return GradingStep.CHOICE if chosen <= right_letters(task) else GradingStep.NO_MATCH
 
 
-def _right_letters(task: Task) -> frozenset[str]:
+def right_letters(task: Task) -> frozenset[str]:
     """The letters of the right option and of those that read the same. Data sets give a letter or the option's text."""
     value = task.gold.value.strip()
     is_letter = len(value) == 1 and value in LETTERS[: len(task.options)]
@@ -119,7 +119,7 @@ def _readings(answer: str, question: str) -> Iterator[str]:
 
 
 def _step_without_shared_words(answer: str, task: Task) -> GradingStep:
-    """Does the answer say all that tells the gold answer from the other possible ones?"""
+    """Whether the answer says all that tells the gold answer from the other possible ones."""
     shared = shared_words(_alternatives(task))
     if not shared or re.search(r"\d", task.gold.value):
         return GradingStep.NO_MATCH

@@ -16,7 +16,8 @@ from typing import Any
 
 from metis_gym.dialects.blocks import spoken
 from metis_gym.errors import ConfigError, JudgeError
-from metis_gym.grading.cascade import MAX_ANSWER, CascadeGrader, Grade, Grader, GradingStep
+from metis_gym.grading.cascade import MAX_ANSWER, CascadeGrader, Grade, Grader, GradingStep, right_letters
+from metis_gym.grading.choice import LETTERS
 from metis_gym.grading.verdicts import VerdictCache
 from metis_gym.http import Client, Policy, check_url
 from metis_gym.keys import ApiKey
@@ -134,15 +135,22 @@ class JudgeGrader:
             return by_rules
         if len(answer) >= MAX_ANSWER:
             return Grade(0.0, GradingStep.TOO_LONG)
-        return Grade(float(self._verdict(answer, task)), GradingStep.JUDGE)
+        return Grade(float(self.verdict(answer, task)), GradingStep.JUDGE)
 
-    def _verdict(self, answer: str, task: Task) -> bool:
-        gold, rubric = [task.gold.value, *task.gold.candidates], str(task.gold.rubric)
-        key = _digest([self.model, RUBRIC.version, rubric, task.question, gold, answer])
+    def verdict(self, answer: str | None, task: Task) -> bool:
+        """What the judge alone says, choices and numbers included; no answer and overlong ones are wrong.
+
+        Raises:
+            JudgeError: It gave no verdict, or its endpoint failed.
+        """
+        if answer is None or not answer.strip() or len(answer) >= MAX_ANSWER:
+            return False
+        question, gold, rubric = _with_options(task), _gold(task), str(task.gold.rubric)
+        key = _digest([self.model, RUBRIC.version, rubric, question, gold, answer])
         known = self._verdicts.get(key)
         if known is not None:
             return known
-        verdict = self._asked(_messages(task.question, gold, rubric, answer))
+        verdict = self._asked(_messages(question, gold, rubric, answer))
         self._verdicts.put(key, verdict)
         return verdict
 
@@ -173,6 +181,18 @@ def read_verdict(reply: str) -> bool | None:
         return None
     score = read.get("score") if isinstance(read, dict) else None
     return bool(score) if isinstance(score, bool | int) and score in (0, 1) else None
+
+
+def _with_options(task: Task) -> str:
+    options = [f"{letter}. {option}" for letter, option in zip(LETTERS, task.options, strict=False)]
+    return "\n".join((task.question, *options))
+
+
+def _gold(task: Task) -> list[str]:
+    """The right answers; of a choice the letters with their texts."""
+    if not task.options:
+        return [task.gold.value, *task.gold.candidates]
+    return [f"{letter}. {task.options[LETTERS.index(letter)]}" for letter in sorted(right_letters(task))]
 
 
 def _messages(question: str, gold: list[str], rubric: str, answer: str) -> list[dict[str, str]]:

@@ -36,7 +36,7 @@ _MAX_PARALLEL = 8
 
 
 def looks_like_latex(text: str) -> bool:
-    r"""Is the text wrapped in `$`, or does it hold a LaTeX command?
+    r"""Whether the text is wrapped in `$` or holds a LaTeX command.
 
     >>> looks_like_latex("$x+1$"), looks_like_latex("\\frac{1}{2}"), looks_like_latex("(1,-4)")
     (True, True, False)
@@ -47,7 +47,7 @@ def looks_like_latex(text: str) -> bool:
 
 
 def same_latex(answer: str, gold: str) -> bool:
-    """Do two LaTeX expressions mean the same? What is too long, too deep, or too costly to compare does not.
+    """Whether two LaTeX expressions mean the same. What is too long, too deep, or too costly to compare does not.
 
     Raises:
         MissingDependencyError: `math-verify` is not installed.
@@ -86,7 +86,7 @@ class LatexWorker:
         self._reset()
 
     def compare(self, answer: str, gold: str) -> bool:
-        """Are two expressions, each wrapped in `$`, the same?
+        """Whether two expressions, each wrapped in `$`, are the same.
 
         Raises:
             MissingDependencyError: `math-verify` is not installed.

@@ -36,7 +36,7 @@ class Visit:
         """Read the options of `reset`.
 
         Raises:
-            ConfigError: An option that there is not, or a number that is not whole or below 0.
+            ConfigError: An unknown option, or a number that is negative or not whole.
         """
         options = options or {}
         for name in options:
@@ -59,7 +59,7 @@ class GraderNoise:
         split: "train" flips, "test" never does.
 
     Raises:
-        ConfigError: A share or a key that cannot be right.
+        ConfigError: A share or a key that is not valid.
     """
 
     share: float = 0.0
@@ -73,7 +73,7 @@ class GraderNoise:
             raise ConfigError(f"noise_key must be a whole number, actually: {self.key!r}")
 
     def flips(self, task_id: str, visit: Visit) -> bool:
-        """Is the verdict on this episode flipped?
+        """Whether the verdict on this episode is flipped.
 
         >>> GraderNoise(0.3, key=1).flips("t", Visit(member=1)), GraderNoise(0.3, key=1).flips("t", Visit(member=3))
         (False, True)

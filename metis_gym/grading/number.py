@@ -115,7 +115,7 @@ def parse_quantity(text: str) -> Quantity | None:
 
 
 def same_quantity(answer: Quantity, gold: Quantity, tolerance: float, codes: bool = False) -> bool:
-    """Are these the same quantity?
+    """Whether these are the same quantity.
 
     A unit may be left out on either side, and so may what is measured ("high"), but two different quantities never
     agree. 12 % is also 0.12.

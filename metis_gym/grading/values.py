@@ -245,7 +245,7 @@ def read_list(text: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def _separates(text: str, place: int) -> bool:
-    """Is this comma one between elements, rather than one within a number?"""
+    """Whether this comma stands between elements, not within a number."""
     before, after = text[place - 1 : place], text[place + 1 : place + 2]
     return not (before.isdigit() and after.isdigit())
 
@@ -263,7 +263,7 @@ def _brackets(text: str) -> str:
 
 
 def _are_other_units(answer: str, gold: str) -> bool:
-    """Are these two bare units that differ in case only, such as mW and MW?"""
+    """Whether these are two bare units that differ in case only, such as mW and MW."""
     if answer.casefold() != gold.casefold() or not 2 <= len(answer) <= 8:
         return False
     scales = [scale_of(read_unit(text) or "") for text in (answer, gold)]
@@ -271,7 +271,7 @@ def _are_other_units(answer: str, gold: str) -> bool:
 
 
 def _is_symbolic(answer: str, gold: str) -> bool:
-    """May `math-verify` decide? Not on words and typed values, and not where it does not see the difference."""
+    """Whether `math-verify` may decide: not on words and typed values, and not where it does not see the difference."""
     texts = plain(answer), plain(gold)
     if any(read_clock(text) is not None for text in texts) or all(parse_quantity(text) for text in texts):
         return False

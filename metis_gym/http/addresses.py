@@ -52,7 +52,7 @@ class InvalidUrlError(ValueError):
 
 
 def is_public(address: str) -> bool:
-    """Is this an IP address that is routed publicly?
+    """Whether this is an IP address that is routed publicly.
 
     Args:
         address: IPv4 or IPv6, as sockets give it.

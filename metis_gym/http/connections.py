@@ -114,7 +114,7 @@ class PlainConnection(HTTPConnection):
 
     @property
     def is_connected(self) -> bool:
-        """Is a kept connection open, silent, and used not long ago?"""
+        """Whether a kept connection is open, silent, and was used not long ago."""
         return super().is_connected and time.monotonic() - self._last_used < _MAX_IDLE_SECONDS
 
     def send(self, data: Any) -> None:

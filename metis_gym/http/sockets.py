@@ -114,7 +114,7 @@ def current_limits() -> Limits:
 
 
 def is_limited() -> bool:
-    """Is a request in progress in this thread?"""
+    """Whether a request is in progress in this thread."""
     return _limits.get(None) is not None
 
 
@@ -223,7 +223,7 @@ def connect(host: str, port: int, deadline: Deadline, *, public_only: bool = Fal
 
 
 def _is_own(connection: socket.socket) -> bool:
-    """Did we connect to this machine, by a public address of its own?"""
+    """Whether we connected to this machine itself, by one of its public addresses."""
     return bool(connection.getsockname()[0] == connection.getpeername()[0])
 
 

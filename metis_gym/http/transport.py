@@ -173,7 +173,7 @@ def _tls_context(bundle: str) -> ssl.SSLContext:
 
 
 def _is_not_ours(_record: logging.LogRecord) -> bool:
-    """Was this logged outside of a request of ours? urllib3's log quotes addresses, and with them keys."""
+    """Whether this was logged outside of a request of ours. urllib3's log quotes addresses, and with them keys."""
     return not is_limited()
 
 

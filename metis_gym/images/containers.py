@@ -130,7 +130,7 @@ _INTERLACED = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2,
 
 
 def has_all_rows(png: bytes) -> bool:
-    """Do the pixels of a PNG, inflated piece by piece, fill its size? Pillow leaves black what is missing."""
+    """Whether the pixels of a PNG, inflated piece by piece, fill its size. Pillow leaves black what is missing."""
     width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", png, 16)
     missing = 0
     for left, top, across, down in _INTERLACED if interlaced else _WHOLE:

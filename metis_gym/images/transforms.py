@@ -13,7 +13,7 @@ from PIL import Image
 from metis_gym.images.decoder import decode
 from metis_gym.records import ImageArray
 
-__all__ = ["MAX_ASPECT", "MAX_PIXELS", "MIN_PIXELS", "fingerprint", "fit", "from_png", "to_png"]
+__all__ = ["MAX_ASPECT", "MAX_PIXELS", "MIN_PIXELS", "fingerprint", "fit", "from_png", "shrink", "to_png"]
 
 MIN_PIXELS = 4_096
 MAX_PIXELS = 5_242_880
@@ -43,6 +43,20 @@ def fit(image: ImageArray) -> ImageArray:
         return image
     resized = Image.fromarray(image).resize(target[::-1], Image.Resampling.LANCZOS)
     return np.asarray(resized, dtype=np.uint8)
+
+
+def shrink(image: ImageArray, max_pixels: int) -> ImageArray:
+    """The image itself, or, where it has more pixels than that, box-filtered down to at most so many.
+
+    >>> shrink(np.zeros((400, 100, 3), np.uint8), 10_000).shape
+    (200, 50, 3)
+    """
+    height, width = image.shape[:2]
+    scale = (max_pixels / (height * width)) ** 0.5
+    if scale >= 1:
+        return image
+    size = max(1, int(width * scale)), max(1, int(height * scale))
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BOX, reducing_gap=2.0), dtype=np.uint8)
 
 
 def _fitted_size(height: int, width: int) -> tuple[int, int]:

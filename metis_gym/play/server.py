@@ -79,15 +79,15 @@ class PlayServer:
         self._player.shutdown()
 
     def is_own_host(self, host: str | None) -> bool:
-        """Was the server asked by one of its own names?"""
+        """Whether the server was asked by one of its own names."""
         return host in (f"{_HOST}:{self.port}", f"localhost:{self.port}")
 
     def is_own_origin(self, origin: str | None) -> bool:
-        """Does a form come from a page of this server? Browsers that say nothing are told by cookie and form."""
+        """Whether a form comes from a page of this server. Browsers that say nothing are told by cookie and form."""
         return origin is None or (urlsplit(origin).scheme == "http" and self.is_own_host(urlsplit(origin).netloc))
 
     def knows_cookie(self, header: str | None) -> bool:
-        """Is this the browser that had the token?"""
+        """Whether this is the browser that had the token."""
         try:
             morsel = SimpleCookie(header or "").get(_COOKIE)
         except CookieError:
@@ -99,7 +99,7 @@ class PlayServer:
         return f"{_COOKIE}={self._cookie}; HttpOnly; SameSite=Strict; Path=/" if _equal(token, self.token) else None
 
     def knows_form(self, fields: Mapping[str, str]) -> bool:
-        """Does a form come from a page that this server wrote?"""
+        """Whether a form comes from a page that this server wrote."""
         return _equal(fields.get("form", ""), self._form)
 
     def page(self) -> str:

@@ -83,7 +83,7 @@ def _refused(what: str, given: Any, expected: str) -> RecordingError:
 
 
 def is_harmless_design(spec: Any) -> bool:
-    """Is this the spec of a registered reward design, with numbers, flags and known words as parameters?
+    """Whether this is the spec of a registered reward design, its parameters numbers, flags and known words.
 
     >>> is_harmless_design("hdpo:w_tool=0.15"), is_harmless_design("my_package.module:Design")
     (True, False)
@@ -95,7 +95,7 @@ def is_harmless_design(spec: Any) -> bool:
 
 
 def is_harmless_spec(spec: Any, names: Sequence[str]) -> bool:
-    """Is this one of these names, with nothing but numbers and flags as parameters?
+    """Whether this is one of these names, with nothing but numbers and flags as parameters.
 
     >>> is_harmless_spec("sapo:tau=1", ("sapo",)), is_harmless_spec("sapo:path=a", ("sapo",))
     (True, False)

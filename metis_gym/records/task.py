@@ -10,7 +10,7 @@ __all__ = ["AnswerKind", "GoldAnswer", "Necessity", "Plan", "PricedPlan", "Task"
 
 
 class Necessity(StrEnum):
-    """Does this task need a tool? Known by construction for built-in tasks."""
+    """Whether a task needs a tool, known by construction for built-in tasks."""
 
     NONE = "none"
     """The deciding detail is comfortably legible in the view: any call is redundant."""

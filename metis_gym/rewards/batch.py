@@ -40,7 +40,7 @@ class Batch:
         """Lay the groups end to end.
 
         Raises:
-            ConfigError: No group, an empty group, a group of several tasks, or an outcome that cannot be right.
+            ConfigError: No group, an empty group, a group of several tasks, or an outcome that is not valid.
         """
         if not groups:
             raise ConfigError("Expect at least one group of episodes, actually: none")

@@ -72,7 +72,7 @@ def make(design: str | RewardDesign, **parameters: Any) -> RewardDesign:
 
     Raises:
         UnknownNameError: No such design; the message suggests the nearest.
-        ConfigError: A parameter that the design does not take, or a value that cannot be right.
+        ConfigError: A parameter that the design does not take, or a value that is not valid.
     """
     if not isinstance(design, str):
         if parameters:

@@ -5,7 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["NO_LINUX", "explain_failure", "three_ways_on"]
+from metis_gym.errors import SandboxUnavailableError
+
+__all__ = ["check_system", "explain_failure", "restrictions", "three_ways_on"]
 
 _SWITCHES = (
     (
@@ -28,7 +30,7 @@ _SWITCHES = (
     ),
 )
 
-NO_LINUX = f"sandboxes need Linux, and this is {sys.platform}"
+_SYSTEMS = {"darwin": "macOS", "win32": "Windows"}
 
 
 def explain_failure(tier: str, step: str, error: str) -> str:
@@ -39,7 +41,26 @@ def explain_failure(tier: str, step: str, error: str) -> str:
         step: What was being tried.
         error: What the kernel said.
     """
-    return f"the sandbox {tier!r} cannot be had here: {step} failed ({error}). {_cause_and_remedy(step, error)}".strip()
+    advice = _cause_and_remedy(step, error)
+    return f"the sandbox {tier!r} is not available on this machine: {step} failed ({error}). {advice}".strip()
+
+
+def check_system(backend: str) -> None:
+    """See that this system can have a sandbox without a daemon.
+
+    Args:
+        backend: The backend that is wanted, for the message.
+
+    Raises:
+        SandboxUnavailableError: It is not Linux. The message is the same wherever it is found out.
+    """
+    if sys.platform != "linux":
+        system = _SYSTEMS.get(sys.platform, sys.platform)
+        raise SandboxUnavailableError(
+            f"the sandbox {backend!r} needs Linux, and this is {system}: model-written code is never run without "
+            "isolation. Use the backend 'docker' (sandbox=\"docker\", or --env.sandbox docker), which needs a Docker "
+            "engine such as Docker Desktop, or work in Linux, such as WSL 2. Everything else works here."
+        )
 
 
 def three_ways_on(cause: str) -> str:
@@ -80,5 +101,5 @@ def _cause_and_remedy(step: str, error: str) -> str:
     if "Landlock" in step:
         return "Remedy: Linux 6.2 or newer with landlock in its list of security modules (boot option lsm=landlock,…)."
     if "libraries" in step:
-        return "Remedy: install numpy, Pillow and matplotlib where this Python finds them, not as links to elsewhere."
+        return "Remedy: install numpy and Pillow where this Python finds them, not as links to elsewhere."
     return ""

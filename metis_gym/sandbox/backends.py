@@ -3,39 +3,31 @@
 import contextlib
 import os
 import socket
-import sys
 import threading
-import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from metis_gym.errors import SandboxError, SandboxUnavailableError
+from metis_gym.errors import SandboxError
 from metis_gym.records import ImageArray
-from metis_gym.sandbox.advice import NO_LINUX, three_ways_on
 from metis_gym.sandbox.contract import SandboxLimits
 from metis_gym.sandbox.execution import Guard, Pipe
 from metis_gym.sandbox.folders import Folders, MountedFolders, SessionFolders
 from metis_gym.sandbox.guards import FolderGuard, ThreadWatch
 from metis_gym.sandbox.images import SharedImages
 from metis_gym.sandbox.inside.frames import LISTENER_FOLLOWS, SUPPLIED
-from metis_gym.sandbox.inside.spec import LANDLOCK, NAMESPACE, UNSAFE, SessionLimits, SessionSpec
-from metis_gym.sandbox.inside.syscalls import MACHINE, PLATFORMS
+from metis_gym.sandbox.inside.spec import NAMESPACE, SessionLimits, SessionSpec
 from metis_gym.sandbox.payload import check_files, make_payload
 from metis_gym.sandbox.process import Handle, ZygoteProcess, no_descriptor_left
 from metis_gym.sandbox.session import END_SECONDS, OPEN_SECONDS, LostSessionError, ZygoteSession
 from metis_gym.sandbox.setup import make_spec
 from metis_gym.sandbox.view import PACKAGES
 
-__all__ = ["UnsafeSandboxWarning", "ZygoteBackend", "landlock", "namespace", "unsafe"]
+__all__ = ["ZygoteBackend"]
 
 _ATTEMPTS = 3
 """To open a session whose process is killed by somebody else meanwhile."""
 _alive: "weakref.WeakSet[ZygoteBackend]" = weakref.WeakSet()
-
-
-class UnsafeSandboxWarning(UserWarning):
-    """Model-written code runs without isolation, because the backend `unsafe` was named."""
 
 
 class ZygoteBackend:
@@ -213,46 +205,6 @@ def _guard(folders: Folders, folder: str, limits: SandboxLimits, channel: socket
             raise no_descriptor_left()
         threads = ThreadWatch(received[0], handle.pid, limits.processes)
     return FolderGuard(handle, folders, folder, limits, threads)
-
-
-def namespace(packages: Sequence[str] = PACKAGES) -> ZygoteBackend:
-    """The strongest daemon-less backend: namespaces, Landlock, seccomp, limits.
-
-    Args:
-        packages: Import names that code inside may use.
-
-    Raises:
-        SandboxUnavailableError: This machine does not permit it.
-    """
-    return _started(NAMESPACE, packages)
-
-
-def landlock(packages: Sequence[str] = PACKAGES) -> ZygoteBackend:
-    """The same without namespaces: works inside plain containers. See `namespace`."""
-    return _started(LANDLOCK, packages)
-
-
-def unsafe(packages: Sequence[str] = PACKAGES) -> ZygoteBackend:
-    """A separate process with limits on time, memory and output, and no walls: only for code that you trust."""
-    warnings.warn(
-        "the sandbox 'unsafe' isolates nothing: the code can read and change whatever you can. Use it for debugging "
-        "code that you trust.",
-        UnsafeSandboxWarning,
-        stacklevel=2,
-    )
-    return _started(UNSAFE, packages)
-
-
-def _started(tier: str, packages: Sequence[str]) -> ZygoteBackend:
-    if sys.platform != "linux":
-        raise SandboxUnavailableError(three_ways_on(f"The backend {tier!r}: {NO_LINUX}."))
-    if MACHINE not in PLATFORMS:
-        raise SandboxUnavailableError(
-            three_ways_on(f"The backend {tier!r} knows {', '.join(PLATFORMS)}, not {MACHINE}.")
-        )
-    backend = ZygoteBackend(tier, packages)
-    backend.start()
-    return backend
 
 
 def _forget_all() -> None:

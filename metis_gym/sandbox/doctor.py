@@ -1,12 +1,11 @@
 """What this machine offers for isolation, what `auto` takes and why, and how to get a stronger tier."""
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from metis_gym.errors import MetisError, MissingDependencyError, SandboxUnavailableError
-from metis_gym.sandbox.advice import NO_LINUX, in_container, restrictions
+from metis_gym.sandbox.advice import check_system, in_container, restrictions
 
 __all__ = ["Finding", "doctor", "format_findings"]
 
@@ -32,9 +31,10 @@ class Finding:
 
 def doctor() -> list[Finding]:
     """Look at the kernel, try every tier, and say which one `auto` takes. The last finding is about `auto`."""
-    if sys.platform != "linux":
-        remedy = "use the backend 'docker', which needs a Docker engine"
-        return [Finding(subject="auto", ok=False, detail=NO_LINUX, remedy=remedy)]
+    try:
+        check_system("auto")
+    except SandboxUnavailableError as error:
+        return [_docker(), Finding(subject="auto", ok=False, detail=str(error))]
     return [_machine(), _user(), _user_namespaces(), _landlock(), _seccomp(), _docker(), *_tiers()]
 
 

@@ -141,7 +141,7 @@ class ZygoteProcess:
         self._control.settimeout(_ANSWER_SECONDS)
 
     def is_alive(self) -> bool:
-        """Does the process still run?"""
+        """Whether the process still runs."""
         return self._process.poll() is None
 
     def open(self, session: SessionSpec, fds: list[int]) -> Handle:

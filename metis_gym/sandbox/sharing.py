@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from metis_gym.errors import SandboxUnavailableError
 from metis_gym.registries import Registry, format_spec, lacking, parse_spec
-from metis_gym.sandbox.advice import three_ways_on
+from metis_gym.sandbox.advice import check_system, three_ways_on
 from metis_gym.sandbox.contract import SandboxBackend
 
 __all__ = ["AUTO_ORDER", "SANDBOXES", "close_all", "make", "names", "register"]
@@ -19,10 +19,10 @@ SANDBOXES: Registry[SandboxBackend] = Registry(
     "sandbox",
     {
         "auto": "metis_gym.sandbox.sharing:auto",
-        "namespace": "metis_gym.sandbox.backends:namespace",
-        "landlock": "metis_gym.sandbox.backends:landlock",
+        "namespace": "metis_gym.sandbox.daemonless:namespace",
+        "landlock": "metis_gym.sandbox.daemonless:landlock",
         "docker": "metis_gym.sandbox.containers.backend:docker",
-        "unsafe": "metis_gym.sandbox.backends:unsafe",
+        "unsafe": "metis_gym.sandbox.daemonless:unsafe",
     },
     group="sandboxes",
     problems=lambda made: lacking(made, ("open", "close"), ("name",)),
@@ -60,6 +60,7 @@ def auto() -> SandboxBackend:
     Raises:
         SandboxUnavailableError: None starts.
     """
+    check_system("auto")
     reasons = []
     for name in AUTO_ORDER:
         try:

@@ -18,11 +18,12 @@ from metis_gym.errors import ConfigError, MissingDependencyError
 
 __all__ = ["DEVICES", "PACKAGES", "REQUIRED", "View", "build_view"]
 
-REQUIRED = ("numpy", "PIL", "matplotlib")
-"""Imported by every sandbox."""
+REQUIRED = ("numpy", "PIL")
+"""Imported by every sandbox; matplotlib is where it is installed."""
 
 PACKAGES = (
     *REQUIRED,
+    "matplotlib",
     *("contourpy", "cycler", "dateutil", "fontTools", "kiwisolver", "mpl_toolkits", "packaging", "pylab", "pyparsing"),
     *("six", "scipy", "mpmath", "sympy", "gmpy2", "pandas", "pytz", "tzdata", "cv2", "shapely", "seaborn", "pywt"),
     *("skimage", "imageio", "lazy_loader", "networkx", "tifffile"),
@@ -137,7 +138,7 @@ def build_view(packages: Iterable[str] = PACKAGES, *, also_hidden: Iterable[str]
         rules=rules,
         links=links,
         import_path=(standard, *([dynamic] if os.path.isdir(dynamic) else []), *sites),
-        font_folder=os.path.join(os.path.realpath(found["matplotlib"]), "mpl-data"),
+        font_folder=os.path.join(os.path.realpath(plots), "mpl-data") if (plots := found.get("matplotlib")) else "",
     )
 
 
@@ -150,7 +151,10 @@ def _find_packages(packages: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         if place is not None:
             yield name, place
         elif name in REQUIRED:
-            raise MissingDependencyError.of(_DISTRIBUTIONS.get(name, name), "envs", "the sandbox")
+            raise MissingDependencyError(
+                f"the sandbox needs {name}, which is not installed where this Python looks for it. Install it with: "
+                f"pip install {_DISTRIBUTIONS.get(name, name)}"
+            )
 
 
 def _locate(name: str) -> str | None:

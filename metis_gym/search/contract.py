@@ -79,7 +79,7 @@ class TextEngine(Protocol):
 
     @property
     def is_live(self) -> bool:
-        """Does what it searches change under it? Its answers are then cached unless told otherwise."""
+        """Whether what it searches may change. Its answers are then cached unless told otherwise."""
 
     def fingerprint(self) -> str:
         """Names the corpus: the same fingerprint, the same answers. `LIVE` where that cannot be promised."""
@@ -115,7 +115,7 @@ class ImageEngine(Protocol):
 
     @property
     def is_live(self) -> bool:
-        """Does what it searches change under it? Its answers are then cached unless told otherwise."""
+        """Whether what it searches may change. Its answers are then cached unless told otherwise."""
 
     def fingerprint(self) -> str:
         """Names the index: the same fingerprint, the same answers. `LIVE` where that cannot be promised."""

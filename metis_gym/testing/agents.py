@@ -13,7 +13,7 @@ from metis_gym.agents import AGENTS
 from metis_gym.backstage import Pin, backstage, visible_info
 from metis_gym.errors import InvalidActionError
 from metis_gym.records import Outcome
-from metis_gym.registration import register_all
+from metis_gym.registration import find_spec
 from metis_gym.rules import Rules
 from metis_gym.testing.contract import Contract
 
@@ -51,7 +51,7 @@ def check_agent(agent: Any, env_id: str = "MetisVQA-v0", *, episodes: int = 3, *
     Raises:
         BrokenContract: A rule is broken; the message says which, and how to mend it.
     """
-    register_all()
+    find_spec(env_id)
     contract = Contract(f"the agent {agent!r}" if isinstance(agent, str) else f"the {type(agent).__name__}")
     made = contract.made(agent, AGENTS.make)
     is_batch = hasattr(made, "play")

@@ -179,7 +179,7 @@ def _look(task: Task) -> str:
 
 
 def _check_parameters(contract: Contract, spec: str, split: str, view_size: int) -> None:
-    """Does the plain taskset build the ids that one with parameters draws?"""
+    """Check that the plain taskset builds the ids that one with parameters draws."""
     try:
         name, parameters = parse_spec(spec)
         plain = make_taskset(name, split=split, view_size=view_size)

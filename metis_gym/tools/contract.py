@@ -194,7 +194,7 @@ def wanted_settings(factory: Any, settings: Mapping[str, Any]) -> dict[str, Any]
     A constructor that insists on a price is given 1; the environment's `prices` go over the toolbox.
 
     Raises:
-        ConfigError: It asks for one that there is not.
+        ConfigError: It asks for an unknown one.
     """
     wanted = getattr(factory, "settings", ())
     for name in wanted:

@@ -42,7 +42,7 @@ class ToolNoise:
         key: Of the run, usually its seed.
 
     Raises:
-        ConfigError: A share that cannot be right.
+        ConfigError: A share that is not valid.
     """
 
     share: float = 0.0

@@ -73,19 +73,19 @@ class EpisodeCard:
 
     @property
     def necessity(self) -> Necessity:
-        """Does the task need a tool?"""
+        """Whether the task needs a tool."""
         if self.task is not None:
             return self.task.necessity
         return self.outcome.necessity if self.outcome else Necessity.UNKNOWN
 
     @property
     def has_called(self) -> bool:
-        """Was a tool called?"""
+        """Whether a tool was called."""
         return self.outcome is not None and self.outcome.tool_calls > 0
 
     @property
     def is_right(self) -> bool:
-        """Was the answer right, by the true verdict?"""
+        """Whether the answer was right, by the true verdict."""
         return self.outcome is not None and self.outcome.truly_correct
 
     @property

@@ -17,7 +17,20 @@ from PIL import Image
 from metis_gym.records import ImageArray
 from metis_gym.terminal import printable
 
-__all__ = ["ATTRIBUTES", "ELEMENTS", "FINE", "SMALL", "Fidelity", "Html", "Part", "image_tag", "join", "tag", "text"]
+__all__ = [
+    "ATTRIBUTES",
+    "ELEMENTS",
+    "FINE",
+    "SMALL",
+    "Fidelity",
+    "Html",
+    "Part",
+    "image_data",
+    "image_tag",
+    "join",
+    "tag",
+    "text",
+]
 
 ELEMENTS = frozenset(
     "a article aside b button code details div figcaption figure footer h1 h2 h3 header img input label main nav ol "
@@ -50,7 +63,7 @@ class Fidelity:
 
 FINE = Fidelity(quality=82, max_side=960)
 """For pages of a few episodes."""
-SMALL = Fidelity(quality=60, max_side=448)
+SMALL = Fidelity(quality=55, max_side=400)
 """For pages of hundreds of episodes, which would have tens of megabytes otherwise."""
 
 
@@ -109,14 +122,19 @@ def tag(name: str, /, *content: Part, **attributes: object) -> Html:
     return Html(f"<{name}{''.join(written)}>{join(content)}</{name}>")
 
 
-def image_tag(image: ImageArray, alt: str, *, class_: str = "", fidelity: Fidelity = FINE) -> Html:
-    """An image that stands in the page, loaded when it is seen. Small ones are shown enlarged by a whole factor."""
-    height, width = image.shape[:2]
+def image_data(image: ImageArray, fidelity: Fidelity = FINE) -> str:
+    """An image as a `data:` address."""
     kept = Image.fromarray(np.ascontiguousarray(image))
     kept.thumbnail((fidelity.max_side, fidelity.max_side), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     kept.save(stream, format="WEBP", quality=fidelity.quality, method=2)
-    source = "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
+    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def image_tag(image: ImageArray, alt: str, *, class_: str = "", fidelity: Fidelity = FINE) -> Html:
+    """An image that stands in the page, loaded when it is seen. Small ones are shown enlarged by a whole factor."""
+    height, width = image.shape[:2]
+    source = image_data(image, fidelity)
     factor = -(-_SMALLEST_SHOWN // max(width, height)) if max(width, height) < _SMALL_VIEW else 1
     classes = f"{class_} pixelated".strip() if factor > 1 else class_ or None
     return tag("img", src=source, alt=alt, width=width * factor, height=height * factor, loading="lazy", class_=classes)

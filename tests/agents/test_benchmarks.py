@@ -2,16 +2,22 @@
 
 import io
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from metis_agents.command import eval_command
+from metis_agents.command import _benchmarks, eval_command
 from metis_agents.evaluate import evaluate, regrade
 from metis_agents.results.benchmarks import PUBLISHED
-from metis_gym.errors import ConfigError, StorageError
+from metis_agents.results.compare import results_command
+from metis_gym.errors import ConfigError, InfrastructureError, StorageError
 from metis_gym.grading import GRADERS, Grade, GradingStep
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "grading"))
+from judge_server import JudgeServer, always, blocks, completion
 
 
 @pytest.fixture
@@ -142,12 +148,119 @@ def test_the_command_plays_a_benchmark_and_prints_published_figures_beside_it(ro
     words = ["--agent", "never-tool", "--benchmark", f"seed2plus:path={rows}", "--published", "--quiet"]
     assert eval_command([*words, "--workers", "1", "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
-    assert "12 of 12 rows scored" in said
+    assert "12 of 12 rows scored, by rules" in said
+    assert "(12 of 2,277 rows)" in said
     assert "Metis (published)" in said
     assert "72.5" in said
     assert "reproduced" not in said
-    assert eval_command(["--regrade", str(tmp_path / "run")]) == 0
-    assert "graded again by" in capsys.readouterr().out
+    assert eval_command(["--regrade", str(tmp_path / "run"), "--published"]) == 0
+    said = capsys.readouterr().out
+    assert "graded again by" in said
+    assert "Metis (published)" in said
+    assert results_command([str(tmp_path / "run")]) == 0
+    assert "| seed2plus | overall |" in capsys.readouterr().out
+
+
+def test_the_report_names_all_that_a_figure_depends_on(rows, tmp_path):
+    played(rows, out=tmp_path / "run")
+    kept = json.loads((tmp_path / "run" / "report.json").read_text())
+    (score,) = kept["benchmarks"]
+    told = {"hub", "path", "fingerprint", "revision", "wording", "view_pixels", "limit", "no_choice", "truncated"}
+    assert told | {"unscored", "tool_rate", "tool_calls", "tool_cost", "partial", "bounds", "notes"} <= set(score)
+    assert (score["path"], score["wording"], score["unscored"]) == (str(rows), "ours", 0)
+    assert kept["settings"]["agent"]["class"].endswith("AnswersA")
+    assert kept["settings"]["env"]["taskset"] == f"benchmark:seed2plus,path={rows}"
+    lines = [json.loads(line) for line in (tmp_path / "run" / "outcomes.jsonl").read_text().splitlines()]
+    assert [line["labels"]["type"] for line in lines[:3]] == ["Chart", "Map", "Web"]
+    assert {"answer", "step"} <= set(lines[0])
+
+
+def as_images(images, folder):
+    """Rows with these images, in the form of the rows above."""
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    row = {"question": "?", **{f"choice_{letter}": letter * 2 for letter in "ABCD"}, "answer": "A"}
+    made = [{**row, "question_image_type": "map", "image": {"bytes": image, "path": None}} for image in images]
+    parquet.write_table(pa.Table.from_pylist(made), folder / "images.parquet")
+    return folder / "images.parquet"
+
+
+def test_a_row_whose_image_cannot_be_read_is_unscored_and_the_others_are_played(tmp_path):
+    stream = io.BytesIO()
+    Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(stream, format="PNG")
+    whole = stream.getvalue()
+    report = played(as_images([whole, whole[:60], b"", whole], tmp_path))
+    (score,) = report.benchmarks
+    assert (score.scored, score.total, score.figures["overall"].mean) == (2, 4, 1.0)
+    assert score.bounds["overall"] == (0.5, 1.0)
+    assert score.played["unscored"] == 2
+    assert all("row 1 of images.parquet" in reason or "row 2" in reason for reason in report.failures)
+
+
+def test_files_whose_images_are_all_missing_end_the_evaluation_early(tmp_path):
+    with pytest.raises(InfrastructureError, match=r"the last 20 episodes .* row 19 of images\.parquet"):
+        played(as_images([b"broken"] * 30, tmp_path))
+
+
+def test_where_the_rows_lie_is_said_once_for_one_benchmark_or_many(rows, tmp_path, capsys):
+    words = ["--agent", "never-tool", "--workers", "1", "--quiet", "--benchmark"]
+    assert eval_command([*words, "seed2plus:limit=3", "--data", str(rows)]) == 0
+    assert "seed2plus: 3 of 3 rows scored" in capsys.readouterr().out
+    folder = tmp_path / "several, here"
+    folder.mkdir()
+    (folder / "seed2plus.parquet").write_bytes(rows.read_bytes())
+    with pytest.raises(ConfigError, match="holds none of vstar"):
+        eval_command([*words, "seed2plus", "vstar", "--data", str(folder)])
+    assert _benchmarks(["seed2plus", "vstar:path=x.tsv"], folder) == [
+        f'benchmark:seed2plus,path="{folder}/seed2plus.parquet"',
+        "benchmark:vstar,path=x.tsv",
+    ]
+    assert eval_command([*words, "seed2plus", "--data", str(folder / "seed2plus.parquet")]) == 0
+
+
+def test_rules_and_a_judge_on_every_answer(rows, tmp_path, capsys):
+    """The judge finds right what names the option's text or A: rows 0 (no option named) and 6 it finds right too."""
+
+    def verdict(body):
+        return completion("CORRECT" if "cannot tell" in blocks(body)["ANSWER TO BE JUDGED"] else "INCORRECT")
+
+    with JudgeServer(verdict) as server:
+        judge = f"judge:model=toy,base_url={server.url},retries=0"
+        report = played(rows, out=tmp_path / "run", grader=judge, judge_all=True)
+        asked = blocks(server.bodies[1])
+    counts = report.by_judge.counts("seed2plus")
+    # A is right in rows 4 and 8; rows 0 and 6 name no option, and this judge takes them; the other eight are wrong.
+    assert counts == dict(zip(counts, (0, 2, 2, 8, 0), strict=True))
+    assert report.benchmarks[0].figures["overall"].mean == pytest.approx(2 / 12)  # choices are the rules'
+    assert "A. A1" in asked["QUESTION"]
+    assert asked["RIGHT ANSWER"] == "B. B1"
+    kept = json.loads((tmp_path / "run" / "report.json").read_text())["judge_all"]
+    assert len(kept["differing"]) == 4
+    assert "right by judge only" in str(report)
+    with pytest.raises(ConfigError, match="--grader judge:"):
+        regrade(tmp_path / "run", "cascade", judge_all=True)
+    with pytest.raises(ConfigError, match="--grader judge:"):
+        played(rows, judge_all=True)
+
+
+def test_a_judge_s_outage_is_no_verdict_and_many_end_it(rows, tmp_path):
+    played(rows, out=tmp_path / "run")
+    with JudgeServer(always("perhaps")) as server:
+        judge = f"judge:model=toy,base_url={server.url},retries=0"
+        report = regrade(tmp_path / "run", judge, judge_all=True, parallel=2)
+    assert report.by_judge.counts()["no_verdict"] == 12
+    assert [one.task_id.partition("@")[0] for one in report.by_judge.verdicts] == [f"seed2plus/{n}" for n in range(12)]
+
+
+def test_several_agents_have_a_column_each(rows, capsys):
+    agents = ["--agent", "never-tool", "never-tool", "random", "--workers", "1", "--quiet"]
+    assert eval_command([*agents, "--benchmark", f"seed2plus:path={rows}"]) == 0
+    said = capsys.readouterr().out
+    assert [head.strip() for head in said.partition("| benchmark |")[2].split("|")[1:4]] == [
+        "1-never-tool",
+        "2-never-tool",
+        "random",
+    ]
+    assert "published" not in said
 
 
 def test_published_figures_are_those_of_thirteen_columns():

@@ -35,3 +35,14 @@ def test_the_command(tmp_path, capsys):
         assert sheet.width > 900
     assert main(["gallery", "sigms", "--out", str(tmp_path)]) == 2
     assert "Did you mean 'signs'" in capsys.readouterr().err
+
+
+def test_every_spec_has_a_sheet_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("metis_envs.gallery.contact_sheet", lambda tasks: np.zeros((2, 2, 3), np.uint8))
+    monkeypatch.setattr("metis_envs.gallery.examples", lambda *_, **__: [])
+    specs = ["sums", "sums:answers=open", "sums:answers=choice", "my_pkg.tasks:One", "my_pkg.tasks:Two", 'x:path="a/b"']
+    assert main(["gallery", *specs, "--out", str(tmp_path)]) == 0
+    written = capsys.readouterr().out.split()
+    assert len(set(written)) == len(specs)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.rpartition("/")[2] for path in written)
+    assert (tmp_path / "sums.png").exists()

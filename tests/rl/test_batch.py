@@ -22,7 +22,7 @@ from metis_agents.rl import (
 from metis_agents.rl.diagnostics import cosine, reversal_share
 from metis_gym import rewards
 from metis_gym.errors import ConfigError
-from metis_gym.records import Outcome
+from metis_gym.records import Necessity, Outcome
 from metis_gym.rewards.contract import Channel
 
 HDPO = rewards.make("hdpo")
@@ -48,6 +48,28 @@ def test_unscored_episodes_leave_before_anything_is_compared():
         np.testing.assert_array_equal(ours.advantages, plain.advantages)
 
 
+@pytest.mark.parametrize(("necessity", "is_told_apart"), [("none", True), ("required", False)])
+def test_a_design_sees_what_it_asks_for_and_no_other_does(necessity, is_told_apart):
+    group = [
+        dataclasses.replace(one, outcome=dataclasses.replace(one.outcome, necessity=Necessity(necessity)))
+        for one in (rollout(1, 0), rollout(1, 2))
+    ]
+    assert compute_channels([group], rewards.make("necessity_oracle")).channels[0].advantages.any() == is_told_apart
+    blind = Sighted()
+    compute_channels([group], blind)
+    assert blind.seen == [Necessity.UNKNOWN] * 2
+
+
+class Sighted(rewards.SingleReward):
+    """Remembers what it was shown."""
+
+    name = "sighted"
+
+    def score(self, outcome):
+        self.seen = [*getattr(self, "seen", []), outcome.necessity]
+        return 0.0
+
+
 def test_a_batch_without_a_scored_episode_is_empty():
     class Untouched(type(HDPO)):
         def channels(self, groups):
@@ -55,7 +77,7 @@ def test_a_batch_without_a_scored_episode_is_empty():
 
     batch = compute_channels([[rollout(1, 0, scored=False)]], Untouched())
     assert (batch.rollouts, batch.groups, batch.channels) == ((), (), ())
-    assert batch.needing_forward(np.arange(0)).size == 0
+    assert batch.needing_forward(np.arange(2)).size == 0
     assert batch.diagnostics.scored == batch.diagnostics.accuracy == 0
 
 

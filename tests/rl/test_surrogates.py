@@ -39,7 +39,9 @@ def test_dual_clip_bounds_what_a_bad_token_can_do():
     assert objective == pytest.approx([-4.0, -6.0])
     assert slope == pytest.approx([-4.0, 0.0])
     assert clipped == [False, True]
-    assert evaluate("ppo_clip:dual_clip=3", [0.5, 5.0], 2.0) == evaluate("ppo_clip", [0.5, 5.0], 2.0)
+    for advantage in (2.0, 0.5, 0.0):
+        ratios = [0.5, 5.0]
+        assert evaluate("ppo_clip:dual_clip=3", ratios, advantage) == evaluate("ppo_clip", ratios, advantage)
 
 
 def test_dapo_has_more_room_upwards():
@@ -77,7 +79,14 @@ def test_cispo_clips_the_weight_and_keeps_every_gradient():
     assert clipped == [False, False, True]
 
 
-@pytest.mark.parametrize(("advantage", "tau"), [(2.0, 1.0), (-2.0, 1.05)])
+def test_cispo_may_have_a_lower_bound():
+    objective, slope, clipped = evaluate("cispo:eps_low=0.5", [0.01, 0.6], 2.0)
+    assert slope == pytest.approx([1.0, 1.2])  # .01 is raised to .5
+    assert objective == pytest.approx([1.0 * math.log(0.01), 1.2 * math.log(0.6)])
+    assert clipped == [True, False]
+
+
+@pytest.mark.parametrize(("advantage", "tau"), [(2.0, 1.0), (0.5, 1.0), (-2.0, 1.05), (-0.5, 1.05)])
 def test_sapo_against_the_printed_formula(advantage, tau):
     ratios = [0.2, 1.0, 3.0]
     gates = [1 / (1 + math.exp(-tau * (r - 1))) for r in ratios]

@@ -14,7 +14,8 @@ import pytest
 
 from metis_gym import sandbox
 from metis_gym.errors import ConfigError, SandboxError, SandboxUnavailableError, UnknownNameError
-from metis_gym.sandbox.backends import UnsafeSandboxWarning, ZygoteBackend
+from metis_gym.sandbox.backends import ZygoteBackend
+from metis_gym.sandbox.daemonless import UnsafeSandboxWarning
 from tests.sandbox.events import is_in, wait_until
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -307,7 +308,7 @@ def test_where_nothing_can_be_had_auto_explains_and_runs_nothing():
 def test_a_named_tier_that_is_refused_says_why_and_what_to_do():
     code = AUTO.replace("sandbox.make()", "sandbox.make('namespace')")
     said = restricted("no-user-namespaces", code)
-    assert "the sandbox 'namespace' cannot be had here: making a user namespace failed" in said
+    assert "the sandbox 'namespace' is not available on this machine: making a user namespace failed" in said
     assert "Cause: the limit user.max_user_namespaces is 0. Remedy: sysctl user.max_user_namespaces=15000." in said
 
 

@@ -49,7 +49,7 @@ def test_findings_with_a_remedy_show_it():
     [
         ("asking for Landlock", "version 0", "lsm=landlock"),
         ("making the view read-only", "mount_setattr: Function not implemented", "older than Linux 5.12"),
-        ("importing the libraries", "No module named 'numpy'", "install numpy, Pillow and matplotlib"),
+        ("importing the libraries", "No module named 'numpy'", "install numpy and Pillow"),
     ],
 )
 def test_failures_name_cause_and_remedy(step, error, part):

@@ -67,6 +67,58 @@ def test_counts_and_prices_add_up():
     assert box.cost(counts) == 2.0 + 2 * 0.25 + 3 * 3.0
 
 
+def test_a_model_is_told_each_tool_by_its_name():
+    box = Toolbox([Repeat("one", price=2.0), Repeat("two")])
+    assert [(spec.name, spec.price) for spec in box.specs(show_prices=True)] == [("one", 2.0), ("two", 1.0)]
+    assert [(spec.name, spec.price) for spec in box.specs(show_prices=False)] == [("one", None), ("two", None)]
+
+
+@pytest.mark.parametrize("price", [-0.5, float("inf"), float("nan"), True, "1"])
+def test_a_price_that_is_no_finite_number_of_0_or_more_is_refused(price):
+    with pytest.raises(ConfigError, match="price of a 'repeat' call"):
+        Toolbox([Repeat()], prices={"repeat": price})
+
+
+def test_calls_may_be_free():
+    assert Toolbox([Repeat()], prices={"repeat": 0}).cost({"repeat": 3}) == 0.0
+
+
+@pytest.mark.parametrize("lacks", ["call", "close"])
+def test_a_session_that_cannot_be_called_or_closed_is_refused(lacks):
+    class Half(Repeat):
+        def open(self, task, *, seed):
+            session = super().open(task, seed=seed)
+            setattr(session, lacks, None)
+            return session
+
+    with pytest.raises(ConfigError, match="must return a ToolSession"):
+        Toolbox([Half()]).open(None, seed=0)
+
+    class Nothing(Repeat):
+        def open(self, task, *, seed):
+            return object()
+
+    with pytest.raises(ConfigError, match="must return a ToolSession"):
+        Toolbox([Nothing()]).open(None, seed=0)
+
+
+def test_a_call_of_no_tool_is_named_in_its_result_up_to_a_length():
+    box = Toolbox([Repeat()])
+    assert box.run(call("repaet")).name == "repaet"
+    assert box.run(call("x" * 1000)).name == "x" * 80
+
+
+def test_a_call_counts_for_its_tool_unless_it_is_malformed_or_there_is_none():
+    box = Toolbox([Repeat("repeat", aliases=("again",))])
+    calls = call("repeat"), call("again"), call("other"), ToolCall(name="repeat", problem="not valid JSON")
+    expected = ["repeat", "repeat", INVALID_CALLS, INVALID_CALLS]
+    assert [box.counted_as(one) for one in calls] == expected
+    refused = [box.refuse(one, "too late") for one in calls]
+    assert [(one.name, one.status, one.output) for one in refused] == [
+        (name, ToolStatus.REFUSED, "too late") for name in expected
+    ]
+
+
 def test_two_tools_with_one_name_are_refused():
     with pytest.raises(ConfigError, match="'look'"):
         Toolbox([Repeat("look"), Repeat("see", aliases=("look",))])

@@ -24,6 +24,7 @@ NATIVE = "native"
 """The dialect in which tools are called as functions."""
 
 _PIXELS_A_TOKEN = 28 * 28
+_SEEDS = 1 << 31  # what servers take
 _CLOSED = re.compile("</(?:think|reason|answer)>")  # what stands before it was thought or answered, not begun
 
 
@@ -91,8 +92,12 @@ class ChatAgent(ABC):
         return
 
     def reset(self, rng: np.random.Generator) -> None:
-        """Start an episode; the endpoint is given a seed of its own for each."""
-        self._seed = int(rng.integers(1 << 31))
+        """Start an episode; the endpoint is given a seed of its own for each turn.
+
+        With one seed for all of them a server would draw the same random numbers in each turn: a model that calls a
+        tool in half of the cases would call it in every turn of an episode, or in none.
+        """
+        self._seed = int(rng.integers(_SEEDS))
         self._conversation = Conversation(**self._form)
         self._usage = Usage()
 
@@ -105,8 +110,9 @@ class ChatAgent(ABC):
             ConfigError: The server refuses the request for a reason that does not pass.
         """
         self._conversation.hear(observation)
+        seed, self._seed = self._seed, (self._seed + 1) % _SEEDS
         try:
-            said = self.complete(self._conversation, self._seed)
+            said = self.complete(self._conversation, seed)
         except ContextOverflowError as error:
             self._usage += Usage(overflow=1)
             raise NoAnswerError(f"the conversation does not fit the model's context: {error}") from None

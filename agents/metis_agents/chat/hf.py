@@ -5,8 +5,10 @@ many episodes serve the checkpoint and use `openai:`, or `qwen3vl:` for the Qwen
 """
 
 import contextlib
+import inspect
+import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from metis_agents.chat.agent import NATIVE, ChatAgent
@@ -17,6 +19,8 @@ from metis_gym.dialects.contract import Dialect
 from metis_gym.errors import ConfigError, MissingDependencyError
 
 __all__ = ["HubAgent"]
+
+_INVISIBLE = "\u200c"  # zero width non-joiner
 
 
 class HubAgent(ChatAgent):
@@ -82,7 +86,7 @@ class HubAgent(ChatAgent):
             room = loaded.context - read
             if room < 1:
                 raise ContextOverflowError(f"{read} tokens, and the model takes {loaded.context}")
-            with torch.inference_mode(), _seeded(seed + len(conversation.messages)):
+            with torch.inference_mode(), _seeded(seed):
                 ids = loaded.model.generate(**inputs, **self._sampling(min(room, self._max_new_tokens)))[0, read:]
         written = len(ids)
         was_cut = written >= self._max_new_tokens and int(ids[-1]) not in loaded.ends
@@ -141,18 +145,41 @@ class _Loaded:
     def encoded(self, conversation: Conversation) -> Mapping[str, Any]:
         """The conversation as the model takes it, in the processor's own template.
 
-        Control tokens that stand in texts, such as an `<|im_end|>` that a tool printed, are encoded as plain text.
+        Control tokens that stand in texts, such as an `<|im_end|>` that a tool printed, are encoded as plain text: by
+        transformers where it can do that (from 5.23 on), otherwise by an invisible character inside of them.
         """
+        messages, options = _hub_messages(conversation.messages), {"sanitize_control_tokens": True}
+        if not options.keys() <= inspect.signature(self.processor.apply_chat_template).parameters.keys():
+            messages, options = _broken(messages, _control_tokens(self.processor)), {}
         inputs = self.processor.apply_chat_template(
-            _hub_messages(conversation.messages),
+            messages,
             tokenize=True,
             return_dict=True,
             return_tensors="pt",
             add_generation_prompt=not conversation.is_open,
             continue_final_message=conversation.is_open,
-            sanitize_control_tokens=True,
+            **options,
         )
         return {name: value.to(self.model.device) for name, value in _cast(inputs, self.model.dtype).items()}
+
+
+def _control_tokens(processor: Any) -> set[str]:
+    """The tokens that mean something else than their text: those of the chat form, and those that stand for images."""
+    added = processor.tokenizer.added_tokens_decoder.values()
+    special = {str(token.content) for token in added if token.special}
+    return special | {str(processor.image_token), str(processor.video_token)}
+
+
+def _broken(messages: list[dict[str, Any]], tokens: Collection[str]) -> list[dict[str, Any]]:
+    """The messages with an invisible character behind the first one of each control token in their texts."""
+    found = re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))))
+
+    def part(given: dict[str, Any]) -> dict[str, Any]:
+        if given["type"] != "text":
+            return given
+        return {**given, "text": found.sub(lambda token: f"{token[0][0]}{_INVISIBLE}{token[0][1:]}", given["text"])}
+
+    return [{**message, "content": list(map(part, message["content"]))} for message in messages]
 
 
 def _cast(inputs: Mapping[str, Any], dtype: Any) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Processors of checkpoints, also where torchvision is missing.
+"""Processors of checkpoints, also where torchvision is missing, or is not one for the torch that is installed.
 
 `AutoProcessor` refuses to load a processor whose video part needs torchvision. Videos are not used here: the processor
 is then put together of its tokenizer, its image processor (the Pillow one) and its chat template.
 """
 
-import importlib.util
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def load_processor(name: str, revision: str | None = None) -> Any:
         ConfigError: It has no chat template, or no processor of images.
         OSError: There is no such checkpoint.
     """
-    if importlib.util.find_spec("torchvision") is not None:
+    if _has_torchvision():
         import transformers
 
         library: Any = transformers  # as untyped as it is
@@ -42,6 +42,15 @@ def load_processor(name: str, revision: str | None = None) -> Any:
     # What a template writes besides special tokens, such as <think>, models write as well: it stays one token.
     processor.tokenizer.chat_control_tokens = [processor.image_token, processor.video_token]
     return processor
+
+
+def _has_torchvision() -> bool:
+    """Whether torchvision can be imported: one built for CUDA cannot, beside a torch for CPUs."""
+    try:
+        importlib.import_module("torchvision")
+    except (ImportError, RuntimeError):
+        return False
+    return True
 
 
 def _without_videos(name: str, revision: str | None) -> Any:

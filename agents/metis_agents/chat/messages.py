@@ -72,7 +72,7 @@ class Conversation:
 
     @property
     def is_open(self) -> bool:
-        """Does the last message wait to be continued by the model?"""
+        """Whether the last message is the model's and waits to be continued."""
         return bool(self.messages) and self.messages[-1]["role"] == "assistant"
 
     @property

@@ -151,7 +151,7 @@ class Stub:
         return refusal(body, key, self.options) or self.script(body)
 
     def says_usage(self, digest: str) -> bool:
-        """Does the answer to this request say how many tokens it took?"""
+        """Whether the answer to this request says how many tokens it took."""
         return random.Random(f"usage:{self.options.seed}:{digest}").random() >= self.options.no_usage
 
 

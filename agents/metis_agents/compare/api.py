@@ -12,7 +12,7 @@ from metis_agents.compare.records import Result
 from metis_agents.compare.report import Comparison
 from metis_agents.compare.store import Store
 from metis_agents.compare.summary import draw_summary
-from metis_gym.registration import register_all
+from metis_gym.registration import find_spec
 
 __all__ = ["check_environment", "compare", "results_of", "write_report"]
 
@@ -73,5 +73,5 @@ def write_report(comparison: Comparison, folder: str | Path) -> list[Path]:
 
 def check_environment(plan: Plan) -> None:
     """Make the environment once, so that a wrong argument is an error before anything runs."""
-    register_all()
+    find_spec(plan.settings.env_id)
     gym.make(plan.settings.env_id, disable_env_checker=True, **plan.settings.env).close()

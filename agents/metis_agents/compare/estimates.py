@@ -45,7 +45,7 @@ class Column:
 
     @property
     def is_share(self) -> bool:
-        """Is the figure a share, shown in per cent?"""
+        """Whether the metric is a share, shown in per cent."""
         return (self.low, self.high) == (0.0, 1.0)
 
     def of_run(self, result: Result) -> float:
@@ -129,7 +129,7 @@ def by_seed(column: Column, results: Sequence[Result]) -> dict[int, float]:
 
 
 def is_right(result: Result, reference: Result | None) -> bool:
-    """Is a run within all limits of `metis_agents.compare.limits`? A kind of task that was not played has none.
+    """Whether a run is within all limits of `metis_agents.compare.limits`. A kind of task that was not played has none.
 
     Args:
         result: The run.

@@ -18,7 +18,7 @@ _ROUNDING = 1e-9
 
 
 def within(redundant: float, needed: float, lost: float) -> bool:
-    """Are redundant calls, needed calls and lost accuracy of one run within the limits?
+    """Whether redundant calls, needed calls and lost accuracy of one run are within the limits.
 
     >>> within(0.05, 0.95, 0.02), within(0.051, 0.99, 0.0)
     (True, False)

@@ -30,7 +30,7 @@ class CompareInvocation(Invocation):
     """How a comparison runs, whatever is compared.
 
     Attributes:
-        config: A `config.json` to begin with, such as a comparison leaves; flags go before what it says.
+        config: A `config.json` to begin with, such as a comparison leaves; flags override it.
         out: Folder of the results.
         workers: Processes.
         quiet: Show no progress bars.
@@ -56,7 +56,7 @@ class MapInvocation(Invocation):
     """How a map is made, whatever is on it.
 
     Attributes:
-        config: A `config.json` to begin with, such as a map leaves; flags go before what it says.
+        config: A `config.json` to begin with, such as a map leaves; flags override it.
         out: Folder of the results.
         workers: Processes.
         quiet: Show no progress bars.

@@ -129,13 +129,13 @@ class Plan:
     """Designs × seeds.
 
     Attributes:
-        designs: Reward designs, such as accuracy, hdpo:w_tool=0.15 or coupled:alpha=0.1; those of one's own need to be
-            registered.
+        designs: Reward designs, such as accuracy, hdpo:w_tool=0.15, coupled:alpha=0.1 or, of one's own,
+            my_pkg.rewards:Halved.
         seeds: The seeds of weights, tasks, actions and grader noise.
         settings: What all runs share.
 
     Raises:
-        ConfigError: A design that there is not, one that is given twice, or no design or seed at all.
+        ConfigError: An unknown design, one that is given twice, or no design or seed at all.
     """
 
     designs: tuple[str, ...]

@@ -158,7 +158,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def are_apart(shares: Sequence[float]) -> bool:
-    """Do seeds fall into two camps: is there a gap of more than .25 between neighbouring shares?
+    """Whether seeds fall into two camps: two neighbouring shares are more than .25 apart.
 
     >>> are_apart([0.0, 0.01, 0.98]), are_apart([0.1, 0.2, 0.3])
     (True, False)

@@ -41,7 +41,7 @@ class Store:
             pass  # can be written: this is found out before anything is run
 
     def has(self, name: str) -> bool:
-        """Is there a file of this name?"""
+        """Whether there is a file of this name."""
         return (self.folder / name).exists()
 
     def read(self, name: str) -> bytes:

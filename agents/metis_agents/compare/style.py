@@ -1,43 +1,21 @@
 """How the plots look: one colour for each design in all of them, and images as bytes."""
 
-import io
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metis_agents.compare.plan import without_weight
+from metis_agents.plotting import INK, MUTED, figure, image, tidy
 from metis_gym import rewards
-from metis_gym.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from metis_agents.compare.report import Comparison
 
 __all__ = ["INK", "MUTED", "colours", "family_label", "figure", "headline", "image", "label", "tidy"]
 
-INK, MUTED, RULE = "#1c2530", "#6b7683", "#d8dde3"
-
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 _OF_FAMILY = {"accuracy": "#8a939e", "hdpo": "#0072b2"}
 _OTHERS = ("#d55e00", "#cc79a7", "#009e73", "#e69f00", "#56b4e9", "#000000", "#7a4b2a", "#6a51a3")
-_RC: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": RULE,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "svg.hashsalt": "metis-gym",
-}
-
-_METADATA: Mapping[str, dict[str, Any]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
 
 
 def colours(designs: Sequence[str]) -> dict[str, str]:
@@ -101,40 +79,3 @@ def headline(comparison: "Comparison") -> str:
     noise = comparison.results[0].env.get("grader_noise", 0)
     grader = f"a grader that is wrong {100 * noise:.0f} % of the time" if noise else "a grader that is always right"
     return f"What each reward teaches, with {grader}"
-
-
-def figure(width: float, height: float) -> "Figure":
-    """An empty figure.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError.of("matplotlib", "envs", "Drawing plots") from error
-    mpl.rcParams.update(_RC)
-    return Figure(figsize=(width, height), dpi=130, facecolor="white")
-
-
-def image(drawn: "Figure", form: str) -> bytes:
-    """The figure as "png", "svg" or "pdf". The same figure is the same bytes: nothing in it depends on the clock.
-
-    Raises:
-        ConfigError: Another format.
-    """
-    if form not in _METADATA:
-        raise ConfigError(f"Expect the format of an image to be one of {sorted(_METADATA)}, actually: {form!r}")
-    file = io.BytesIO()
-    drawn.savefig(file, format=form, metadata=_METADATA[form])
-    return file.getvalue()
-
-
-def tidy(axes: "Axes") -> None:
-    """No box around the plot, and a light grid."""
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.grid(axis="y", color=RULE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0)

@@ -30,7 +30,7 @@ _ENDLESS = 10**12
 
 
 def has_start(start: Start, store: Store) -> bool:
-    """Is a cold start there, with its weights?"""
+    """Whether a cold start is there, with its weights."""
     return store.has(f"starts/{start.key}.json") and store.has(_weights(start))
 
 

@@ -11,8 +11,10 @@ from metis_gym.markdown import table
 from metis_gym.scores import Score
 from metis_gym.tasksets import Taskset, WeightedTaskset
 
-__all__ = ["PUBLISHED", "benchmark_json", "published_table", "regraded", "score_benchmarks"]
+__all__ = ["PUBLISHED", "benchmark_json", "figures_table", "regraded", "score_benchmarks"]
 
+_RULES = ("cascade", "rules")
+_JUDGED = (GradingStep.JUDGE.value, GradingStep.OWN.value)
 _SETS = (
     *("vstar", "hrbench_4k", "hrbench_8k", "treebench", "mme_realworld", "seed2plus", "charxiv_dq", "charxiv_rq"),
     *("mathvista", "mathverse", "wemath", "dynamath", "logicvista"),
@@ -35,20 +37,52 @@ not say which We-Math score, which DynaMath figure, or which judge."""
 class _Scored(Protocol):
     """A taskset that has figures of its own."""
 
-    def score(self, scores: Mapping[str, float | None], no_choice: int = 0) -> Score:
+    def score(
+        self,
+        scores: Mapping[str, float | None],
+        no_choice: int = 0,
+        *,
+        measures: Mapping[str, Mapping[str, float]] | None = None,
+        is_judged: bool = False,
+    ) -> Score:
         """The figures of graded tasks."""
         ...
 
 
-def score_benchmarks(taskset: Taskset, played: Sequence[Played]) -> tuple[Score, ...]:
-    """The figures of each benchmark in a taskset; none where it holds none."""
+def score_benchmarks(taskset: Taskset, played: Sequence[Played], grader: str = _RULES[0]) -> tuple[Score, ...]:
+    """The figures of each benchmark in a taskset; none where it holds none.
+
+    Args:
+        taskset: Where the tasks come from.
+        played: The episodes.
+        grader: What compared the answers.
+    """
     found = []
     for part in taskset.parts if isinstance(taskset, WeightedTaskset) else (taskset,):
         if isinstance(part, _Scored):
             own = [one for one in played if part.knows(one.outcome.task_id)]
-            scores = {one.outcome.task_id: _score(one) for one in own}
-            found.append(part.score(scores, no_choice=sum(one.step == GradingStep.NO_CHOICE.value for one in own)))
+            score = part.score(
+                {one.outcome.task_id: _score(one) for one in own},
+                no_choice=sum(one.step == GradingStep.NO_CHOICE.value for one in own if one.outcome.scored),
+                measures={one.outcome.task_id: one.measures for one in own if one.measures},
+                is_judged=any(one.step in _JUDGED for one in own),
+            )
+            graded_by = "rules" if grader in _RULES else grader
+            found.append(dataclasses.replace(score, played=_counts(own), graded_by=graded_by))
     return tuple(found)
+
+
+def _counts(played: Sequence[Played]) -> dict[str, float]:
+    """How the episodes went, whatever their answers."""
+    scored = [one.outcome for one in played if one.outcome.scored]
+    count = max(1, len(scored))
+    return {
+        "truncated": sum(outcome.truncated for outcome in scored),
+        "unscored": len(played) - len(scored),
+        "tool_rate": sum(outcome.tool_calls > 0 for outcome in scored) / count,
+        "tool_calls": sum(outcome.tool_calls for outcome in scored) / count,
+        "tool_cost": sum(outcome.tool_cost for outcome in scored) / count,
+    }
 
 
 def regraded(taskset: Taskset, played: Iterable[Played], grader: Grader) -> list[Played]:
@@ -69,14 +103,33 @@ def regraded(taskset: Taskset, played: Iterable[Played], grader: Grader) -> list
     return found
 
 
-def published_table(scores: Sequence[Score]) -> str:
-    """Our primary figures beside those that were published, in per cent; never called reproduced."""
+def figures_table(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, published: bool = False) -> str:
+    """The primary figures of each benchmark in per cent, a column for each run; empty where no run played one.
+
+    Args:
+        runs: Name of a run → what `benchmark_json` says of its benchmarks.
+        published: Put those that were published beside them; these are never called reproduced.
+    """
+    names = list(dict.fromkeys(score["name"] for scores in runs.values() for score in scores))
+    theirs = PUBLISHED if published else {}
     rows = []
-    for score in scores:
-        ours = " / ".join(f"{100 * score.figures[name].mean:.1f}" for name in score.primary)
-        theirs = [f"{row[score.name]:.1f}" if score.name in row else "–" for row in PUBLISHED.values()]
-        rows.append([score.name, ours, *theirs])
-    return table(["benchmark", "here", *(f"{system} (published)" for system in PUBLISHED)], rows, aligned=True)
+    for name in names:
+        ours = [next((_cell(score) for score in scores if score["name"] == name), "–") for scores in runs.values()]
+        printed = [f"{row[name]:.1f}" if name in row else "–" for row in theirs.values()]
+        figures = next(
+            " / ".join(score["primary"]) for scores in runs.values() for score in scores if score["name"] == name
+        )
+        rows.append([name, figures, *ours, *printed])
+    head = ["benchmark", "figure", *runs, *(f"{system} (published)" for system in theirs)]
+    return table(head, rows, aligned=True) if rows else ""
+
+
+def _cell(score: Mapping[str, Any]) -> str:
+    figures = [score["figures"].get(name) for name in score["primary"]]
+    means = " / ".join("–" if figure is None else f"{100 * figure['mean']:.1f}" for figure in figures)
+    if score.get("rows") not in (None, score["total"]):
+        return f"{means} ({score['total']:,} of {score['rows']:,} rows)"
+    return f"{means} (partial)" if score["scored"] < score["total"] else means
 
 
 def benchmark_json(score: Score) -> dict[str, Any]:
@@ -89,7 +142,11 @@ def benchmark_json(score: Score) -> dict[str, Any]:
         "bounds": {name: list(bounds) for name, bounds in score.bounds.items()},
         "scored": score.scored,
         "total": score.total,
+        "partial": score.is_partial,
         "no_choice": score.no_choice,
+        "graded_by": score.graded_by,
+        **score.played,
+        **score.settings,
         "notes": list(score.notes),
     }
 

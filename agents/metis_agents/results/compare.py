@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from metis_agents.chat.usage import Usage
+from metis_agents.results.benchmarks import figures_table
 from metis_agents.results.report import markdown_table
 from metis_agents.results.store import REPORT, read_outcomes, read_settings
 from metis_gym.errors import StorageError
@@ -30,6 +31,7 @@ class RunResults:
         metrics: Of these.
         usage: What the model used; None where it is not known.
         cost: Of its tokens; None where it is not known.
+        benchmarks: The figures of each benchmark that it played whole, as `report.json` has them.
     """
 
     name: str
@@ -38,6 +40,7 @@ class RunResults:
     metrics: Mapping[str, Estimate]
     usage: Usage | None
     cost: float | None
+    benchmarks: tuple[Mapping[str, Any], ...] = ()
 
 
 def read_run(folder: str | Path) -> RunResults:
@@ -61,19 +64,24 @@ def read_run(folder: str | Path) -> RunResults:
         metrics=summarise(outcomes),
         usage=usage,
         cost=report.get("cost"),
+        benchmarks=tuple(report.get("benchmarks", ())),
     )
 
 
-def compare_runs(runs: Sequence[RunResults]) -> str:
-    """Two Markdown tables: what the runs found, and what they used; below, settings that differ.
+def compare_runs(runs: Sequence[RunResults], *, wide: bool = False) -> str:
+    """Markdown tables of what the runs found, the figures of benchmarks included, and what they used.
+
+    Below stand the settings that differ.
 
     Args:
         runs: At least one.
+        wide: With the columns that do not fit 100 characters.
     """
     rows = {run.name: run.metrics for run in runs}
     used = [[run.name, str(len(run.outcomes)), *_used(run)] for run in runs]
     head = ["run", "episodes", "tool cost", "tokens read", "written", "cost"]
-    parts = [markdown_table("run", rows), table(head, used, aligned=True)]
+    parts = [markdown_table("run", rows, wide=wide), table(head, used, aligned=True)]
+    parts[1:1] = filter(None, [figures_table({run.name: run.benchmarks for run in runs})])
     different = _different([run.settings for run in runs])
     parts += [f"These runs differ in: {', '.join(different)}."] if different else []
     return "\n\n".join(parts)
@@ -83,7 +91,9 @@ def results_command(argv: Sequence[str]) -> int:
     """Print evaluations side by side."""
     parser = argparse.ArgumentParser(prog="metis-gym results", description="Evaluations side by side.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a folder that `metis-gym eval --out RUN` wrote")
-    say(compare_runs([read_run(folder) for folder in parser.parse_args(argv).runs]))
+    parser.add_argument("--wide", action="store_true", help="show all columns, however wide the table")
+    given = parser.parse_args(argv)
+    say(compare_runs([read_run(folder) for folder in given.runs], wide=given.wide))
     return 0
 
 

@@ -1,13 +1,15 @@
 """The report of an evaluation: metrics, usage and cost, as a narrow table and as `report.json`."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from metis_agents.chat.usage import Usage
+from metis_agents.results.agreement import Agreement
 from metis_agents.results.benchmarks import benchmark_json
 from metis_gym.frontier import FrontierPoint, accuracy_at
-from metis_gym.markdown import table
+from metis_gym.markdown import fitting, shortened, table
 from metis_gym.metrics import Estimate
 from metis_gym.records import Necessity, Outcome
 from metis_gym.scores import Score
@@ -47,6 +49,8 @@ class Report:
         frontier: The best accuracy on these tasks for each price of calls; empty where no plan is known.
         reached: What the agent reached on the same tasks.
         benchmarks: The figures of each benchmark that was played whole.
+        settings: The agent with how it decodes, the environment with its grader, the episodes and the seed.
+        by_judge: Rules and an LLM judge on the same answers, where both were asked about every answer.
     """
 
     agent: str
@@ -65,12 +69,19 @@ class Report:
     frontier: tuple[FrontierPoint, ...] = ()
     reached: FrontierPoint | None = None
     benchmarks: tuple[Score, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    by_judge: Agreement | None = None
 
     def __str__(self) -> str:
         """A Markdown table, a row for each family and one for all; below it what the model used."""
+        return self.text()
+
+    def text(self, *, wide: bool = False) -> str:
+        """The same, on request with the columns that do not fit 100 characters."""
         rows = {**self.families, "all": self.metrics}
         head = f"{self.agent} on {self.env_id}, {len(self.outcomes)} episodes; mean [95 % interval]"
-        return "\n\n".join(filter(None, [head, markdown_table("family", rows), "\n".join(self._below())]))
+        parts = [head, markdown_table("family", rows, wide=wide), "\n".join(self._below())]
+        return "\n\n".join(filter(None, parts))
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""
@@ -106,10 +117,12 @@ class Report:
                 "agent": None if self.reached is None else asdict(self.reached),
             },
             "benchmarks": [benchmark_json(score) for score in self.benchmarks],
+            "settings": json.loads(json.dumps(self.settings, default=repr)),
+            **({} if self.by_judge is None else {"judge_all": self.by_judge.to_json()}),
         }
 
     def _below(self) -> list[str]:
-        lines = [*map(str, self.benchmarks), *self._worth()]
+        lines = [*map(str, self.benchmarks), *([] if self.by_judge is None else [str(self.by_judge)]), *self._worth()]
         lines += [] if self.usage is None else [_usage_line(self.usage, self.cost)]
         lines += [f"not scored, {count} times: {reason}" for reason, count in self.failures.items()]
         lines += [f"warning: {warning}" for warning in self.warnings]
@@ -127,32 +140,42 @@ class Report:
         ]
 
 
-def compare_table(reports: Sequence[Report]) -> str:
+def compare_table(reports: Sequence[Report], *, wide: bool = False) -> str:
     """A Markdown table with a row for each report."""
-    return markdown_table("agent", {report.agent: report.metrics for report in reports})
+    return markdown_table("agent", {report.agent: report.metrics for report in reports}, wide=wide)
 
 
-def needs_table(reports: Sequence[Report]) -> str:
+def needs_table(reports: Sequence[Report], *, wide: bool = False) -> str:
     """A Markdown table of what each family needs: a row for each, with each agent's accuracy in it.
 
     Args:
         reports: Of several agents on the same episodes. The tools are those that the first of them called.
+        wide: With the columns that do not fit 100 characters.
     """
     first = reports[0]
-    cells = [["family", "tasks that need a tool", f"tools that {first.agent} called", *(r.agent for r in reports)]]
+    head = ["family", "need a tool", *(shortened(r.agent) for r in reports), f"called by {shortened(first.agent)}"]
+    cells = []
     for family in first.families:
         outcomes = [outcome for outcome in first.outcomes if outcome.family == family]
         needy = sum(outcome.necessity is Necessity.REQUIRED for outcome in outcomes)
         called = sorted({name for outcome in outcomes for name, calls in outcome.tool_calls_by.items() if calls})
         accuracies = [f"{report.families[family]['accuracy'].mean:.2f}" for report in reports]
-        cells.append([family, f"{needy} of {len(outcomes)}", ", ".join(called) or "–", *accuracies])
-    return table(cells[0], cells[1:], aligned=True)
+        cells.append([family, f"{needy} of {len(outcomes)}", *accuracies, ", ".join(called) or "–"])
+    return _shown(head, cells, wide)
 
 
-def markdown_table(corner: str, rows: Mapping[str, Mapping[str, Estimate]]) -> str:
-    """A Markdown table of the metrics in `COLUMNS`, narrow enough for a terminal."""
+def markdown_table(corner: str, rows: Mapping[str, Mapping[str, Estimate]], *, wide: bool = False) -> str:
+    """A Markdown table of the metrics in `COLUMNS`, 100 characters wide unless it may be wider."""
     head, cells = _cells(corner, rows)
-    return table(head, cells, aligned=True)
+    return _shown(head, cells, wide)
+
+
+def _shown(head: list[str], cells: list[list[str]], wide: bool) -> str:
+    if wide:
+        return table(head, cells, aligned=True)
+    fits, narrow, left_out = fitting(head, cells, kept=[COLUMNS["unscored"]])
+    note = f"\n\nLeft out for width, shown by --wide: {', '.join(left_out)}." if left_out else ""
+    return table(fits, narrow, aligned=True) + note
 
 
 def _cells(corner: str, rows: Mapping[str, Mapping[str, Estimate]]) -> tuple[list[str], list[list[str]]]:

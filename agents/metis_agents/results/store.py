@@ -1,4 +1,4 @@
-"""The folder of an evaluation: what was played is on disk when an episode ends, and a second start goes on.
+"""The folder of an evaluation: what was played is kept when an episode ends, and a second start goes on.
 
 ```
 run/
@@ -11,7 +11,9 @@ run/
 
 import contextlib
 import json
+import math
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +39,8 @@ __all__ = [
 SETTINGS, OUTCOMES, DISCARDED, REPORT = "settings.json", "outcomes.jsonl", "discarded.jsonl", "report.json"
 _LOCK = ".lock"
 _MAX_DIFFERENCES = 5
+_SYNC_SECONDS = 0.25
+_KEPT = ("usage", "failure", "ended", "answer", "step", "labels", "measures")
 
 
 class ResultStore:
@@ -58,6 +62,7 @@ class ResultStore:
     def __init__(self, folder: str | Path, settings: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
         self._stream: BinaryIO | None = None
+        self._synced = -math.inf
         with _saying(f"cannot write results to {self.folder}"), contextlib.ExitStack() as opened:
             self.folder.mkdir(parents=True, exist_ok=True)
             opened.enter_context(_locked(self.folder))
@@ -76,7 +81,10 @@ class ResultStore:
         self.close()
 
     def append(self, played: Played) -> None:
-        """Keep an episode. It is on the disk when this returns.
+        """Keep an episode: from here on it outlives this process.
+
+        It outlives the machine, too, once it is on the disk. Where episodes are short, those of a quarter of a second
+        go there together, since waiting for the disk takes longer than playing many of them.
 
         Raises:
             StorageError: It cannot be written.
@@ -85,7 +93,9 @@ class ResultStore:
         with _saying(f"cannot write results to {self.folder}"):
             self._stream.write(_line(played))
             self._stream.flush()
-            os.fsync(self._stream.fileno())
+            if time.monotonic() >= self._synced + _SYNC_SECONDS:
+                os.fsync(self._stream.fileno())
+                self._synced = time.monotonic()
         self.played[played.number] = played
 
     def close(self) -> None:
@@ -195,8 +205,7 @@ def write_outcomes(folder: str | Path, played: Iterable[Played], report: Mapping
 
 def _line(played: Played) -> bytes:
     row: dict[str, Any] = {"number": played.number, "outcome": played.outcome.to_info()}
-    kept = ("usage", "failure", "ended", "answer", "step")
-    row |= {name: getattr(played, name) for name in kept if getattr(played, name)}
+    row |= {name: getattr(played, name) for name in _KEPT if getattr(played, name)}
     return json.dumps(row).encode() + b"\n"
 
 
@@ -212,6 +221,8 @@ def _parsed(data: bytes, path: Path) -> Iterator[Played]:
                 ended=str(row.get("ended", "")),
                 answer=None if row.get("answer") is None else str(row["answer"]),
                 step=str(row.get("step", "")),
+                labels={str(name): str(value) for name, value in dict(row.get("labels", {})).items()},
+                measures={str(name): float(value) for name, value in dict(row.get("measures", {})).items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StorageError(f"cannot read {path}, line {number}: {type(error).__name__}: {error}") from error

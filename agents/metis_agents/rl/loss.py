@@ -33,7 +33,8 @@ class LossConfig:
         aggregation: How the losses of tokens become one number.
         constant_length: The length that divides with aggregation `constant-length`.
         entropy_coef: Weight of an entropy bonus; 0 in the paper.
-        kl_coef: Weight of a KL penalty towards a reference, the model with its LoRA switched off; 0 in the paper.
+        kl_coef: Weight of a KL penalty towards a reference; 0 in the paper. The reference is a language model with its
+            LoRA switched off, or a stable-baselines3 policy as it was when `learn` was called first.
         importance_cap: Weigh each token by `min(π_acting/π_engine, cap)`, where the engine that sampled is not exactly
             the policy that learns (truncated importance sampling); none weighs nothing.
     """

@@ -204,7 +204,7 @@ def make_surrogate(spec: str) -> Surrogate:
     PpoClip(eps_low=0.2, eps_high=0.3, dual_clip=3)
 
     Raises:
-        ConfigError: An unknown name or parameter, or a value that cannot be right.
+        ConfigError: An unknown name or parameter, or a value that is not valid.
     """
     name, parameters = parse_spec(spec)
     return SURROGATES.create(name, **parameters)

@@ -72,7 +72,7 @@ class TrainerConfig:
 
     @property
     def moves_on(self) -> bool:
-        """Whether a batch takes several steps, so that ratios leave 1 and the acting policy must be remembered."""
+        """Whether a batch takes several steps: ratios then differ from 1, and the acting policy's are kept."""
         return self.minibatches * self.epochs > 1
 
 

@@ -1,13 +1,11 @@
 """HDPO as a stable-baselines3 algorithm (arXiv 2604.08545); with another reward design, that design's."""
 
+import dataclasses
 import io
-import math
 import pathlib
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
-import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -20,36 +18,33 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metis_agents.rl import BatchReport, LossConfig, Rollout, Trainer, TrainerConfig
 from metis_agents.sb3.callbacks import TimestepsBar
-from metis_agents.sb3.group_env import DEFAULT_GROUP_SIZE, DEFAULT_TASKS, Env, GroupVecEnv, as_group_env
-from metis_agents.sb3.policy import ToolUsePolicy
+from metis_agents.sb3.given_envs import as_group_env
+from metis_agents.sb3.group_env import DEFAULT_GROUP_SIZE, DEFAULT_TASKS, Env, GroupVecEnv
+from metis_agents.sb3.logs import record_batch, record_episodes, record_times
+from metis_agents.sb3.policy import ToolUsePolicy, seen_by
 from metis_agents.sb3.rollouts import GroupCollector, Played, PolicyAdapter
 from metis_agents.sb3.saving import (
     ARGUMENTS,
     COUNTERS,
     File,
     argument,
-    as_saved,
-    box_of_spaces,
-    counter,
-    episode_info,
     is_pickled,
     open_model,
     spaces_of_box,
     write_model,
 )
+from metis_agents.sb3.snapshot import content_of, take_up, take_up_training
 from metis_agents.sb3.sub_envs import Returned
 from metis_agents.states import check_optimizer_state, fitting
 from metis_gym import rewards
 from metis_gym.errors import CheckpointError, ConfigError
-from metis_gym.metrics import means
+from metis_gym.records import Outcome
 from metis_gym.rewards.contract import RewardDesign
 from metis_gym.terminal import say
 
 __all__ = ["HDPO"]
 
 Self = TypeVar("Self", bound="HDPO")
-
-_LOGGED = ("accuracy", "tool_rate", "redundant_rate", "tool_recall", "tool_calls", "tool_cost")
 
 
 class HDPO(BaseAlgorithm):
@@ -80,7 +75,7 @@ class HDPO(BaseAlgorithm):
         device: "cpu", "cuda" or "auto".
 
     Raises:
-        ConfigError: An argument that cannot be right; the message names the nearest valid ones.
+        ConfigError: An argument that is not valid; the message names the nearest valid ones.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MultiInputPolicy": ToolUsePolicy}
@@ -128,6 +123,7 @@ class HDPO(BaseAlgorithm):
         self._resume: dict[str, Any] | None = None
         self._boundary = 0
         self.last_report: BatchReport | None = None
+        self._outcomes: tuple[Outcome, ...] = ()
         if _init_setup_model:
             self._setup_model()
 
@@ -159,6 +155,7 @@ class HDPO(BaseAlgorithm):
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
         self._boundary = self.num_timesteps
+        self.adapter.anchor()
         callback.on_training_start(locals(), globals())
         goes_on = True
         while goes_on and self.num_timesteps < total_timesteps:
@@ -166,7 +163,7 @@ class HDPO(BaseAlgorithm):
             self._learn_from(groups)
             self._boundary = self.num_timesteps
             if log_interval and self.batches_done % log_interval == 0:
-                self._log(groups)
+                self.dump_logs()
         callback.on_training_end()
         return self
 
@@ -191,17 +188,7 @@ class HDPO(BaseAlgorithm):
         """
         if include is not None and (unknown := set(include) - {*ARGUMENTS, *COUNTERS}):
             raise ConfigError(f"HDPO saves numbers and weights, no further objects; actually asked for: {unknown}")
-        saved = {name: as_saved(name, self._argument(name)) for name in ARGUMENTS if name not in (exclude or ())}
-        content = {
-            "policy": self._policy_name,
-            "arguments": saved,
-            "observation_space": box_of_spaces(self.observation_space),
-            "action_space": box_of_spaces(self.action_space),
-            "counters": {**{name: getattr(self, name) for name in COUNTERS}, "num_timesteps": self._boundary},
-            "episodes": [dict(info) for info in self.ep_info_buffer or ()],
-            "trainer": self.trainer.state_dict(),
-        }
-        write_model(path, content)
+        write_model(path, content_of(self, self._boundary, set(exclude or ())))
 
     @classmethod
     def load(
@@ -262,12 +249,8 @@ class HDPO(BaseAlgorithm):
             model.action_space = spaces_of_box(content["action_space"])
         model.__dict__.update({name: given[name] for name in given.keys() & model.__dict__.keys() - {*ARGUMENTS}})
         model._setup_model()
-        model._take_up(content["trainer"])
-        for name in COUNTERS:
-            setattr(model, name, counter(content["counters"][name]))
+        take_up(model, content, arguments["stats_window_size"])
         model._boundary = model.num_timesteps
-        model.ep_info_buffer = deque(map(episode_info, content["episodes"]), maxlen=arguments["stats_window_size"])
-        model.ep_success_buffer = deque(maxlen=arguments["stats_window_size"])
         return model
 
     @classmethod
@@ -281,8 +264,25 @@ class HDPO(BaseAlgorithm):
                 path.seek(0)
         model = super().load(path, env=cast("Any", env), **options)
         resume, model._resume = model._resume, None
-        model._take_up({**model.trainer.state_dict(), **(resume or {})})
+        take_up_training(model, {**model.trainer.state_dict(), **(resume or {})})
         return model
+
+    def set_env(self, env: Env, force_reset: bool = True) -> None:
+        """Go on in another environment of the same spaces, also in one of other groups.
+
+        Args:
+            env: As at the beginning. A `GroupVecEnv` brings its own numbers of tasks and members.
+            force_reset: For stable-baselines3's signature.
+
+        Raises:
+            ConfigError: The number of tasks is no multiple of the minibatches.
+        """
+        asked = {} if isinstance(env, VecEnv) else {"tasks": self.tasks, "group_size": self.group_size}
+        group_env = as_group_env(env, seed=self.seed or 0, **asked)
+        tasks, group_size = group_env.tasks, group_env.group_size
+        self.trainer.config = dataclasses.replace(self.trainer.config, tasks=tasks, group_size=group_size)
+        self.tasks, self.group_size, self.n_envs = tasks, group_size, group_env.num_envs
+        super().set_env(group_env, force_reset)
 
     def set_parameters(
         self,
@@ -308,8 +308,9 @@ class HDPO(BaseAlgorithm):
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
+        observation_space = seen_by(self.policy_class, self.policy_kwargs, self.observation_space)
         self.policy = self.policy_class(  # type: ignore[assignment]
-            self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
+            observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         ).to(self.device)
         config = TrainerConfig(
             tasks=self.tasks,
@@ -320,19 +321,17 @@ class HDPO(BaseAlgorithm):
             seed=self.seed or 0,
             loss=self.loss,
         )
-        adapter = PolicyAdapter(self.policy)
+        adapter = PolicyAdapter(self.policy, entropy=self.loss.entropy_coef > 0, anchored=self.loss.kl_coef > 0)
         collector = GroupCollector(adapter, self.seed or 0)
         self.trainer = Trainer(adapter, collector, self.reward_design, config, optimizer=self.policy.optimizer)
 
-    def _take_up(self, state: Mapping[str, Any]) -> None:
-        """Go on where `save` was called."""
-        self.trainer.load_state_dict({**state, "collector": {"round": state["batches_done"]}})
-
-    def _argument(self, name: str) -> Any:
-        return getattr(self, {"stats_window_size": "_stats_window_size"}.get(name, name))
+    @property
+    def adapter(self) -> PolicyAdapter:
+        """The policy as the trainer's, and its reference."""
+        return cast("PolicyAdapter", self.trainer.policy)
 
     @property
-    def _policy_name(self) -> str | None:
+    def policy_name(self) -> str | None:
         """The alias of the policy's class; None for one of the user's own."""
         names = [name for name, kind in self.policy_aliases.items() if kind is self.policy_class]
         return names[0] if names else None
@@ -343,8 +342,11 @@ class HDPO(BaseAlgorithm):
 
         def on_step(returned: Returned) -> None:
             self.num_timesteps += len(returned.infos)
-            self._update_info_buffer(returned.infos, returned.terminated | returned.truncated)
-            callback.update_locals({"returned": returned, "infos": returned.infos, "rewards": returned.rewards})
+            dones = returned.terminated | returned.truncated
+            self._update_info_buffer(returned.infos, dones)
+            callback.update_locals(
+                {"returned": returned, "infos": returned.infos, "rewards": returned.rewards, "dones": dones}
+            )
             answers.append(callback.on_step())
 
         callback.on_rollout_start()
@@ -361,24 +363,15 @@ class HDPO(BaseAlgorithm):
         self._current_progress_remaining = max(0.0, self._current_progress_remaining)
         self._update_learning_rate(self.policy.optimizer)
         self.last_report = self.trainer.learn(groups)
+        self._outcomes = tuple(rollout.outcome for group in groups for rollout in group)
         self._n_updates += len(self.last_report.updates)
 
-    def _log(self, groups: list[list[Rollout[Played]]]) -> None:
-        report = self.last_report
-        assert report is not None, "a batch was learned from"
-        for name, value in means((rollout.outcome for group in groups for rollout in group), _LOGGED).items():
-            if not math.isnan(value):
-                self.logger.record(f"rollout/{name}", value)
-        if self.ep_info_buffer:
-            for name, key in (("ep_rew_mean", "r"), ("ep_len_mean", "l")):
-                self.logger.record(f"rollout/{name}", float(np.mean([info[key] for info in self.ep_info_buffer])))
-        for name in ("sign_reversal", "cosine", "signal", "unscored"):
-            self.logger.record(f"rollout/{name}", float(getattr(report.batch, name)))
-        for name, value in report.updates[-1].flat().items():
-            self.logger.record(f"train/{name}", value)
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("time/batches", self.batches_done, exclude="tensorboard")
-        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+    def dump_logs(self, iteration: int = 0) -> None:  # noqa: ARG002 — the library's signature
+        """Write what is known of the last batch and the last episodes into the logs."""
+        if self.last_report is not None:
+            record_batch(self.logger, self._outcomes, self.last_report)
+        record_episodes(self.logger, self.ep_info_buffer or ())
+        record_times(self.logger, updates=self._n_updates, batches=self.batches_done, timesteps=self.num_timesteps)
         self.logger.dump(step=self.num_timesteps)
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
@@ -394,7 +387,7 @@ class HDPO(BaseAlgorithm):
         return as_group_env(env)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "trainer", "last_report", "_last_obs"]
+        return [*super()._excluded_save_params(), "trainer", "last_report", "_outcomes", "_last_obs"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer"], []

@@ -10,6 +10,7 @@ which task and which member of its group it plays. Here both follow from numbers
 So the state of a run is one number, its round, and every design that is trained with the same seed sees the same tasks.
 """
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
-from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.monitor import Monitor, ResultsWriter
 from stable_baselines3.common.vec_env import VecEnv
 
 from metis_agents.sb3.sub_envs import LocalSubEnvs, Returned, SubEnvs, WorkerSubEnvs, make_from_spec
@@ -29,7 +30,7 @@ from metis_gym.backstage import backstage, stream_task_id
 from metis_gym.errors import ConfigError
 from metis_gym.registration import register_all
 
-__all__ = ["DEFAULT_GROUP_SIZE", "DEFAULT_TASKS", "Env", "GroupVecEnv", "as_group_env"]
+__all__ = ["DEFAULT_GROUP_SIZE", "DEFAULT_TASKS", "Env", "GroupVecEnv"]
 
 DEFAULT_TASKS, DEFAULT_GROUP_SIZE = 16, 16
 
@@ -54,8 +55,11 @@ class GroupVecEnv(VecEnv):
         workers: Processes; 0 for none but this one. Each plays whole groups.
         **make_kwargs: For `gymnasium.make`, with an id.
 
+    Attributes:
+        writers: What writes a row for each episode that ends, such as the file of a `VecMonitor`.
+
     Raises:
-        ConfigError: An argument that cannot be right, or an environment that is not the numeric view.
+        ConfigError: An argument that is not valid, or an environment that is not the numeric view.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class GroupVecEnv(VecEnv):
         self._returns = np.zeros(tasks * group_size)
         self._lengths = np.zeros(tasks * group_size, dtype=np.int64)
         self._started = time.time()
+        self.writers: list[ResultsWriter] = []
         super().__init__(tasks * group_size, probe.observation_space, probe.action_space)
         self.seed(seed)
 
@@ -102,11 +107,10 @@ class GroupVecEnv(VecEnv):
         for position in np.flatnonzero(returned.terminated | returned.truncated):
             sub_env = sub_envs[position]
             seconds = round(time.time() - self._started, 6)
-            returned.infos[position]["episode"] = {
-                "r": float(self._returns[sub_env]),
-                "l": int(self._lengths[sub_env]),
-                "t": seconds,
-            }
+            episode = {"r": float(self._returns[sub_env]), "l": int(self._lengths[sub_env]), "t": seconds}
+            returned.infos[position]["episode"] = episode
+            for writer in self.writers:
+                writer.write_row(episode)
         return returned
 
     def reset(self) -> dict[str, NDArray[Any]]:
@@ -163,7 +167,7 @@ class GroupVecEnv(VecEnv):
         return self._sub_envs.call(list(self._get_indices(indices)), "method", method_name, method_args, method_kwargs)
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Any = None) -> list[bool]:
-        """Are the sub-environments wrapped in this? This environment itself reports episodes as `Monitor` does."""
+        """Whether each sub-environment is wrapped in this. This one itself reports episodes as `Monitor` does."""
         numbers = list(self._get_indices(indices))
         if issubclass(wrapper_class, Monitor):
             return [True] * len(numbers)
@@ -226,24 +230,12 @@ def _numeric_parts(env: gym.Env[Any, Any]) -> tuple[EnvSpec, Callable[[int, int]
     if env.spec is None:
         raise ConfigError("Expect an environment that was made by `gymnasium.make`: more like it are to be made")
     if isinstance(env, ToolTasks):
-        return env.spec, env.stream_task_id
-    return env.spec, functools.partial(stream_task_id, backstage(env).taskset)
+        return without_monitor(env.spec), env.stream_task_id
+    return without_monitor(env.spec), functools.partial(stream_task_id, backstage(env).taskset)
 
 
-def as_group_env(env: Env, tasks: int | None = None, group_size: int | None = None, seed: int = 0) -> GroupVecEnv:
-    """Make a group environment of what was given, or check that it is the one that is wanted.
-
-    Raises:
-        ConfigError: It is another vector environment, or one of other groups.
-    """
-    if not isinstance(env, VecEnv):
-        return GroupVecEnv(env, tasks=tasks or DEFAULT_TASKS, group_size=group_size or DEFAULT_GROUP_SIZE, seed=seed)
-    if not isinstance(env, GroupVecEnv):
-        raise ConfigError(
-            f"HDPO compares episodes of one task and needs to say who plays which: give it an id, an environment or a "
-            f"metis_agents.sb3.GroupVecEnv, actually: {type(env).__name__}"
-        )
-    for name, given, own in (("tasks", tasks, env.tasks), ("group_size", group_size, env.group_size)):
-        if given is not None and given != own:
-            raise ConfigError(f"Expect {name} ({given}) to be that of the environment ({own})")
-    return env
+def without_monitor(spec: EnvSpec) -> EnvSpec:
+    """The spec of the same environment without stable-baselines3's `Monitor`: a group environment does what it does."""
+    monitor = f"{Monitor.__module__}:{Monitor.__qualname__}"
+    kept = tuple(wrapper for wrapper in spec.additional_wrappers if wrapper.entry_point != monitor)
+    return dataclasses.replace(spec, additional_wrappers=kept)

@@ -1,18 +1,20 @@
 """A small and fast policy for the numeric view."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.policies import MultiInputActorCriticPolicy
-from stable_baselines3.common.preprocessing import is_image_space_channels_first
+from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticPolicy
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.vec_env import VecTransposeImage
 from torch import Tensor, nn
 
 from metis_gym.errors import ConfigError
 
-__all__ = ["NumericExtractor", "ToolUsePolicy"]
+__all__ = ["NumericExtractor", "ToolUsePolicy", "seen_by"]
 
 _IMAGES, _COUNTS = ("image", "returned"), ("tool_counts", "turns_left")
 _NUMERIC_VIEW = frozenset({*_IMAGES, *_COUNTS, "text"})
@@ -125,6 +127,25 @@ class ToolUsePolicy(MultiInputActorCriticPolicy):
         kwargs.setdefault("net_arch", {"pi": [64], "vf": [64]})
         kwargs.setdefault("activation_fn", nn.ReLU)
         super().__init__(*args, **kwargs)
+
+
+def seen_by(policy: type[BasePolicy], policy_kwargs: Mapping[str, Any], space: spaces.Space[Any]) -> spaces.Space[Any]:
+    """The space that a policy is made for: images have their channels first where its extractor is the library's.
+
+    The library's extractors read no other order, and its policies turn the axes of observations as their space says.
+    """
+    extractor = policy_kwargs.get("features_extractor_class", NumericExtractor)
+    if issubclass(policy, ToolUsePolicy) and issubclass(extractor, NumericExtractor):
+        return space
+    if not isinstance(space, spaces.Dict):
+        return space
+    return spaces.Dict({name: _channels_first(part) for name, part in space.items()})
+
+
+def _channels_first(space: spaces.Space[Any]) -> spaces.Space[Any]:
+    if is_image_space(space) and not is_image_space_channels_first(cast("spaces.Box", space)):
+        return VecTransposeImage.transpose_space(cast("spaces.Box", space))
+    return space
 
 
 def _byte_counts(text: Tensor) -> Tensor:

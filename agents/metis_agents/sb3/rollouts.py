@@ -6,6 +6,7 @@ and a resumed run plays as it would have.
 Axes: M actions of B episodes end to end, T the most actions of an episode, A possible actions.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,10 +127,24 @@ class PolicyAdapter:
 
     Args:
         policy: With a categorical distribution over actions.
+        entropy: Whether `logprobs` gives the entropy at every action.
+        anchored: Whether it gives the log-probabilities under `reference`.
+
+    Attributes:
+        reference: A copy of the policy that a KL penalty holds on to; see `anchor`.
     """
 
-    def __init__(self, policy: ActorCriticPolicy) -> None:
+    def __init__(self, policy: ActorCriticPolicy, *, entropy: bool = False, anchored: bool = False) -> None:
         self.policy = policy
+        self.reference: ActorCriticPolicy | None = None
+        self._entropy, self._anchored = entropy, anchored
+
+    def anchor(self) -> None:
+        """Keep the policy as it is now as the reference, if one is needed and there is none yet."""
+        if self._anchored and self.reference is None:
+            kept: Any = self.policy.action_dist  # holds what was computed last, gradients and all
+            self.reference = copy.deepcopy(self.policy, {id(kept): copy.copy(kept)})
+            self.reference.requires_grad_(False)
 
     def logprobs(self, rollouts: Sequence[Rollout[Played]]) -> TokenLogprobs:
         """Log-probability of every action, from one forward pass over all observations; shape (B, T)."""
@@ -138,15 +153,29 @@ class PolicyAdapter:
         rows_M = np.concatenate([np.asarray(episode.rows, dtype=np.intp) for episode in episodes])
         actions_M = torch.tensor([action for episode in episodes for action in episode.actions], device=self._device)
         self.policy.set_training_mode(True)
-        logprobs_M = self._log_softmax(episodes[0].seen, rows_M).gather(1, actions_M[:, None]).squeeze(1)
-        logprobs_BT = logprobs_M.new_zeros(is_action_BT.shape).masked_scatter(is_action_BT, logprobs_M)
-        return TokenLogprobs(logprobs_BT, is_action_BT)
+
+        def laid_out(values_M: Tensor) -> Tensor:
+            return values_M.new_zeros(is_action_BT.shape).masked_scatter(is_action_BT, values_M)
+
+        def taken(logprobs_MA: Tensor) -> Tensor:
+            return laid_out(logprobs_MA.gather(1, actions_M[:, None]).squeeze(1))
+
+        seen = episodes[0].seen
+        logprobs_MA = self._log_softmax(self.policy, seen, rows_M)
+        entropy_BT = laid_out(-(logprobs_MA.exp() * logprobs_MA).sum(1)) if self._entropy else None
+        reference_BT = None
+        if self._anchored:
+            self.anchor()
+            assert self.reference is not None
+            with torch.no_grad():
+                reference_BT = taken(self._log_softmax(self.reference, seen, rows_M))
+        return TokenLogprobs(taken(logprobs_MA), is_action_BT, entropy_BT, reference_BT)
 
     @torch.no_grad()
     def sample(self, seen: Seen, rows: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.int64]:
         """Draw one action for each of these rows of what was seen."""
         self.policy.set_training_mode(False)
-        return draw(self._log_softmax(seen, rows).cpu().numpy(), rng.random(len(rows)))
+        return draw(self._log_softmax(self.policy, seen, rows).cpu().numpy(), rng.random(len(rows)))
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """The parameters of the policy."""
@@ -164,10 +193,10 @@ class PolicyAdapter:
     def _device(self) -> torch.device:
         return self.policy.device
 
-    def _log_softmax(self, seen: Seen, rows_M: NDArray[np.intp]) -> Tensor:
+    def _log_softmax(self, policy: ActorCriticPolicy, seen: Seen, rows_M: NDArray[np.intp]) -> Tensor:
         """Log-probabilities of all actions, shape (M, A), from one forward pass over the different observations."""
         different, where_M = np.unique(rows_M, return_inverse=True)
-        return action_logprobs(self.policy, seen.of(different))[torch.from_numpy(where_M).to(self._device)]
+        return action_logprobs(policy, seen.of(different))[torch.from_numpy(where_M).to(self._device)]
 
 
 class GroupCollector:

@@ -120,7 +120,7 @@ def open_model(path: File) -> tuple[Mapping[str, Any], str]:
 
 
 def is_pickled(path: File) -> bool:
-    """Is this a file of stable-baselines3's own form? Looks at the names of its parts only.
+    """Whether this is a file in stable-baselines3's own form. Looks at the names of its parts only.
 
     Raises:
         CheckpointError: It is no zip file.

@@ -18,7 +18,7 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from metis_gym.backstage import backstage
-from metis_gym.errors import InfrastructureError, MetisError
+from metis_gym.errors import ConfigError, InfrastructureError, MetisError
 from metis_gym.registration import register_all
 from metis_gym.registries import adopt, in_process_names
 
@@ -113,7 +113,7 @@ class LocalSubEnvs:
 
     @staticmethod
     def wrapped(env: gym.Env[Any, Any], wrapper: type[gym.Wrapper[Any, Any, Any, Any]]) -> bool:
-        """Is the environment wrapped in this?"""
+        """Whether each environment is wrapped in this."""
         while isinstance(env, gym.Wrapper):
             if isinstance(env, wrapper):
                 return True
@@ -206,9 +206,19 @@ class WorkerSubEnvs:
 
 
 def make_from_spec(spec: EnvSpec | str) -> gym.Env[Any, Any]:
-    """Make an environment without Gymnasium's own run-time checks."""
+    """Make an environment without Gymnasium's own run-time checks.
+
+    Raises:
+        ConfigError: A wrapper does not say how it was made.
+    """
     register_all()
     spec = EnvSpec.from_json(spec) if isinstance(spec, str) else spec
+    for wrapper in spec.additional_wrappers:
+        if wrapper.kwargs is None:
+            raise ConfigError(
+                f"more environments like this one are to be made, but its wrapper {wrapper.name} does not say how it "
+                "was made: let it inherit from gymnasium.utils.RecordConstructorArgs"
+            )
     return gym.make(spec, disable_env_checker=True)
 
 

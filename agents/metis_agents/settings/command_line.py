@@ -32,7 +32,7 @@ class Invocation:
     """What every command may be told besides its configuration.
 
     Attributes:
-        config: A `config.json` to begin with; flags go before what it says.
+        config: A `config.json` to begin with; flags override it.
     """
 
     config: Path | None = None
@@ -63,7 +63,7 @@ def parse(scheme: Scheme, argv: Sequence[str]) -> Parsed[Any]:
     """Read a command line.
 
     Raises:
-        ConfigError: A value that cannot be right, an argument that the environment does not have, or a file that
+        ConfigError: A value that is not valid, an argument that the environment does not have, or a file that
             cannot be read. The message names the flag.
         SystemExit: Help was asked for, or a word cannot be read; tyro has said which.
     """

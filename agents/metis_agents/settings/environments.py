@@ -5,7 +5,6 @@ torch nor tyro.
 """
 
 import functools
-import importlib
 import inspect
 import re
 import typing
@@ -16,7 +15,7 @@ from typing import Any
 import gymnasium as gym
 
 from metis_gym.errors import ConfigError
-from metis_gym.registration import register_all
+from metis_gym.registration import find_spec
 from metis_gym.registries import nearest
 
 __all__ = ["Argument", "environment_arguments", "find_argument"]
@@ -49,14 +48,7 @@ def environment_arguments(env_id: str) -> Mapping[str, Argument]:
     Raises:
         ConfigError: There is no environment of this id.
     """
-    register_all()
-    module, _, name = env_id.rpartition(":")
-    try:
-        if module:
-            importlib.import_module(module)
-        spec = gym.spec(name)
-    except (gym.error.Error, ImportError) as error:
-        raise ConfigError(f"--env {env_id}: {error}") from error
+    spec = find_spec(env_id)
     entry = spec.entry_point
     factory: Any = gym.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
     found: dict[str, Argument] = {}

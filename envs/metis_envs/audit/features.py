@@ -166,14 +166,16 @@ def thumbnail(view: ImageArray) -> NDArray[np.uint8]:
 def image_statistics(view: ImageArray, source: ImageArray) -> NDArray[np.float64]:
     """Colour and edge statistics of a whole image, and the sizes that a prompt states."""
     pixels = view.astype(np.float64)
-    grey = pixels.mean(axis=2)
+    grey = (pixels[..., 0] + pixels[..., 1] + pixels[..., 2]) / 3
     return np.array([*view.shape[:2], *source.shape[:2], *_colours(view, pixels, grey), *_edges(grey)])
 
 
 def _colours(view: ImageArray, pixels: NDArray[np.float64], grey: NDArray[np.float64]) -> list[float]:
-    saturation = pixels.max(axis=2) - pixels.min(axis=2)
-    codes = (view.astype(np.int64) * np.array([1 << 16, 1 << 8, 1])).sum(axis=2)
-    _, counts = np.unique(codes, return_counts=True)
+    planes = [pixels[..., channel] for channel in range(3)]
+    saturation = np.maximum.reduce(planes) - np.minimum.reduce(planes)
+    red, green, blue = (view[..., channel].astype(np.int32) for channel in range(3))
+    codes = np.sort((red << 16 | green << 8 | blue).ravel())
+    counts = np.diff(np.flatnonzero(np.diff(codes, prepend=-1, append=-1)))
     histogram = [
         share for channel in range(3) for share in np.bincount(view[..., channel].ravel() >> 5, minlength=_BINS)
     ]

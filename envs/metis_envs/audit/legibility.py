@@ -49,7 +49,7 @@ class Reading:
 
 @functools.cache
 def has_tesseract() -> bool:
-    """Is the OCR program installed?"""
+    """Whether the OCR program is installed."""
     return shutil.which("tesseract") is not None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from metis_envs.audit.page_text import INTRODUCTION, PROBES_TABLE
+from metis_envs.audit.page_text import INTRODUCTION, LOOKS, PROBES_TABLE
 from metis_envs.audit.results import Report
 from metis_envs.audit.table import as_json
 from metis_envs.families.family import Family
@@ -112,6 +112,7 @@ def page_text(values: Mapping[str, Any], folder: str) -> str:
     parts = [INTRODUCTION, about, PROBES_TABLE, _overview(report), *_overall(report)]
     for family, examples in values["examples"].items():
         parts += _section(family, examples, report, folder)
+    parts.append(LOOKS)
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 

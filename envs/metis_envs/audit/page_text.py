@@ -1,6 +1,6 @@
 """The fixed words of docs/tasks.md."""
 
-__all__ = ["INTRODUCTION", "PROBES_TABLE"]
+__all__ = ["INTRODUCTION", "LOOKS", "PROBES_TABLE"]
 
 INTRODUCTION = """\
 # The tasks, and what gives them away
@@ -42,4 +42,23 @@ of .60. Where only words are looked at, four times as many tasks are drawn, and 
 The views are no sample: one task that is wrong breaks the limit. Image search is not part of "blind with tools": it
 looks at the image. Print is read as one of up to four answers, by what tesseract makes of each drawn plainly. A detail
 that it does not tell apart even then is no print, and is not probed.
+"""
+
+LOOKS = """\
+## What still looks made
+
+Sixty shuffled images were sorted by eye, half of them real photographs and documents, half of them tasks of all
+families. Someone who knew the families told all thirty. Mended since, or before: skies and hills without depth, things
+without form, smooth walls, boards without joints, sheets on photographs of something else, mottled postcards. What
+still gives images away:
+
+- All print is in seven fonts that come with matplotlib, of one ink, clean and sharp: no wear, no handwriting.
+- Signs, sheets and posters face the camera. They are turned by a few degrees, and hardly tilted.
+- Things stand in rows, keep their distance and carry labels of one kind (`spotting`, `relations`). Each has its own
+  light, not that of one sun.
+- Far worksheets are small ones, on the same surface as the near one. Signs before a photograph hang in the air.
+- There are no people, and hardly anything that is not part of the task. Bricks of the train split are one photograph,
+  enlarged and soft.
+- Flags and their poles are drawn. Postcards are water colours by one hand, not photographs.
+- Lines of `charts` go up and down at random. In `patches`, squares of one colour lie on a photograph.
 """

@@ -48,7 +48,7 @@ class Looks:
 
     @property
     def needs_drawing(self) -> bool:
-        """Does the task have to be drawn?"""
+        """Whether the task has to be drawn."""
         return bool(self.images or self.searches or self.views or self.readings)
 
 
@@ -193,7 +193,7 @@ def _of_family(family: Family, number: int, rng: np.random.Generator, looks: Loo
     sample = replace(sample, gold_elsewhere=other.answer_index(seed, count), **_planned(blueprint, brief, state))
     if not looks.needs_drawing:
         return sample
-    task = family.make(seed, family.task_id(seed))
+    task = family.make(seed, family.task_id(seed), (blueprint, brief))
     return replace(
         _looked_at(sample, task, family, looks),
         views_hold=views_hold(task, blueprint, state, rng) if looks.views else None,
@@ -285,7 +285,7 @@ def _right_option(task: Task) -> int:
 
 
 def _variants_hold(taskset: Taskset, task: Task) -> str | None:
-    """Are the views of the variants that a taskset knows the same, as they should be?"""
+    """Whether the views of the variants that a taskset knows are the same, as they should be."""
     variants = taskset.variants(task.task_id)
     if len(variants) < 2:
         return None

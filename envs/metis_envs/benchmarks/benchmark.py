@@ -4,104 +4,32 @@ A subclass says which columns it reads and makes an `Item` from a row. What cann
 that is none of the options) is left out before anything is played and named in `left_out`.
 """
 
-import ast
-import base64
-import binascii
 import re
+import zlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image
 
+from metis_envs.benchmarks.decoding import VIEW_PIXELS, decoded
 from metis_envs.benchmarks.figures import Figure, Result, estimate_figures, share
-from metis_envs.benchmarks.tables import Table, hub_table, open_table
-from metis_gym.errors import ConfigError, ImageError, TaskDataError, TaskIdError
+from metis_envs.benchmarks.opening import hub_table, open_table
+from metis_envs.benchmarks.rows import Item, Row, choice_gold, is_blank, letter_gold
+from metis_envs.benchmarks.tables import Table
+from metis_gym.errors import ConfigError, TaskDataError, TaskIdError
 from metis_gym.filesets.rows import column_names
-from metis_gym.filesets.texts import clean, shown
 from metis_gym.grading.choice import LETTERS
-from metis_gym.images import MAX_DECODED_PIXELS, decode, decode_file, path_below
-from metis_gym.records import AnswerKind, GoldAnswer, ImageArray, Task, TaskImage
+from metis_gym.images.transforms import shrink
+from metis_gym.records import Task, TaskImage
 from metis_gym.scores import Score
 from metis_gym.tasksets import Taskset
 
 __all__ = ["VIEW_PIXELS", "Benchmark", "Item", "Row", "choice_gold", "letter_gold"]
 
-VIEW_PIXELS = 16_384 * 28 * 28
-"""Largest image that a model is shown whole, in pixels; larger ones are shrunk to it."""
-
-_TEXT_CHARS = 1 << 18
 _ROW_ID = re.compile(r"(?P<row>\d{1,9})(?:@(?P<fingerprint>\w+))?")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """A row as a question.
-
-    Attributes:
-        question: The question, without its options.
-        gold: The right answer.
-        options: The options, in order; empty for an open question.
-        labels: What figures are split by: category, group, variant ….
-        unit: What was sampled, where several rows share one: intervals are over units. Empty for the row itself.
-    """
-
-    question: str
-    gold: GoldAnswer
-    options: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    unit: str = ""
-
-
-class Row:
-    """A row, with clear errors for columns that are not there.
-
-    Args:
-        values: Column → value.
-        place: What messages call the row.
-    """
-
-    def __init__(self, values: Mapping[str, Any], place: str) -> None:
-        self.values, self.place = values, place
-
-    def __contains__(self, name: str) -> bool:
-        return self.values.get(name) is not None
-
-    def get(self, *names: str) -> Any:
-        """The value of the first of some columns that is there.
-
-        Raises:
-            TaskDataError: None of them is.
-        """
-        for name in names:
-            if name in self:
-                return self.values[name]
-        wanted = " or ".join(map(repr, names))
-        raise TaskDataError(f"{self.place} has no {wanted}; it has: {column_names(self.values)}")
-
-    def text(self, *names: str) -> str:
-        """A text, or a number as text, without space around it."""
-        value = self.get(*names)
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise TaskDataError(f"{self.place}: {names[0]!r} must be text or a number, actually: {shown(value)}")
-        return clean(str(value)[:_TEXT_CHARS]).strip()
-
-    def literal(self, *names: str) -> Any:
-        """A list that stands in a text as Python or JSON would write it; a list as it is."""
-        value = self.get(*names)
-        if not isinstance(value, str):
-            return value
-        try:
-            return ast.literal_eval(value)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise TaskDataError(f"{self.place}: {names[0]!r} is no list: {shown(value)}") from None
-
-    def optional(self, name: str) -> str:
-        """A text; empty where there is none."""
-        return self.text(name) if name in self else ""
 
 
 class Benchmark(Taskset):
@@ -112,7 +40,7 @@ class Benchmark(Taskset):
         revision: Which version of the hub's data set; None for the newest.
         limit: Play the first rows only; None for all.
         view_pixels: Largest image that the model is shown whole.
-        wording: "ours", or "official" where the benchmark's own wording can be read from its repository.
+        wording: One of `wordings`: "ours", or "official" where the authors' own can be read from their repository.
         split: Not used: a benchmark is its own split.
         view_size: Not used: the model sees the whole image, up to `view_pixels`.
 
@@ -127,13 +55,21 @@ class Benchmark(Taskset):
     """Where it is on the hub, `owner/name`."""
     subset: ClassVar[str | None] = None
     hub_split: ClassVar[str] = "test"
+    split_names: ClassVar[tuple[str, ...]] = ()
+    """What files of the split are called besides `hub_split` and `name`."""
+    rows: ClassVar[int | None] = None
+    """How many rows its authors' version has; None if that is not known."""
     needed: ClassVar[tuple[tuple[str, ...], ...]]
     """Columns without which nothing can be read: of each tuple, one name must be there."""
     image_columns: ClassVar[tuple[str, ...]] = ("image",)
+    may_lack_images: ClassVar[bool] = False
     repository_files: ClassVar[tuple[str, ...]] = ()
     ability: ClassVar[str] = "perception"
     primary: ClassVar[tuple[str, ...]] = ("overall",)
+    without_judge: ClassVar[Mapping[str, str]] = {}
+    """Figure → what it is called where its authors let a judge grade and there was none."""
     notes: ClassVar[tuple[str, ...]] = ()
+    wordings: ClassVar[tuple[str, ...]] = ("ours",)
 
     def __init__(
         self,
@@ -149,8 +85,9 @@ class Benchmark(Taskset):
         for name, value in (("limit", limit), ("view_pixels", view_pixels)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ConfigError(f"{name} must be a whole number of at least 1, actually: {value!r}")
-        if wording not in ("ours", "official"):
-            raise ConfigError(f"wording must be 'ours' or 'official', actually: {wording!r}")
+        if wording not in self.wordings:
+            known = " or ".join(map(repr, self.wordings))
+            raise ConfigError(f"wording of {self.name} must be {known}, actually: {wording!r}")
         self.path = None if path is None else Path(str(path))
         self.revision, self.limit, self.view_pixels, self.wording = revision, limit, view_pixels, wording
         self.tables = self.open_tables()
@@ -160,7 +97,11 @@ class Benchmark(Taskset):
         self.fingerprint = self._fingerprint()
         self.left_out: dict[int, str] = {}
         self.items: dict[int, Item] = {}
+        self._ungraded: dict[int, Result] = {}
+        count = int(self._starts[-1])
+        self._last, self._others = count if limit is None else min(count, limit), 0
         self._read_rows()
+        self._check_end()
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -168,16 +109,39 @@ class Benchmark(Taskset):
         return (self.name,)
 
     @property
+    def set_names(self) -> tuple[str, ...]:
+        """What its files, folders and splits may be called, where others lie beside them."""
+        return (self.hub_split, *self.split_names, self.name)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides which rows are played, and how they look."""
+        return {
+            "hub": self.hub,
+            "rows": self.rows,
+            "path": None if self.path is None else str(self.path),
+            "revision": self.revision,
+            "fingerprint": self.fingerprint,
+            "limit": self.limit,
+            "wording": self.wording,
+            "view_pixels": self.view_pixels,
+        }
+
+    @property
+    def cache_key(self) -> str:
+        """What a task looks like depends on, besides its id."""
+        return f"{self.path}\n{self.revision}\n{self.wording}\n{self.view_pixels}"
+
+    @property
     def total(self) -> int:
         """How many rows there are, those that were left out included."""
-        count = int(self._starts[-1])
-        return count if self.limit is None else min(count, self.limit)
+        return self._last - self._others
 
     def open_tables(self) -> list[Table]:
         """The tables that the rows stand in, one after the other."""
         if self.path is None:
             return [hub_table(self.hub, subset=self.subset, split=self.hub_split, revision=self.revision)]
-        return [open_table(self.path, split=self.hub_split, repository_files=self.repository_files)]
+        return [open_table(self.path, names=self.set_names, repository_files=self.repository_files)]
 
     @abstractmethod
     def item(self, row: Row, table: Table) -> Item | None:
@@ -186,6 +150,22 @@ class Benchmark(Taskset):
         Raises:
             TaskDataError: It cannot be graded.
         """
+
+    def labels_of(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002 — a benchmark may have one figure only
+        """What figures are split by, for rows whose item has no labels. Asked also of rows that cannot be graded.
+
+        Raises:
+            TaskDataError: The row does not say.
+        """
+        return {}
+
+    def unit_of(self, row: Row) -> str:  # noqa: ARG002 — mostly the row itself
+        """What was sampled, where several rows share one; asked of each row once, in order.
+
+        Raises:
+            TaskDataError: The row does not say.
+        """
+        return ""
 
     def image_values(self, row: Row) -> list[Any]:
         """The values that hold the row's images."""
@@ -201,6 +181,15 @@ class Benchmark(Taskset):
     def labels(self, task_id: str) -> Mapping[str, str]:
         """What figures are split by; decodes no image."""
         return self.items[self._index(task_id)].labels
+
+    def item_of(self, task_id: str) -> Item:
+        """The question of a row; decodes no image."""
+        return self.items[self._index(task_id)]
+
+    def row_of(self, task_id: str) -> Row:
+        """The row of a task, without its images."""
+        table, number = self._place(self._index(task_id))
+        return Row(table.light_row(number), f"row {number} of {table.place}")
 
     def draw(self, rng: np.random.Generator) -> str:
         """Draw the id of a row."""
@@ -218,6 +207,8 @@ class Benchmark(Taskset):
         item, (table, number) = self.items[index], self._place(index)
         row = Row(table.row(number), f"row {number} of {table.place}")
         images = tuple(self._image(value, table, row.place) for value in self.image_values(row))
+        if not images and not self.may_lack_images:
+            raise TaskDataError(f"{row.place} has no image")
         return Task(
             task_id=f"{self.name}/{index}@{self.fingerprint}",
             family=self.name,
@@ -242,39 +233,53 @@ class Benchmark(Taskset):
                     found.setdefault(value, []).append(result)
         return {value: share(part) for value, part in sorted(found.items())}
 
-    def score(self, scores: Mapping[str, float | None], no_choice: int = 0) -> Score:
+    def score(
+        self,
+        scores: Mapping[str, float | None],
+        no_choice: int = 0,
+        *,
+        measures: Mapping[str, Mapping[str, float]] | None = None,
+        is_judged: bool = False,
+    ) -> Score:
         """The figures of some graded rows.
 
         Args:
             scores: Task id → grade, from 0 to 1; None for an episode that was not scored. Rows that are not named
                 count as not scored.
             no_choice: Answers that name no option.
+            measures: Task id → what `measure` found.
+            is_judged: Did a judge grade what rules cannot?
         """
         graded = {self._index(task_id): score for task_id, score in scores.items()}
+        measured = {self._index(task_id): found for task_id, found in (measures or {}).items()}
         every = [
-            Result(unit=item.unit or str(index), labels=item.labels, score=graded.get(index))
+            Result(unit=item.unit, labels=item.labels, score=graded.get(index), measures=measured.get(index, {}))
             for index, item in self.items.items()
         ]
-        scored = [result for result in every if result.score is not None]
-        filled = [[result.filled(value) for result in every] for value in (0.0, 1.0)]
-        low, high = (self.figures(results) for results in filled)
+        every += self._ungraded.values()
+        low, high = (self.figures([result.filled(value) for result in every]) for value in (0.0, 1.0))
         found = self.figures(every)
+        renamed = {} if is_judged else self.without_judge
         return Score(
             name=self.name,
-            figures=estimate_figures(found),
-            primary=self.primary,
-            bounds={name: (low[name].mean, high[name].mean) for name in self.primary},
-            scored=len(scored),
+            figures={renamed.get(name, name): figure for name, figure in estimate_figures(found).items()},
+            primary=tuple(renamed.get(name, name) for name in self.primary),
+            bounds={renamed.get(name, name): (low[name].mean, high[name].mean) for name in self.primary},
+            scored=sum(graded.get(index) is not None for index in self.items),
             total=self.total,
             no_choice=no_choice,
             notes=(*self.notes, *self._notes()),
+            settings=self.settings,
         )
 
     def _notes(self) -> tuple[str, ...]:
-        if not self.left_out:
-            return ()
-        shown_rows = "; ".join(list(self.left_out.values())[:3])
-        return (f"{len(self.left_out)} of {self.total} rows cannot be graded and were left out: {shown_rows}",)
+        notes = []
+        if self.rows is not None and self.total != self.rows:
+            notes.append(f"{self.total:,} rows were given; the whole benchmark has {self.rows:,}")
+        if self.left_out:
+            shown_rows = "; ".join(list(self.left_out.values())[:3])
+            notes.append(f"{len(self.left_out)} of {self.total} rows cannot be graded and were left out: {shown_rows}")
+        return tuple(notes)
 
     def _check_columns(self, table: Table) -> None:
         lacking = [names for names in self.needed if not set(names) & set(table.columns)]
@@ -285,22 +290,46 @@ class Benchmark(Taskset):
             )
 
     def _fingerprint(self) -> str:
-        first = self.tables[0].fingerprint()
-        return first if len(self.tables) == 1 else f"{first}{len(self.tables)}"
+        found = [table.fingerprint() for table in self.tables]
+        return found[0] if len(found) == 1 else f"{zlib.crc32(''.join(found).encode()):08x}"
 
     def _read_rows(self) -> None:
-        for index in range(self.total):
+        shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+        for index in range(self._last):
             table, number = self._place(index)
-            place = f"row {number} of {table.place}"
+            row = Row(table.light_row(number), f"row {number} of {table.place}")
             try:
-                item = self.item(Row(table.light_row(number), place), table)
+                labels, unit = _one_spelling(self.labels_of(row)), self.unit_of(row) or str(index)
             except TaskDataError as error:
                 self.left_out[index] = str(error)
                 continue
-            if item is not None:
-                self.items[index] = item
+            try:
+                item = _with_words(self.item(row, table), row.place)
+            except TaskDataError as error:
+                self.left_out[index] = str(error)
+                self._ungraded[index] = Result(unit=unit, labels=labels, score=None)
+                continue
+            if item is None:
+                self._others += 1
+            else:
+                labels = _one_spelling(item.labels) or labels
+                labels = shared.setdefault(tuple(labels.items()), labels)
+                self.items[index] = replace(item, labels=labels, unit=item.unit or unit)
         if not self.items:
-            raise TaskDataError(f"{self.name} has no row that can be graded{''.join(self._notes())}")
+            raise TaskDataError(f"{self.name} has no row that can be graded. {' '.join(self._notes())}".strip())
+
+    def _check_end(self) -> None:
+        """Where a file may have been cut off inside the last value, see that the last image is whole.
+
+        Raises:
+            TaskDataError: It is not.
+        """
+        last = self.tables[-1]
+        if not getattr(last, "is_closed", True) and self.limit is None and self._last - 1 in self.items:
+            try:
+                self.build(self.task_ids()[-1])
+            except TaskDataError as error:
+                raise TaskDataError(f"{self.path} is half-downloaded: {error}") from None
 
     def _place(self, index: int) -> tuple[Table, int]:
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
@@ -316,57 +345,25 @@ class Benchmark(Taskset):
         return int(found["row"])
 
     def _image(self, value: Any, table: Table, place: str) -> TaskImage:
-        source = _decoded(value, table.folder, place)
-        return TaskImage(source=source, view=_view(source, self.view_pixels))
+        is_clone = self.path is not None and self.path.is_dir() and table.folder.is_relative_to(self.path)
+        source = decoded(value, table.folder, place, getattr(table, "fetch", None), self.path if is_clone else None)
+        return TaskImage(source=source, view=shrink(source, self.view_pixels))
 
 
-def choice_gold(options: Sequence[str], right: str, place: str) -> GoldAnswer:
-    """The letter of the option that is literally the right text.
-
-    Raises:
-        TaskDataError: No option is.
-    """
-    for letter, option in zip(LETTERS, options, strict=False):
-        if option == right:
-            return GoldAnswer(value=letter, kind=AnswerKind.CHOICE)
-    raise TaskDataError(f"{place}: the right answer {right!r:.80} is none of the options {list(options)!r:.200}")
-
-
-def letter_gold(labels: Sequence[str], right: str, place: str) -> GoldAnswer:
-    """The letter of the option with a label.
+def _with_words(item: Item | None, place: str) -> Item | None:
+    """The item, if its question and its right answer say something.
 
     Raises:
-        TaskDataError: No option has it.
+        TaskDataError: One of them is blank.
     """
-    label = right.strip().strip("().").upper()
-    if label not in labels:
-        raise TaskDataError(f"{place}: the right answer {right!r:.80} is none of the labels {', '.join(labels)}")
-    return GoldAnswer(value=LETTERS[list(labels).index(label)], kind=AnswerKind.CHOICE)
+    if item is None:
+        return None
+    for what, text in (("question", item.question), ("right answer", item.gold.value)):
+        if is_blank(text):
+            raise TaskDataError(f"{place} has no {what}")
+    return item
 
 
-def _decoded(value: Any, folder: Path, place: str) -> ImageArray:
-    """An image from bytes, base64, a path below the folder, or the `{"bytes", "path"}` of the hub's data sets."""
-    if isinstance(value, Mapping):
-        value = value.get("bytes") or value.get("path")
-    try:
-        if isinstance(value, str) and len(value) > _MAX_PATH:
-            value = base64.b64decode(value, validate=False)
-        if isinstance(value, bytes):
-            return decode(value, max_pixels=MAX_DECODED_PIXELS, name=place)
-        if isinstance(value, str) and value:
-            return decode_file(path_below(folder, value), max_pixels=MAX_DECODED_PIXELS, name=place, follow_link=False)
-    except (ImageError, binascii.Error) as error:
-        raise TaskDataError(f"{place}: {error}") from None
-    raise TaskDataError(f"{place}: an image is bytes, base64 or a path, actually: {shown(value)}")
-
-
-_MAX_PATH = 1024
-
-
-def _view(source: ImageArray, view_pixels: int) -> ImageArray:
-    height, width = source.shape[:2]
-    if height * width <= view_pixels:
-        return source
-    scale = (view_pixels / (height * width)) ** 0.5
-    size = max(1, int(width * scale)), max(1, int(height * scale))
-    return np.array(Image.fromarray(source).resize(size, Image.Resampling.BOX, reducing_gap=2.0), dtype=np.uint8)
+def _one_spelling(labels: Mapping[str, str]) -> Mapping[str, str]:
+    """Labels that differ in space only are the same: DynaMath has "analytic     geometry"."""
+    return {name: " ".join(value.split()) for name, value in labels.items()}

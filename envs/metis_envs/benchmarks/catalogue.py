@@ -1,6 +1,8 @@
 """The benchmarks by name."""
 
+import itertools
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +71,18 @@ def benchmark_taskset(named: str | None = None, **parameters: Any) -> Benchmark:
 
 
 def _state(path: Path) -> tuple[object, ...]:
-    """What changes when a file, or a file right in a folder, does."""
+    """What changes when a file does, or one of the first files and folders below a folder."""
+    below = itertools.islice(_below(path), _LOOKED_AT) if path.is_dir() else ()
     try:
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files[:_LOOKED_AT])
+        return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in (path, *below))
     except OSError:
         return ()
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """What lies below a folder, the nearest first."""
+    folders = [folder]
+    for place in folders:
+        found = sorted(place.iterdir())
+        yield from found
+        folders += [path for path in found if path.is_dir() and not path.is_symlink()]

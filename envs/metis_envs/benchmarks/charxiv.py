@@ -4,20 +4,19 @@ A figure has one question that needs reasoning, and four that ask for something 
 let a judge grade; without one the rules do, and the figure is called `rules_only`.
 """
 
-import ast
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from metis_envs.benchmarks.benchmark import Benchmark, Item, Row
+from metis_envs.benchmarks.charxiv_wording import Wording, official_wording
 from metis_envs.benchmarks.figures import Figure, Result, share
 from metis_envs.benchmarks.tables import Table
-from metis_gym.errors import ConfigError, TaskDataError
+from metis_gym.errors import TaskDataError
 from metis_gym.records import AnswerKind, GoldAnswer
 
 __all__ = ["CharXivDescriptive", "CharXivReasoning"]
 
-_CLASSES = {"1": "text in chart", "2": "text in general", "3": "number in chart", "4": "number in general"}
+_CLASSES = {"1": "text-in-chart", "2": "text-in-general", "3": "number-in-chart", "4": "number-in-general"}
 _TEMPLATES = {
     1: "what is its title?",
     2: "what is the label of the x-axis?",
@@ -54,30 +53,39 @@ _RUBRIC = (
     "lists must have the same items. “Not Applicable” is right only where it is the right answer."
 )
 _PER_FIGURE = 4
-_CONSTANTS = "src/constants.py"
 
 
 class _CharXiv(Benchmark):
     hub: ClassVar[str] = "princeton-nlp/CharXiv"
     hub_split: ClassVar[str] = "validation"
-    notes: ClassVar[tuple[str, ...]] = ("rules_only, unless a judge was given: answers are then compared by value",)
+    split_names: ClassVar[tuple[str, ...]] = ("val",)
+    without_judge: ClassVar[Mapping[str, str]] = {"overall": "rules_only"}
+    notes: ClassVar[tuple[str, ...]] = ("the authors let a judge grade; rules_only is what rules give without one",)
+    wordings: ClassVar[tuple[str, ...]] = ("ours", "official")
+    _official: Wording | None = None
+
+    def open_tables(self) -> list[Table]:
+        """The figures; with the official wording, that is read first."""
+        if self.wording == "official":
+            self._official = official_wording(self.path)
+        return super().open_tables()
+
+    def figures(self, results: Sequence[Result]) -> Mapping[str, Figure]:
+        """Over all questions, and by class."""
+        return {"overall": share(results), **self.by_label(results, "class")}
 
     def image_values(self, row: Row) -> list[Any]:
         """The figure, or the repository's file with the figure's number."""
         if "image" in row:
             return super().image_values(row)
-        number = row.text("figure_id", "key")
-        folder = self.tables[0].folder
-        for place in ("images", "../images", "../data/images"):
-            if (folder / place / f"{number}.jpg").is_file():
-                return [f"{place}/{number}.jpg"]
-        return [f"images/{number}.jpg"]
+        return [f"{row.text('figure_id', 'key')}.jpg"]
 
 
 class CharXivReasoning(_CharXiv):
     """One question for each figure that needs reasoning."""
 
     name: ClassVar[str] = "charxiv_rq"
+    rows: ClassVar[int | None] = 1_000
     repository_files: ClassVar[tuple[str, ...]] = ("data/reasoning_val.json", "reasoning_val.json")
     needed: ClassVar[tuple[tuple[str, ...], ...]] = (
         ("query", "reasoning_q"),
@@ -87,51 +95,69 @@ class CharXivReasoning(_CharXiv):
 
     def item(self, row: Row, table: Table) -> Item:  # noqa: ARG002 — the row says it all
         """The question, with how many decimals a number of the fourth class is to have."""
-        answer, kind = row.text("answer", "reasoning_a"), row.text("inst_category", "reasoning_a_type")
-        question = row.text("query", "reasoning_q")
-        decimals = len(answer.partition(".")[2]) if kind == "4" else 0
-        if kind == "4":
-            form = f"{decimals} decimal place{'s' * (decimals != 1)}" if decimals else "a whole number"
-            question = f"{question} Give {form}." if not decimals else f"{question} Give the number with {form}."
-        return Item(question=question, gold=_gold(answer), labels={"class": _CLASSES.get(kind, kind)})
+        answer, kind = row.text("answer", "reasoning_a"), self.labels_of(row)["class"]
+        question, number = row.words("query", "reasoning_q"), ""
+        if kind == _CLASSES["4"]:
+            decimals = len(answer.partition(".")[2])
+            form = f"the number with {decimals} decimal place{'s' * (decimals != 1)}" if decimals else "a whole number"
+            number = f"Give {form}."
+        if self._official is not None:
+            place = next((int(key) for key, name in _CLASSES.items() if name == kind), 0)
+            return Item(
+                question=self._official.reasoning_question(place, question, number),
+                gold=_gold(answer, self._official.reasoning_rubric(place)),
+            )
+        return Item(question=f"{question} {number}".strip(), gold=_gold(answer))
+
+    def labels_of(self, row: Row) -> Mapping[str, str]:
+        """Of what kind the answer is."""
+        kind = row.label("inst_category", "reasoning_a_type")
+        return {"class": _CLASSES.get(kind, kind.lower().replace(" ", "-"))}
 
 
 class CharXivDescriptive(_CharXiv):
     """Four basic questions for each figure."""
 
     name: ClassVar[str] = "charxiv_dq"
+    rows: ClassVar[int | None] = 4_000
     repository_files: ClassVar[tuple[str, ...]] = ("data/descriptive_val.json", "descriptive_val.json")
     needed: ClassVar[tuple[tuple[str, ...], ...]] = (
         ("qids", "descriptive_q1"),
         ("answers", "descriptive_a1"),
-        ("subplot_loc",),
+        ("subplot_loc", "subplot_row"),
     )
 
     def open_tables(self) -> list[Table]:
         """The figures, four times: a row for each question of each figure."""
-        tables = super().open_tables()
-        self._templates = _official(self.path) if self.wording == "official" else _TEMPLATES
-        return [_FourTimes(table) for table in tables]
+        return [_FourTimes(table) for table in super().open_tables()]
 
     def item(self, row: Row, table: Table) -> Item | None:  # noqa: ARG002 — the row says it all
         """A template, asked of a subplot."""
-        number = int(row.text("question_number"))
-        if "qids" in row:
-            template, answer = int(row.literal("qids")[number]), str(row.literal("answers")[number])
-        else:
-            template = int(row.text(f"descriptive_q{number + 1}"))
-            answer = row.text(f"descriptive_a{number + 1}")
-        if template not in self._templates:
-            raise TaskDataError(f"{row.place}: there is no question {template}")
+        template, number = self._template(row), row.whole("question_number")
+        answer = _fourth(row, "answers", number) if "answers" in row else row.text(f"descriptive_a{number + 1}")
         where = "" if template in _WHOLE_FIGURE else _where(row)
-        text = self._templates[template]
-        question = f"{where}{text} {_OR_NOT}" if where else f"{text[0].upper()}{text[1:]} {_OR_NOT}"
-        labels = {"class": _KINDS[template]}
-        return Item(question=question, gold=_gold(answer), labels=labels, unit=row.text("figure_id", "key", "number"))
+        if self._official is not None:
+            return Item(
+                question=self._official.descriptive_question(template, where),
+                gold=_gold(answer, self._official.descriptive_rubric(template)),
+            )
+        text = f"{where}{_TEMPLATES[template]} {_OR_NOT}"
+        return Item(question=f"{text[0].upper()}{text[1:]}", gold=_gold(answer))
 
-    def figures(self, results: Sequence[Result]) -> Mapping[str, Figure]:
-        """Over all questions, and by the class of the template."""
-        return {"overall": share(results), **self.by_label(results, "class")}
+    def labels_of(self, row: Row) -> Mapping[str, str]:
+        """What the template asks for."""
+        return {"class": _KINDS[self._template(row)]}
+
+    def unit_of(self, row: Row) -> str:
+        """The figure."""
+        return row.label("figure_id", "key", "number")
+
+    def _template(self, row: Row) -> int:
+        number = row.whole("question_number")
+        given = _fourth(row, "qids", number) if "qids" in row else row.label(f"descriptive_q{number + 1}")
+        if not given.isdecimal() or int(given) not in _TEMPLATES:
+            raise TaskDataError(f"{row.place}: there is no question {given!r:.80}")
+        return int(given)
 
 
 class _FourTimes:
@@ -140,7 +166,7 @@ class _FourTimes:
     def __init__(self, table: Table) -> None:
         self._table = table
         self.columns: tuple[str, ...] = (*table.columns, "question_number", "number")
-        self.folder, self.place = table.folder, table.place
+        self.folder, self.place, self.fetch = table.folder, table.place, getattr(table, "fetch", None)
 
     def __len__(self) -> int:
         return _PER_FIGURE * len(self._table)
@@ -163,35 +189,27 @@ class _FourTimes:
         return {**row, "question_number": question, "number": number}
 
 
-def _gold(answer: str) -> GoldAnswer:
-    return GoldAnswer(value=answer, kind=AnswerKind.JUDGED, rubric=_RUBRIC)
+def _gold(answer: str, rubric: str = _RUBRIC) -> GoldAnswer:
+    return GoldAnswer(value=answer, kind=AnswerKind.JUDGED, rubric=rubric)
+
+
+def _fourth(row: Row, name: str, number: int) -> str:
+    """One of the four values of a list."""
+    values = row.texts(name)
+    if len(values) != _PER_FIGURE:
+        raise TaskDataError(f"{row.place}: {name!r} must have {_PER_FIGURE} values, actually: {len(values)}")
+    return values[number]
 
 
 def _where(row: Row) -> str:
     """Which subplot is meant, as the beginning of a question."""
-    if "subplot_row" in row and "subplot_col" in row:
-        place: Any = (int(row.text("subplot_row")), int(row.text("subplot_col")))
-    else:
-        place = row.get("subplot_loc")
-        place = row.literal("subplot_loc") if isinstance(place, str) and place.startswith(("[", "(")) else place
+    place: Any = row.get("subplot_loc") if "subplot_loc" in row else ""
+    if isinstance(place, str) and place.startswith(("[", "(")):
+        place = row.literal("subplot_loc")
+    if place in ("", []) and "subplot_row" in row and "subplot_col" in row:
+        place = (row.whole("subplot_row"), row.whole("subplot_col"))
     if isinstance(place, list | tuple) and len(place) == 2:
         return "In the plot, " if list(place) == [0, 0] else f"In the subplot in row {place[0]} and column {place[1]}, "
     if isinstance(place, str) and place.strip():
         return f"In {place.strip()}, "
     return "In the plot, "
-
-
-def _official(path: Path | None) -> Mapping[int, str]:
-    """The authors' wordings, read as literals from a clone of their repository; nothing of it is run."""
-    file = None if path is None else path / _CONSTANTS
-    if file is None or not file.is_file():
-        raise ConfigError(f"wording=official needs path= a clone of the benchmark's repository, with {_CONSTANTS}")
-    try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        tables = [node.value for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)]
-        for value in map(ast.literal_eval, tables):
-            if len(value) == len(_TEMPLATES) and all(isinstance(text, str) for text in value.values()):
-                return {int(key): text for key, text in value.items()}
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise TaskDataError(f"{file} cannot be read: {error}") from None
-    raise TaskDataError(f"{file} holds no table of {len(_TEMPLATES)} questions")

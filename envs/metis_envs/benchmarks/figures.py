@@ -8,12 +8,11 @@ Wilson's; else a percentile bootstrap over units, drawn with a fixed seed.
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from metis_gym.metrics import Estimate
+from metis_gym.metrics import Estimate, resampled_sums
 
 __all__ = ["Figure", "Result", "estimate_figures", "grouped", "mean_of_shares", "share"]
 
@@ -30,11 +29,13 @@ class Result:
         unit: What was sampled.
         labels: What figures are split by.
         score: From 0 to 1; None if the row was not scored.
+        measures: What else was measured, by name.
     """
 
     unit: str
     labels: Mapping[str, str]
     score: float | None
+    measures: Mapping[str, float] = field(default_factory=dict)
 
     def filled(self, score: float) -> "Result":
         """The same, with this score if it has none."""
@@ -117,17 +118,12 @@ def _wilson(mean: float, count: int) -> tuple[float, float]:
 def _bootstrap(figure: Figure) -> tuple[float, float]:
     units = sorted({unit for part in figure.parts for unit in part})
     place = {unit: index for index, unit in enumerate(units)}
-    rng = np.random.default_rng(_SEED)
-    chances = np.full(len(units), 1 / len(units))
-    drawn = rng.multinomial(len(units), chances, _RESAMPLES).astype(np.float64)
-    ratios: list[NDArray[np.float64]] = []
-    for part in figure.parts:
-        sums = np.zeros((len(units), 2))
+    sums = np.zeros((len(units), 2 * len(figure.parts)))
+    for number, part in enumerate(figure.parts):
         for unit, pair in part.items():
-            sums[place[unit]] = pair
-        totals: NDArray[np.float64] = drawn @ sums
-        numerators, denominators = totals[:, 0], totals[:, 1]
-        ratios.append(numerators / np.maximum(denominators, 1e-12))
+            sums[place[unit], 2 * number : 2 * number + 2] = pair
+    totals = resampled_sums(sums, _RESAMPLES, _SEED)
+    ratios = totals[:, 0::2] / np.maximum(totals[:, 1::2], 1e-12)
     tail = (1 - _CONFIDENCE) / 2
-    low, high = np.quantile(np.mean(ratios, axis=0), [tail, 1 - tail])
+    low, high = np.quantile(ratios.mean(axis=1), [tail, 1 - tail])
     return float(low), float(high)

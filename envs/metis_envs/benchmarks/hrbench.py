@@ -1,7 +1,8 @@
 """HR-Bench: scenes of 4K and 8K (arXiv 2408.15556). Each question comes in four orders of its options."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from metis_envs.benchmarks.benchmark import Benchmark, Item, Row, letter_gold
 from metis_envs.benchmarks.figures import Figure, Result, grouped, mean_of_shares
@@ -19,22 +20,32 @@ class HRBench4K(Benchmark):
     hub: ClassVar[str] = "DreamMr/HR-Bench"
     subset: ClassVar[str | None] = "hrbench_version_split"
     hub_split: ClassVar[str] = "hrbench_4k"
+    rows: ClassVar[int | None] = 800
     needed: ClassVar[tuple[tuple[str, ...], ...]] = (
         *(("question",), ("answer",), ("category",), ("cycle_category",), ("image",)),
         *((letter,) for letter in _LETTERS),
     )
 
+    def __init__(self, **options: Any) -> None:
+        self._seen: Counter[tuple[str, str]] = Counter()
+        super().__init__(**options)
+
+    def labels_of(self, row: Row) -> Mapping[str, str]:
+        """One instance or several, and which order of the options this is."""
+        return {"category": row.text("category"), "cycle": row.label("cycle_category")}
+
+    def unit_of(self, row: Row) -> str:
+        """The question with its image: the n-th row of an order that has this text is about the n-th such image."""
+        options = sorted(row.text(letter) for letter in _LETTERS)
+        text = "\n".join((row.text("category"), row.text("question"), *options))
+        self._seen[text, row.label("cycle_category")] += 1
+        return f"{text}\n{self._seen[text, row.label('cycle_category')]}"
+
     def item(self, row: Row, table: Table) -> Item:  # noqa: ARG002 — the row says it all
         """A question in one order of its options."""
         options = tuple(row.text(letter) for letter in _LETTERS)
-        question, category = row.text("question"), row.text("category")
-        return Item(
-            question=question,
-            options=options,
-            gold=letter_gold(_LETTERS, row.text("answer"), row.place),
-            labels={"category": category, "cycle": row.text("cycle_category")},
-            unit="\n".join((category, question, *sorted(options))),
-        )
+        gold = letter_gold(_LETTERS, row.text("answer"), row.place)
+        return Item(question=row.text("question"), options=options, gold=gold)
 
     def figures(self, results: Sequence[Result]) -> Mapping[str, Figure]:
         """The mean over the four orders; single instances (FSP), several (FCP), all four orders right."""

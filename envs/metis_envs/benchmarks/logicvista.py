@@ -1,5 +1,6 @@
 """LogicVista: logical reasoning on drawings (arXiv 2407.04973). The answer is a set of the labels in the image."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from metis_envs.benchmarks.benchmark import Benchmark, Item, Row
@@ -10,38 +11,29 @@ from metis_gym.records import AnswerKind, GoldAnswer
 
 __all__ = ["LogicVista"]
 
-_IMAGE_FOLDERS = ("images", "data/images", "../images", ".")
-
 
 class LogicVista(Benchmark):
     """448 questions in five kinds of reasoning; one has no answer and is left out."""
 
     name: ClassVar[str] = "logicvista"
     hub: ClassVar[str] = "lscpku/LogicVista"
+    rows: ClassVar[int | None] = 448
     repository_files: ClassVar[tuple[str, ...]] = ("data/dataset.json", "dataset.json")
     needed: ClassVar[tuple[tuple[str, ...], ...]] = (("question",), ("answer",), ("skill",), ("imagename", "image"))
     image_columns: ClassVar[tuple[str, ...]] = ("image", "imagename")
     ability: ClassVar[str] = "maths"
     notes: ClassVar[tuple[str, ...]] = ("graded by rules: all labels must be named and no other, without a judge",)
 
+    def labels_of(self, row: Row) -> Mapping[str, str]:
+        """The kind of reasoning, the first that is named."""
+        given: Any = row.get("skill")
+        is_list = not isinstance(given, str) or given.startswith("[")
+        skills = row.texts("skill") if is_list else (given.strip(),)
+        return {"skill": skills[0] if skills else ""}
+
     def item(self, row: Row, table: Table) -> Item:  # noqa: ARG002 — the row says it all
         """A question whose answer is one label or several."""
         answer = row.text("answer")
         if not stated_labels(answer):
             raise TaskDataError(f"{row.place}: the answer {answer!r:.80} names no label")
-        skills: Any = row.literal("skill") if not isinstance(row.get("skill"), str) else row.get("skill")
-        skill = skills if isinstance(skills, str) else str(skills[0])
-        return Item(
-            question=row.text("question"),
-            gold=GoldAnswer(value=answer, kind=AnswerKind.LETTERS),
-            labels={"skill": skill.strip("[]'\" ")},
-        )
-
-    def image_values(self, row: Row) -> list[Any]:
-        """The image, or the file of that name in one of the repository's folders."""
-        if "image" in row:
-            return super().image_values(row)
-        name = row.text("imagename")
-        folder = self.tables[0].folder
-        found = [place for place in _IMAGE_FOLDERS if (folder / place / name).is_file()]
-        return [f"{found[0]}/{name}" if found else name]
+        return Item(question=row.text("question"), gold=GoldAnswer(value=answer, kind=AnswerKind.LETTERS))

@@ -17,6 +17,8 @@ from metis_gym.records import AnswerKind, GoldAnswer
 __all__ = ["MathVerse"]
 
 _IN_THE_IMAGE = "Solve the problem that is stated in the image."
+_BY_LETTER = " Answer with the letter of the right option."
+_TEXT_ONLY = "Text Only"
 _BROKEN = {"掳": "°"}
 
 
@@ -27,13 +29,23 @@ class MathVerse(Benchmark):
     hub: ClassVar[str] = "AI4Math/MathVerse"
     subset: ClassVar[str | None] = "testmini"
     hub_split: ClassVar[str] = "testmini"
+    rows: ClassVar[int | None] = 3_940
     repository_files: ClassVar[tuple[str, ...]] = ("testmini.json", "testmini_text_only.json")
     needed: ClassVar[tuple[tuple[str, ...], ...]] = (
         *(("question",), ("answer",), ("question_type",), ("image",)),
         *(("problem_index",), ("problem_version",)),
     )
+    may_lack_images: ClassVar[bool] = True
     ability: ClassVar[str] = "maths"
     notes: ClassVar[tuple[str, ...]] = ("graded by rules, not by a judge",)
+
+    def labels_of(self, row: Row) -> Mapping[str, str]:
+        """Which of the versions this is."""
+        return {"version": row.text("problem_version")}
+
+    def unit_of(self, row: Row) -> str:
+        """The problem."""
+        return row.label("problem_index")
 
     def item(self, row: Row, table: Table) -> Item:  # noqa: ARG002 — the row says it all
         """A problem in one version. Golds of choices that name no option are compared as open answers."""
@@ -41,26 +53,25 @@ class MathVerse(Benchmark):
         if not answer:
             raise TaskDataError(f"{row.place} has no answer")
         listed = listed_options(text) if row.text("question_type") == "multi-choice" else None
-        labels = {"version": row.text("problem_version")}
-        unit = row.text("problem_index")
         if listed is not None and answer in listed.labels:
             gold = GoldAnswer(value=LETTERS[listed.labels.index(answer)], kind=AnswerKind.CHOICE)
             question = listed.question or _IN_THE_IMAGE
-            return Item(question=question, options=listed.options, gold=gold, labels=labels, unit=unit)
+            return Item(question=question, options=listed.options, gold=gold)
         is_label = row.text("question_type") == "multi-choice" and len(answer) == 1 and answer.isalpha()
-        kind = AnswerKind.LETTERS if is_label else AnswerKind.AUTO
-        return Item(question=text or _IN_THE_IMAGE, gold=GoldAnswer(value=answer, kind=kind), labels=labels, unit=unit)
+        gold = GoldAnswer(value=answer, kind=AnswerKind.LETTERS if is_label else AnswerKind.AUTO)
+        return Item(question=text or f"{_IN_THE_IMAGE}{_BY_LETTER if is_label else ''}", gold=gold)
 
     def image_values(self, row: Row) -> list[Any]:
         """The diagram; none for the versions that are text alone."""
-        return super().image_values(row) if "image" in row and row.get("image") != "" else []
+        return super().image_values(row) if "image" in row and row.get("image") not in ("", []) else []
 
     def figures(self, results: Sequence[Result]) -> Mapping[str, Figure]:
-        """The mean over the versions, and each of them."""
+        """The mean over the versions that have an image, and each of them."""
         versions: dict[str, list[Result]] = {}
         for result in results:
             versions.setdefault(result.labels["version"], []).append(result)
-        return {"overall": mean_of_shares(versions.values()), **self.by_label(results, "version")}
+        with_image = [part for version, part in versions.items() if version != _TEXT_ONLY] or list(versions.values())
+        return {"overall": mean_of_shares(with_image), **self.by_label(results, "version")}
 
 
 def _mended(text: str) -> str:

@@ -26,6 +26,7 @@ class WeMath(Benchmark):
     name: ClassVar[str] = "wemath"
     hub: ClassVar[str] = "We-Math/We-Math"
     hub_split: ClassVar[str] = "testmini"
+    rows: ClassVar[int | None] = 1_740
     repository_files: ClassVar[tuple[str, ...]] = ("data/testmini.json", "testmini.json")
     needed: ClassVar[tuple[tuple[str, ...], ...]] = (
         *(("ID",), ("key",), ("question",), ("option",), ("answer",)),
@@ -36,22 +37,24 @@ class WeMath(Benchmark):
     primary: ClassVar[tuple[str, ...]] = ("score strict", "score loose")
     notes: ClassVar[tuple[str, ...]] = ("both readings of rote memorisation are given, as papers seldom say theirs",)
 
+    def labels_of(self, row: Row) -> Mapping[str, str]:
+        """Which part of which composite this is, and how many steps it takes."""
+        key = row.text("key")
+        steps = _STEPS.get(key.partition("_")[0])
+        level = f"S{steps}" if steps and key.endswith("_multi") else "S1"
+        return {"level": level, "key": key, "composite": row.text("ID")}
+
+    def unit_of(self, row: Row) -> str:
+        """The composite."""
+        return row.text("ID")
+
     def item(self, row: Row, table: Table) -> Item:  # noqa: ARG002 — the row says it all
         """A step, or a whole."""
         listed = listed_options(row.text("option"))
         if listed is None:
             raise TaskDataError(f"{row.place}: no options can be read from {row.text('option')!r:.200}")
-        key, composite = row.text("key"), row.text("ID")
-        steps = _STEPS.get(key.partition("_")[0])
-        is_whole = key.endswith("_multi")
-        level = f"S{steps}" if steps and is_whole else "S1"
-        return Item(
-            question=row.text("question"),
-            options=listed.options,
-            gold=letter_gold(listed.labels, row.text("answer"), row.place),
-            labels={"level": level, "key": key, "composite": composite},
-            unit=composite,
-        )
+        gold = letter_gold(listed.labels, row.text("answer"), row.place)
+        return Item(question=row.text("question"), options=listed.options, gold=gold)
 
     def figures(self, results: Sequence[Result]) -> Mapping[str, Figure]:
         """Both scores, the four kinds in both readings, and the share of right answers by number of steps."""
@@ -78,7 +81,7 @@ class WeMath(Benchmark):
 
 
 def _is_complete(group: Sequence[Result]) -> bool:
-    """Are the whole and all its steps there?"""
+    """Whether the whole problem and all its steps are there."""
     steps = _STEPS.get(group[0].labels["key"].partition("_")[0], 0)
     return steps > 0 and len(group) == steps + 1 and sum(_is_whole(result) for result in group) == 1
 

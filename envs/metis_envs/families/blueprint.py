@@ -47,7 +47,7 @@ class Brief:
 
     @property
     def hides(self) -> bool:
-        """Is the deciding detail to be hidden from the view, wholly or in part?"""
+        """Whether the deciding detail is hidden from the view, wholly or in part."""
         return self.necessity in (Necessity.REQUIRED, Necessity.PARTIAL)
 
 

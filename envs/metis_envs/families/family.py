@@ -146,9 +146,9 @@ class Family(Taskset):
         blocks = draw_blocks(self._stream(seed, b"blocks"), brief.necessity, len(plan.answers))
         return dataclasses.replace(plan, blocks=blocks, factor=brief.canvas.factor), brief
 
-    def make(self, seed: int, task_id: str) -> Task:
-        """Draw the answer of a seed's blueprint and make the task."""
-        blueprint, brief = self.blueprint(seed)
+    def make(self, seed: int, task_id: str, planned: tuple[Blueprint, Brief] | None = None) -> Task:
+        """Draw the answer of a seed's blueprint, which may be known already, and make the task."""
+        blueprint, brief = planned or self.blueprint(seed)
         state = self.state(seed, blueprint)
         return self._finish(blueprint, brief, state, task_id, image_of(blueprint, brief, state))
 

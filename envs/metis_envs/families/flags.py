@@ -1,6 +1,6 @@
 """`flags`: which colour does a town's flag have? Learnable by a small policy, for the numeric view.
 
-Two flags stand in front of a building: that of the town, above the sign with its name, and another one. One of the two
+Two flags stand in front of a sky: that of the town, above the sign with its name, and another one. One of the two
 flies, the other is rolled up in its cover.
 
 | necessity | the town's flag |
@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from PIL import Image
 
 from metis_envs.families.family import Blueprint, Brief, Overlay, SearchFamily
 from metis_envs.families.wordings import choose_wording
 from metis_envs.scenes.canvas import Canvas
+from metis_envs.scenes.draft import doubled
 from metis_envs.scenes.drawing import Colour
 from metis_envs.scenes.flagpoles import Flagpole, draw_cover, draw_flag, draw_pole, draw_sign
 from metis_envs.scenes.noise import add_grain
-from metis_envs.world.kinds import KINDS
-from metis_envs.world.landmarks import draw_landmark
+from metis_envs.scenes.places import Place, choose_place
 from metis_envs.world.names import choose, draw_head
 from metis_envs.world.pages import link_of
 from metis_envs.world.sources import CURRENT, OUTDATED
@@ -100,7 +99,7 @@ class Flags(SearchFamily):
             paint=scene.paint,
             draw_detail=draw_detail,
             region=scene.own.cloth,
-            notes="drawn flags in front of a drawn building, no photograph",
+            notes="drawn flags in front of a drawn sky over hills, no photograph",
             explanation="The town's flag is in its cover: search for the town on the sign; the newest page is right."
             if brief.hides
             else "The town's flag flies: its colour is seen.",
@@ -112,7 +111,7 @@ class Flags(SearchFamily):
 
 @dataclass(frozen=True)
 class _Scene:
-    """Two poles in front of a building, and what is on the other one."""
+    """Two poles in front of a sky, and what is on the other one."""
 
     canvas: Canvas
     own: Flagpole
@@ -121,15 +120,14 @@ class _Scene:
     club: str
     flown: str
     """The colour on the other pole; none where the town's own flag flies."""
+    place: Place
     seed: int
 
     def paint(self) -> ImageArray:
         """Paint everything but the town's flag; where that does not fly, its cover."""
-        rng = np.random.default_rng(self.seed)
-        half = draw_landmark(rng, choose(rng, tuple(KINDS)), -(-self.canvas.width // 2), -(-self.canvas.height // 2))
-        add_grain(half, rng, _GRAIN)
-        whole = Image.fromarray(half).resize((2 * half.shape[1], 2 * half.shape[0]), Image.Resampling.NEAREST)
-        scene = np.array(whole.crop((0, 0, self.canvas.width, self.canvas.height)))
+        half = self.place.paint_half()
+        add_grain(half, np.random.default_rng(self.seed), _GRAIN)
+        scene = doubled(half, self.canvas)
         for pole in (self.own, self.other):
             draw_pole(scene, pole)
         draw_sign(scene, self.own, self.town.upper(), *_TOWN_SIGN)
@@ -158,6 +156,7 @@ def _draw_scene(brief: Brief, town: str, flown: str) -> _Scene:
         town=town,
         club=choose(rng, _OTHERS),
         flown=flown if brief.hides else "",
+        place=choose_place(rng, canvas, brief.split, "sky"),
         seed=int(rng.integers(1 << 62)),
     )
 

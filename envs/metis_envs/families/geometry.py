@@ -127,7 +127,7 @@ class Geometry(WorksheetFamily):
 
 
 def _fits(kind: _Kind, shape: tuple[int, int]) -> bool:
-    """Is what is asked a whole number?"""
+    """Whether what is asked for is a whole number."""
     width, height = shape
     if kind.measure == "diagonal":
         return math.isqrt(width**2 + height**2) ** 2 == width**2 + height**2

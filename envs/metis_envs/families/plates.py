@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from metis_envs.families.blueprint import Brief
+from metis_envs.scenes.draft import doubled
 from metis_envs.scenes.notices import Notice, NoticeStyle, hang, lay_out
-from metis_envs.scenes.walls import WALLS, doubled, paint_wall
+from metis_envs.scenes.walls import WALLS, paint_wall
 from metis_envs.world.names import choose
 from metis_gym.records import ImageArray
 

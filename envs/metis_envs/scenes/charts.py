@@ -57,7 +57,7 @@ class Chart:
 
     @property
     def is_bars(self) -> bool:
-        """Bars, or lines?"""
+        """Whether the chart has bars; otherwise it has lines."""
         return not self.places
 
 

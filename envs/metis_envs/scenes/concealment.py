@@ -20,6 +20,8 @@ __all__ = ["cell_sums", "conceal", "conceal_among", "mean_sums"]
 _SMOOTH_STEPS = 12
 _NEWTON_STEPS = 4
 _BISECTIONS = 30
+_REMAINDER_STEPS = 1 << 20
+"""Remainders that differ by less are as large as each other."""
 _REACH = 2
 """Cells around a difference that the smooth correction may change."""
 
@@ -65,17 +67,7 @@ def conceal(drawing: ImageArray, target_sums: NDArray[np.int64], factor: int) ->
     Raises:
         ValueError: A target cannot be reached by any drawing.
     """
-    highest = 255 * factor * factor
-    if target_sums.min() < 0 or target_sums.max() > highest:
-        raise ValueError(f"targets must be from 0 to {highest}, actually: {target_sums.min()} to {target_sums.max()}")
-    difference = (cell_sums(drawing, factor) != target_sums).any(axis=2)
-    if not difference.any():
-        return drawing.copy()
-    top, bottom, left, right = _around(difference)
-    changed = drawing.copy()
-    part = changed[top * factor : bottom * factor, left * factor : right * factor]
-    targets = target_sums[top:bottom, left:right]
-    part[:] = _exact(_smoothed(part, targets, factor), targets, factor)
+    (changed,) = _concealed([drawing], [target_sums], factor)
     return changed
 
 
@@ -91,7 +83,7 @@ def conceal_among(
 
     Args:
         scene: The scene without the detail.
-        parts: The boxes that drawing may change, on the cells and not overlapping; each is concealed by itself.
+        parts: The boxes that drawing may change, on the cells and not overlapping; each is a detail by itself.
         draw: Draws the detail of an index, plainly.
         index: Which detail is drawn.
         others: All indices that have this view, with `index` or without it.
@@ -105,9 +97,90 @@ def conceal_among(
         drawings[other] = [view.copy() for view in views]
         for view, plain in zip(views, bare, strict=True):
             view[:] = plain
-    for place, view in enumerate(views):
-        target = mean_sums([drawn[place] for drawn in drawings.values()], factor)
-        view[:] = conceal(drawings[index][place], target, factor)
+    targets = [mean_sums([drawn[place] for drawn in drawings.values()], factor) for place in range(len(views))]
+    for view, hidden in zip(views, _concealed(drawings[index], targets, factor), strict=True):
+        view[:] = hidden
+
+
+def _concealed(drawings: Sequence[ImageArray], targets: Sequence[NDArray[np.int64]], factor: int) -> list[ImageArray]:
+    """Conceal drawings that have nothing to do with each other; all at once, which is faster than one by one."""
+    highest = 255 * factor * factor
+    for wanted in targets:
+        if wanted.min() < 0 or wanted.max() > highest:
+            raise ValueError(f"targets must be from 0 to {highest}, actually: {wanted.min()} to {wanted.max()}")
+    changed = [drawing.copy() for drawing in drawings]
+    near: list[ImageArray] = []
+    wanted_near: list[NDArray[np.int64]] = []
+    for drawing, wanted in zip(changed, targets, strict=True):
+        difference = (cell_sums(drawing, factor) != wanted).any(axis=2)
+        if difference.any():
+            top, bottom, left, right = _around(difference)
+            near.append(drawing[top * factor : bottom * factor, left * factor : right * factor])
+            wanted_near.append(wanted[top:bottom, left:right])
+    if near:
+        strip = _Strip(near, wanted_near, factor)
+        strip.smooth()
+        strip.settle()
+    return changed
+
+
+class _Strip:
+    """Parts of drawings in a row, each channel by itself, a gap between any two: what corrections are made on.
+
+    Args:
+        parts: Views of the drawings, which `settle` changes.
+        targets: The sums that their cells are to have.
+        factor: k, the side of a cell.
+    """
+
+    def __init__(self, parts: Sequence[ImageArray], targets: Sequence[NDArray[np.int64]], factor: int) -> None:
+        self.parts, self.factor = parts, factor
+        high = max(len(target) for target in targets)
+        wide = sum(3 * (target.shape[1] + _REACH) for target in targets)
+        self.values = np.zeros((high * factor, wide * factor), dtype=np.float32)
+        self.wanted = np.zeros((high, wide), dtype=np.int64)
+        self.is_cell = np.zeros((high, wide), dtype=bool)
+        self.lefts: list[int] = []
+        left = 0
+        for part, target in zip(parts, targets, strict=True):
+            rows, columns = target.shape[:2]
+            self.lefts.append(left)
+            for channel in range(3):
+                self.wanted[:rows, left : left + columns] = target[:, :, channel]
+                self.is_cell[:rows, left : left + columns] = True
+                self._pixels(left, rows, columns)[:] = part[:, :, channel]
+                left += columns + _REACH
+
+    def smooth(self) -> None:
+        """Bring the sums near to the targets by corrections without edges."""
+        factor = self.factor
+        size = self.values.shape[1], self.values.shape[0]
+        for _ in range(_SMOOTH_STEPS):
+            within = np.clip(self.values, 0.0, 255.0)
+            rows = within.reshape(-1, factor, size[0]).sum(axis=1)
+            sums = rows.reshape(len(rows), -1, factor).sum(axis=2)
+            lacking = np.where(self.is_cell, (self.wanted - sums) / factor**2, 0.0).astype(np.float32)
+            self.values += np.asarray(Image.fromarray(lacking).resize(size, Image.Resampling.BICUBIC))
+
+    def settle(self) -> None:
+        """Write the parts in whole numbers, with exactly the sums that are wanted."""
+        factor = self.factor
+        high, wide = self.wanted.shape
+        cells = self.values.reshape(high, factor, wide, factor).transpose(0, 2, 1, 3)
+        flat = cells[self.is_cell].reshape(-1, factor * factor).astype(np.float64)
+        wanted = self.wanted[self.is_cell]
+        shifted = np.clip(flat + _shift(flat, wanted)[:, None], 0.0, 255.0)
+        cells[self.is_cell] = _handed_out(shifted, wanted).reshape(-1, factor, factor)
+        for part, start in zip(self.parts, self.lefts, strict=True):
+            rows, columns = part.shape[0] // factor, part.shape[1] // factor
+            for channel in range(3):
+                left = start + channel * (columns + _REACH)
+                part[:, :, channel] = self._pixels(left, rows, columns)
+
+    def _pixels(self, left: int, rows: int, columns: int) -> NDArray[np.float32]:
+        """The pixels of some rows and columns of cells, from the upper edge."""
+        factor = self.factor
+        return self.values[: rows * factor, left * factor : (left + columns) * factor]
 
 
 def _around(difference: NDArray[np.bool_]) -> tuple[int, int, int, int]:
@@ -120,43 +193,6 @@ def _around(difference: NDArray[np.bool_]) -> tuple[int, int, int, int]:
         max(0, int(columns[0]) - _REACH),
         min(width, int(columns[-1]) + 1 + _REACH),
     )
-
-
-def _smoothed(drawing: ImageArray, targets: NDArray[np.int64], factor: int) -> NDArray[np.float64]:
-    """Near to the targets by corrections without edges, shape (height, width, 3)."""
-    values = drawing.astype(np.float64)
-    for _ in range(_SMOOTH_STEPS):
-        lacking: NDArray[np.float64] = (targets - _sums(np.clip(values, 0.0, 255.0), factor)) / factor**2
-        values += _enlarged(lacking, values.shape[:2])
-    return values
-
-
-def _sums(values: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
-    height, width = values.shape[:2]
-    rows = values.reshape(height // factor, factor, width, 3).sum(axis=1)
-    sums: NDArray[np.float64] = rows.reshape(height // factor, width // factor, factor, 3).sum(axis=2)
-    return sums
-
-
-def _enlarged(cells: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float64]:
-    height, width = size
-    channels = [
-        Image.fromarray(cells[:, :, channel].astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
-        for channel in range(3)
-    ]
-    return np.stack([np.asarray(channel, dtype=np.float64) for channel in channels], axis=2)
-
-
-def _exact(values: NDArray[np.float64], targets: NDArray[np.int64], factor: int) -> ImageArray:
-    """In whole numbers, with exactly these sums."""
-    height, width = values.shape[:2]
-    cells = values.reshape(height // factor, factor, width // factor, factor, 3).transpose(0, 2, 4, 1, 3)
-    flat = cells.reshape(-1, factor * factor)
-    wanted = targets.reshape(-1)
-    shifted = np.clip(flat + _shift(flat, wanted)[:, None], 0.0, 255.0)
-    whole = _handed_out(shifted, wanted)
-    back = whole.reshape(cells.shape).transpose(0, 3, 1, 4, 2).reshape(height, width, 3)
-    return back.astype(np.uint8)
 
 
 def _shift(flat: NDArray[np.float64], wanted: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -183,15 +219,19 @@ def _bisected(flat: NDArray[np.float64], wanted: NDArray[np.int64]) -> NDArray[n
 
 
 def _handed_out(shifted: NDArray[np.float64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rounded down, with the units that are then lacking handed out to the largest remainders."""
-    whole = np.floor(shifted).astype(np.int64)
+    """Rounded down, with the units that are then lacking handed out to the largest remainders, the first ones first."""
+    floors = np.floor(shifted)
+    whole = floors.astype(np.int64)
     units = wanted - whole.sum(axis=1)
-    remainder = np.where(whole < 255, shifted - whole, -1.0)  # what is full comes last
-    order = np.argsort(-remainder, axis=1, kind="stable")
-    rank = np.empty_like(order)
-    np.put_along_axis(rank, order, np.arange(order.shape[1])[None, :], axis=1)
-    whole += rank < units[:, None]
-    for row in np.flatnonzero(whole.sum(axis=1) != wanted):
+    count = whole.shape[1]
+    steps = np.rint((shifted - floors) * _REMAINDER_STEPS).astype(np.int64)
+    steps[whole >= 255] = -1  # what is full comes last
+    keys = steps * count + np.arange(count - 1, -1, -1)  # no two of a cell are equal
+    place = np.clip(count - units, 0, count)
+    lowest = np.take_along_axis(np.sort(keys, axis=1), np.minimum(place, count - 1)[:, None], axis=1)
+    whole += (keys >= lowest) & (place < count)[:, None]
+    for row in np.flatnonzero((whole.sum(axis=1) != wanted) | (whole > 255).any(axis=1)):
+        np.minimum(whole[row], 255, out=whole[row])
         _settle(whole[row], int(wanted[row]))
     return whole
 

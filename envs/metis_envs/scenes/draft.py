@@ -15,7 +15,7 @@ from metis_envs.scenes.drawing import Colour
 from metis_envs.scenes.noise import add_grain, clouds
 from metis_gym.records import ImageArray
 
-__all__ = ["Draft", "Points", "lit"]
+__all__ = ["Draft", "Points", "doubled", "lit"]
 
 Points: TypeAlias = Sequence[tuple[float, float]]
 
@@ -23,6 +23,17 @@ _SCALE = 2
 _GRAIN = 4.0
 _SHADOW_STEP = 8
 """Shadows are computed at this fraction of the draft's size: they have no detail."""
+
+
+def doubled(half: ImageArray, canvas: Canvas) -> ImageArray:
+    """A scene painted at half its size, at its own: shape (height, width, 3), uint8; the caller's own."""
+    height, width = half.shape[:2]
+    wide = np.asarray(Image.fromarray(half).resize((_SCALE * width, height), Image.Resampling.NEAREST))
+    full = np.empty((height, _SCALE, _SCALE * width * 3), dtype=np.uint8)
+    for row in range(_SCALE):
+        full[:, row] = wide.reshape(height, -1)
+    scene = full.reshape(_SCALE * height, _SCALE * width, 3)
+    return np.ascontiguousarray(scene[: canvas.height, : canvas.width])
 
 
 def lit(colour: Colour, factor: float) -> Colour:
@@ -134,12 +145,7 @@ class Draft:
             seed: Of the grain.
         """
         add_grain(self.pixels, np.random.default_rng(seed), grain)
-        height, width = self.pixels.shape[:2]
-        wide = Image.fromarray(self.pixels).resize((_SCALE * width, height), Image.Resampling.NEAREST)
-        doubled = np.empty((height, _SCALE, _SCALE * width, 3), dtype=np.uint8)
-        doubled[:] = np.asarray(wide)[:, None]
-        scene = doubled.reshape(_SCALE * height, _SCALE * width, 3)
-        return np.ascontiguousarray(scene[: self.canvas.height, : self.canvas.width])
+        return doubled(self.pixels, self.canvas)
 
     def _lay(self, colours: ImageArray, points: Points, corner: tuple[int, int], grain: float, seed: int) -> None:
         """Lay an image on the draft where a shape is; its edge is smooth."""

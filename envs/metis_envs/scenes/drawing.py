@@ -12,7 +12,19 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from metis_gym.errors import MissingDependencyError
 from metis_gym.records import Box, ImageArray
 
-__all__ = ["Colour", "FontName", "cap_height", "font", "font_path", "ink", "paste", "plate", "shadow", "text_width"]
+__all__ = [
+    "Colour",
+    "FontName",
+    "cap_height",
+    "font",
+    "font_path",
+    "ink",
+    "paste",
+    "paste_ink",
+    "plate",
+    "shadow",
+    "text_width",
+]
 
 Colour: TypeAlias = tuple[int, int, int]
 FontName: TypeAlias = str
@@ -82,6 +94,20 @@ def paste(scene: ImageArray, stamp: Image.Image, left: int, top: int) -> None:
     part = Image.fromarray(scene[y0:y1, x0:x1])
     cut = stamp.crop((x0 - left, y0 - top, x1 - left, y1 - top))
     part.paste(cut.convert("RGB"), (0, 0), cut.getchannel("A"))
+    scene[y0:y1, x0:x1] = np.asarray(part)
+
+
+def paste_ink(scene: ImageArray, mask: Image.Image, colour: Colour, left: int, top: int) -> None:
+    """Lay a colour on a scene where a grey mask is, in place; what hangs over the edge is cut."""
+    height, width = scene.shape[:2]
+    x0, y0 = max(left, 0), max(top, 0)
+    x1, y1 = min(left + mask.width, width), min(top + mask.height, height)
+    if x0 >= x1 or y0 >= y1:
+        return
+    if (x1 - x0, y1 - y0) != mask.size:
+        mask = mask.crop((x0 - left, y0 - top, x1 - left, y1 - top))
+    part = Image.fromarray(scene[y0:y1, x0:x1])
+    part.paste(colour, (0, 0), mask)
     scene[y0:y1, x0:x1] = np.asarray(part)
 
 

@@ -84,9 +84,10 @@ def draw_flag(scene: ImageArray, pole: Flagpole, colour: Colour) -> None:
     drop = (0.5 + 0.5 * wave * x) * 0.1 * height * strength
     rows = np.arange(height)[:, None]
     is_cloth = (rows >= drop) & (rows < drop + 0.88 * height)
-    light = (
-        1 + (0.16 * np.cos(7.5 * x + phase) - 0.06 * x)[None, :, None] + 0.04 * np.sin(rows / height * 5)[:, :, None]
-    )
+    down = rows / height
+    folds = 7.5 * x[None, :] + phase + 0.9 * np.sin(2.2 * down + phase)  # they lean, and have finer ones between them
+    shade = 0.19 * np.cos(folds) + 0.07 * np.cos(2.3 * folds + 4 * down) * x[None, :]
+    light = (0.88 + shade - 0.06 * x[None, :] + 0.04 * np.sin(5 * down))[:, :, None]
     cloth = np.clip(np.array(colour, dtype=np.float32) * light, 0, 255).astype(np.uint8)
     part = scene[top:bottom, left:right]
     part[is_cloth] = cloth[is_cloth]

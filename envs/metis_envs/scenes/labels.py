@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageFont
 
 from metis_envs.scenes.canvas import Canvas
-from metis_envs.scenes.draft import Draft
+from metis_envs.scenes.draft import Draft, lit
 from metis_envs.scenes.drawing import Colour, font, text_width
 from metis_envs.scenes.lists import SMALL_PRINT
 from metis_envs.scenes.objects import LABEL, THINGS, Thing, draw_thing
@@ -126,7 +126,8 @@ def place_sheets(rng: np.random.Generator, canvas: Canvas, setting: str, count: 
     sheets = []
     for index in rng.permutation(len(places))[:count].tolist():
         row, column = places[index]
-        side = int(max(min(widest, _MIN_SIDE), widest * rng.uniform(0.76, 1.0)))
+        near = (row + 1) / rows if setting == "water" else rng.uniform()
+        side = int(max(min(widest, _MIN_SIDE), widest * (0.7 + 0.24 * near + 0.06 * rng.uniform())))
         spare_x, spare_y = cell[0] - side - 4, cell[1] - side * tail - 2
         left = column * cell[0] + 2 + rng.uniform(0, max(0.0, spare_x))
         if setting == "shelf":
@@ -162,6 +163,14 @@ def draw_stands(draft: Draft, setting: str, sheets: Sequence[Sheet]) -> None:
             )
             continue
         edges = [(0.0, level), (float(canvas.width), level)]
-        lower = [(float(canvas.width), level + canvas.px(5)), (0.0, level + canvas.px(5))]
-        draft.shadow([*edges, *lower], blur=canvas.px(7), drop=(0.0, canvas.px(7)), strength=0.5)
-        draft.fill([*edges, *lower], _SHELF, light=(1.1, 1.0, 0.8, 0.9))
+        lower = [(float(canvas.width), level + canvas.px(7)), (0.0, level + canvas.px(7))]
+        draft.shadow([*edges, *lower], blur=canvas.px(10), drop=(0.0, canvas.px(12)), strength=0.55)
+        grain = (0.3, float(canvas.px(1.5)), float(canvas.px(160)))
+        draft.fill([*edges, *lower], _SHELF, light=(1.1, 1.0, 0.74, 0.84), stain=grain, seed=round(level), grain=4.0)
+        lip = [
+            (0.0, level),
+            (float(canvas.width), level),
+            (float(canvas.width), level + canvas.px(1)),
+            (0.0, level + canvas.px(1)),
+        ]
+        draft.fill(lip, lit(_SHELF, 1.45))

@@ -8,34 +8,48 @@ from PIL import Image
 
 from metis_gym.records import ImageArray
 
-__all__ = ["add_grain", "clouds", "grain"]
+__all__ = ["add_grain", "clouds", "roughness"]
 
-_SIDE = 2304
+_LENGTH = 2_600_000
+_MIN_STEP, _MAX_STEP = 601, 1201
+"""From the grain of one row to that of the next, in one long strip of grain: `_MAX_STEP` · 2048 < `_LENGTH`."""
+_MAX_SIDE = 2048
+_ROWS = 32
+"""So many rows at a time stay in the processor's cache."""
 _STEP = 8
 """Clouds are computed at this fraction of their size: they have no finer detail."""
 
 
-def grain(rng: np.random.Generator, height: int, width: int, sigma: float) -> NDArray[np.int8]:
-    """Grain of a standard deviation of at most 30, shape (height, width), read-only; at most 2048 a side."""
-    top, left = (int(rng.integers(0, _SIDE - side + 1)) for side in (height, width))
-    part: NDArray[np.int8] = _tile(sigma)[top : top + height, left : left + width]
-    return part
-
-
 @functools.lru_cache(maxsize=8)
-def _tile(sigma: float) -> NDArray[np.int8]:
-    drawn = np.random.default_rng(20_260_401).standard_normal((_SIDE, _SIDE), dtype=np.float32)
-    tile: NDArray[np.int8] = np.rint(sigma * np.clip(drawn, -4, 4)).astype(np.int8)
-    tile.flags.writeable = False
-    return tile
+def _strip(sigma: float) -> NDArray[np.int8]:
+    """Grain, three times each, as the channels of an image have it."""
+    drawn = np.random.default_rng(20_260_401).standard_normal(_LENGTH, dtype=np.float32)
+    strip: NDArray[np.int8] = np.rint(sigma * np.clip(drawn, -4, 4)).astype(np.int8).repeat(3)
+    strip.flags.writeable = False
+    return strip
 
 
 def add_grain(image: ImageArray, rng: np.random.Generator, sigma: float) -> None:
-    """Add grain of a standard deviation to an image or a part of one, the same in all channels, in place."""
-    noisy = image.astype(np.int16)
-    noisy += grain(rng, image.shape[0], image.shape[1], sigma)[:, :, None]
-    np.clip(noisy, 0, 255, out=noisy)
-    image[:] = noisy
+    """Add grain to an image or a part of one, the same in all channels, in place.
+
+    Args:
+        image: At most 2048 pixels a side.
+        rng: Chooses the piece of the grain.
+        sigma: Its standard deviation, at most 30.
+    """
+    height, width = image.shape[:2]
+    if max(height, width) > _MAX_SIDE:
+        raise ValueError(f"grain is for at most {_MAX_SIDE} pixels a side, actually: {width} x {height}")
+    step = int(rng.integers(_MIN_STEP, _MAX_STEP))
+    start = int(rng.integers(0, _LENGTH - height * step - width + 1))
+    strip = _strip(sigma)[3 * start :]
+    grain = np.lib.stride_tricks.as_strided(strip, (height, 3 * width), (3 * step, 1), writeable=False)
+    rows = image.reshape(height, 3 * width)  # a view, also of a part of an image
+    for top in range(0, height, _ROWS):
+        part = rows[top : top + _ROWS]
+        noisy = part + grain[top : top + _ROWS].astype(np.int16)
+        np.clip(noisy, 0, 255, out=noisy)
+        part[:] = noisy
 
 
 def clouds(
@@ -62,3 +76,18 @@ def clouds(
         total += weight * np.asarray(spots.resize(small, Image.Resampling.BICUBIC)).astype(np.int32)
     mean = Image.fromarray((total // sum(weights)).astype(np.uint8))
     return mean.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def roughness(rng: np.random.Generator, height: int, width: int, strength: int = 24) -> NDArray[np.int16]:
+    """How much lighter or darker a rough surface is where light falls on it from the upper left: some grey levels.
+
+    Args:
+        rng: Draws it.
+        height: Height in pixels.
+        width: Width in pixels.
+        strength: Of 64.
+    """
+    bumps = np.asarray(clouds(rng, height, width, ((5, 5), (3, 3), (2, 2)), step=1), np.int16)
+    rise = np.zeros((height, width), np.int16)
+    rise[1:, 1:] = bumps[1:, 1:] - bumps[:-1, :-1]
+    return rise * strength // 64

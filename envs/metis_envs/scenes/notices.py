@@ -4,17 +4,19 @@ A notice hangs a little askew on its wall, casts a shadow and catches the light.
 of the scene; what is printed on it is drawn at full size, one row at a time.
 """
 
+import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.concealment import conceal_among
-from metis_envs.scenes.drawing import Colour, FontName, font, paste, text_width
-from metis_envs.scenes.noise import add_grain
+from metis_envs.scenes.draft import Draft
+from metis_envs.scenes.drawing import Colour, FontName, font, paste_ink, text_width
+from metis_envs.scenes.sheets import Sheet
 from metis_gym.records import Box, ImageArray
 
 __all__ = ["Notice", "NoticeStyle", "conceal_row", "hang", "lay_out", "row_box", "write_row"]
@@ -103,7 +105,9 @@ def lay_out(
     Raises:
         ValueError: A text is too long to be legible.
     """
-    heights = [size for size in _LARGE if _fits(canvas, style, large, len(small), size)]
+    heights = _LARGE[
+        : bisect.bisect_left(_LARGE, True, key=lambda size: not _fits(canvas, style, large, len(small), size))
+    ]
     if not heights:
         raise ValueError(f"no legible size for {large!r} in a view of {canvas.view_width} px")
     size = canvas.px(heights[int(rng.integers(len(heights) // 2, len(heights)))])
@@ -140,63 +144,55 @@ def _fits(canvas: Canvas, style: NoticeStyle, large: Sequence[Sequence[str]], sm
 
 def hang(half: ImageArray, notice: Notice, rng: np.random.Generator) -> None:
     """Paint the notice, without its print, on a scene at half its size, in place."""
-    plate = _plate(notice, rng).rotate(notice.angle, Image.Resampling.BILINEAR, expand=True)
-    left, top = (round(notice.centre[axis] / 2 - plate.size[axis] / 2) for axis in (0, 1))
-    _cast_shadow(half, plate, left, top, notice.canvas.factor)
-    paste(half, plate, left, top)
-
-
-def _plate(notice: Notice, rng: np.random.Generator) -> Image.Image:
-    """The plate at half size, RGBA, upright."""
-    width, height = (side // 2 for side in notice.size)
-    style, line = notice.style, max(2, height // 70)
-    cover = Image.new("L", (width, height), 0)
-    ImageDraw.Draw(cover).rounded_rectangle((0, 0, width - 1, height - 1), int(style.radius * height), fill=255)
-    image = Image.new("RGB", (width, height), style.fill)
-    pen = ImageDraw.Draw(image)
+    style, draft, plate = notice.style, Draft(notice.canvas, half), _plate(notice)
+    line = max(4, notice.size[1] // 70)
+    outline = plate.outline(radius=style.radius * plate.height)
+    blur = 4 * notice.canvas.factor
+    draft.shadow(outline, blur=1.2 * blur, drop=(0.5 * blur, blur), strength=0.55)
+    draft.place(outline, _glossy(style, rng), grain=_GRAIN, seed=int(rng.integers(1 << 31)))
     inset = 3 * line
-    pen.rounded_rectangle(
-        (inset, inset, width - 1 - inset, height - 1 - inset),
-        int(style.radius * height),
-        outline=style.border,
-        width=line,
-    )
+    for edge, colour, width in ((line / 4, _darker(style.fill), line / 2), (inset, style.border, line)):
+        corners = plate.outline(inset=edge)
+        for start, end in zip(corners, (*corners[1:], corners[0]), strict=True):
+            draft.line([start, end], colour, width)
     if style.has_screws:
-        for x in (2.6 * inset, width - 2.6 * inset):
-            for y in (2.6 * inset, height - 2.6 * inset):
-                pen.ellipse((x - inset, y - inset, x + inset, y + inset), fill=style.border, outline=style.ink)
-                pen.line((x - 0.6 * inset, y + 0.4 * inset, x + 0.6 * inset, y - 0.4 * inset), fill=style.ink, width=2)
+        for x in (2.6 * inset, plate.width - 2.6 * inset):
+            for y in (2.6 * inset, plate.height - 2.6 * inset):
+                _screw(draft, plate, (x, y), inset, style)
+
+
+def _plate(notice: Notice) -> Sheet:
+    """Where its plate is."""
+    tilt = math.radians(notice.angle)
+    cosine, sine = math.cos(tilt), math.sin(tilt)
+    corners = []
+    for x, y in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)):
+        across, down = x * notice.size[0], y * notice.size[1]
+        corners.append(
+            (notice.centre[0] + across * cosine + down * sine, notice.centre[1] - across * sine + down * cosine)
+        )
+    return Sheet(notice.size[0], notice.size[1], tuple(corners), notice.canvas)
+
+
+def _glossy(style: NoticeStyle, rng: np.random.Generator) -> Image.Image:
+    """Its surface, small: its colour, and the light that falls on it."""
     across = np.linspace(-1, 1, 64)[None, :] * rng.uniform(-1, 1) + np.linspace(-1, 1, 64)[:, None]
     shine = np.exp(-8 * (across - rng.uniform(-0.8, 0.8)) ** 2)
-    light = Image.fromarray((128 + style.gloss * 70 * shine - 9 * across).astype(np.uint8))
-    lit = np.asarray(image, np.int16) + np.asarray(light.resize((width, height), Image.Resampling.BILINEAR))[:, :, None]
-    plate = np.clip(lit - 128, 0, 255).astype(np.uint8)
-    add_grain(plate, rng, _GRAIN)
-    edged = Image.fromarray(plate)
-    ImageDraw.Draw(edged).rounded_rectangle(
-        (0, 0, width - 1, height - 1), int(style.radius * height), outline=_darker(style.fill), width=max(1, line // 2)
-    )
-    edged.putalpha(cover)
-    return edged
+    light = style.gloss * 70 * shine - 9 * across
+    return Image.fromarray(np.clip(np.array(style.fill) + light[:, :, None], 0, 255).astype(np.uint8))
+
+
+def _screw(draft: Draft, plate: Sheet, at: tuple[float, float], radius: float, style: NoticeStyle) -> None:
+    (x, y), slot = at, 0.6 * radius
+    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    rim = [plate.at(x + radius * float(np.cos(angle)), y + radius * float(np.sin(angle))) for angle in angles]
+    draft.fill(rim, style.border, light=(1.3, 1.0, 0.7, 0.9))
+    draft.line([plate.at(x - slot, y + 0.7 * slot), plate.at(x + slot, y - 0.7 * slot)], style.ink, radius / 4)
 
 
 def _darker(colour: Colour) -> Colour:
     red, green, blue = (int(0.55 * part) for part in colour)
     return red, green, blue
-
-
-def _cast_shadow(half: ImageArray, plate: Image.Image, left: int, top: int, factor: int) -> None:
-    """Darken the scene softly below and to the right of the plate, in place."""
-    blur, coarse = 2 * factor, 4
-    margin = 3 * blur
-    size = (plate.width + 2 * margin, plate.height + 2 * margin)
-    cover = Image.new("L", (size[0] // coarse, size[1] // coarse), 0)
-    small = plate.getchannel("A").resize((plate.width // coarse, plate.height // coarse))
-    cover.paste(small.point(lambda part: part * 0.55), ((margin + blur // 2) // coarse, (margin + blur) // coarse))
-    cover = cover.filter(ImageFilter.GaussianBlur(blur / coarse)).resize(size, Image.Resampling.BILINEAR)
-    stamp = Image.new("RGBA", size, (0, 0, 0, 0))
-    stamp.putalpha(cover)
-    paste(half, stamp, left - margin, top - margin)
 
 
 def write_row(scene: ImageArray, notice: Notice, row: int, text: str) -> None:
@@ -209,10 +205,8 @@ def write_row(scene: ImageArray, notice: Notice, row: int, text: str) -> None:
     left = size // 4 if is_small else (width - text_width(text, face)) / 2
     ImageDraw.Draw(mask).text((left, height / 2), text, fill=240, font=face, anchor="lm")
     turned = mask.rotate(notice.angle, Image.Resampling.BILINEAR, expand=True)
-    stamp = Image.new("RGB", turned.size, style.ink).convert("RGBA")
-    stamp.putalpha(turned)
     x, y = notice.middle(row)
-    paste(scene, stamp, round(x - turned.width / 2), round(y - turned.height / 2))
+    paste_ink(scene, turned, style.ink, round(x - turned.width / 2), round(y - turned.height / 2))
 
 
 def row_box(notice: Notice, row: int) -> Box:

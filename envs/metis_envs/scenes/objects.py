@@ -11,7 +11,9 @@ import numpy as np
 
 from metis_envs.scenes.draft import Draft, Points, lit
 from metis_envs.scenes.drawing import Colour
+from metis_envs.scenes.reliefs import Relief, light_up
 from metis_envs.scenes.sheets import Sheet
+from metis_gym.records import ImageArray
 
 __all__ = ["COLOURS", "LABEL", "THINGS", "Thing", "draw_thing"]
 
@@ -43,6 +45,9 @@ class _Brush:
         seed: int,
     ) -> None:
         self.draft, self.sheet, self.light, self.stain, self.seed = draft, sheet, light, stain, seed
+        self.part = _part(draft, self)
+        self.ground = self.part.copy()
+        """The part of the scene where the thing stands, and the same with its shadow only."""
 
     def at(self, *points: tuple[float, float]) -> Points:
         return [self.sheet.at(x * self.sheet.width, y * self.sheet.height) for x, y in points]
@@ -68,6 +73,7 @@ class _Brush:
     ) -> None:
         side = self.sheet.width
         self.draft.shadow(self.at(*points), blur=blur * side, drop=(0.4 * drop * side, drop * side), strength=strength)
+        self.ground[:] = self.part
 
 
 def _ellipse(x: float, y: float, across: float, down: float, count: int = 28) -> list[tuple[float, float]]:
@@ -81,7 +87,7 @@ def _balloon(brush: _Brush, colour: Colour) -> None:
     brush.line((90, 80, 70), 0.01, (0.36, 0.78), (0.46, 0.94))
     brush.line((90, 80, 70), 0.01, (0.64, 0.78), (0.54, 0.94))
     brush.shape(colour, *envelope)
-    for across, shade in ((0.3, 1.16), (0.12, 0.94)):
+    for across, shade in ((0.3, 1.14), (0.12, 0.9)):
         brush.shape(lit(colour, shade), *((0.5 + (x - 0.5) * across / 0.42, y) for x, y in envelope))
     brush.box((120, 84, 50), 0.44, 0.9, 0.56, 1.0)
 
@@ -103,9 +109,20 @@ def _kite(brush: _Brush, colour: Colour) -> None:
     brush.shape(lit(colour, 0.84), (0.03, 0.42), (0.5, 0.42), (0.5, 1.0))
 
 
+def _mirror(brush: _Brush, colour: Colour, left: float, right: float) -> None:
+    """What the water gives back: strips of the colour, narrower and paler further down."""
+    brush.shadow((left, 0.97), (right, 0.97), (right - 0.06, 1.08), (left + 0.06, 1.08), blur=0.04, drop=0.02)
+    for number in range(4):
+        y, inset = 1.01 + 0.045 * number, 0.05 + 0.05 * number
+        sway = 0.03 * (-1) ** number
+        brush.line(
+            lit(colour, 0.62 - 0.05 * number), 0.018, (left + inset + sway, y), (right - inset + sway, y + 0.008)
+        )
+
+
 def _boat(brush: _Brush, colour: Colour) -> None:
     """A sailing boat; the sail carries the label."""
-    brush.shadow((0.12, 0.98), (0.9, 0.98), (0.8, 1.06), (0.2, 1.06), blur=0.03, drop=0.03, strength=0.5)
+    _mirror(brush, colour, 0.12, 0.92)
     brush.line((84, 62, 44), 0.03, (0.24, 0.02), (0.24, 0.86))
     brush.shape(LABEL, (0.26, 0.08), (0.72, 0.02), (0.84, 0.74), (0.26, 0.76))
     brush.line((206, 202, 190), 0.008, (0.26, 0.74), (0.84, 0.72))
@@ -116,11 +133,10 @@ def _boat(brush: _Brush, colour: Colour) -> None:
 
 
 def _buoy(brush: _Brush, colour: Colour) -> None:
-    brush.shadow((0.06, 0.95), (0.94, 0.95), (0.86, 1.05), (0.14, 1.05), blur=0.03, drop=0.03, strength=0.5)
+    _mirror(brush, colour, 0.08, 0.92)
     brush.line((70, 70, 72), 0.03, (0.5, 0.0), (0.5, 0.14))
     brush.round((246, 226, 150), 0.5, 0.02, 0.05, 0.05)
     brush.shape(colour, (0.26, 0.1), (0.74, 0.1), (0.86, 0.86), (0.14, 0.86))
-    brush.shape(lit(colour, 1.18), (0.3, 0.1), (0.44, 0.1), (0.34, 0.86), (0.2, 0.86))
     brush.round(lit(colour, 0.66), 0.5, 0.9, 0.46, 0.1)
 
 
@@ -149,8 +165,8 @@ def _tin(brush: _Brush, colour: Colour) -> None:
     brush.shadow((0.08, 0.04), (0.92, 0.04), (0.92, 1), (0.08, 1), blur=0.06, drop=0.03)
     brush.round(lit(colour, 0.7), 0.5, 0.96, 0.42, 0.04)
     brush.box(colour, 0.08, 0.1, 0.92, 0.96)
-    for left, shade in ((0.14, 1.16), (0.2, 1.32), (0.28, 1.1), (0.74, 0.86), (0.84, 0.7)):
-        brush.box(lit(colour, shade), left, 0.1, left + 0.08, 0.96)
+    for y in (0.2, 0.26, 0.86):
+        brush.box(lit(colour, 0.84), 0.08, y, 0.92, y + 0.012)
     brush.box((172, 172, 168), 0.06, 0.05, 0.94, 0.12)
     brush.round((196, 196, 192), 0.5, 0.05, 0.44, 0.04)
 
@@ -189,34 +205,36 @@ class Thing:
         plate: What its label is: "box", "round", or nothing of its own.
         stain: How much its surface varies, and the height and width of the spots as shares of its side.
         has_code: Has a large label a bar code?
+        relief: How light falls on it.
     """
 
     draw: Callable[[_Brush, Colour], None]
     label: tuple[float, float, float]
     plate: str = "box"
-    stain: tuple[float, float, float] = (0.2, 0.4, 0.3)
+    stain: tuple[float, float, float] = (0.0, 1.0, 1.0)
     has_code: bool = False
+    relief: Relief = "box"
 
 
-_WOODEN, _CLOTH, _SMOOTH = (0.22, 0.025, 0.5), (0.34, 0.5, 0.1), (0.14, 0.4, 0.3)
+_WOODEN = (0.3, 0.025, 0.5)
 
 THINGS: dict[str, dict[str, Thing]] = {
     "sky": {
-        "balloon": Thing(_balloon, (0.5, 0.4, 0.24), plate="round", stain=_SMOOTH),
-        "kite": Thing(_kite, (0.5, 0.43, 0.23), stain=(0.2, 0.3, 0.06)),
+        "balloon": Thing(_balloon, (0.5, 0.4, 0.24), plate="round", relief="ball"),
+        "kite": Thing(_kite, (0.5, 0.43, 0.23), relief="foil"),
     },
     "water": {
-        "boat": Thing(_boat, (0.53, 0.42, 0.22), plate="", stain=(0.12, 0.3, 0.12)),
-        "buoy": Thing(_buoy, (0.5, 0.5, 0.23), stain=(0.14, 0.2, 0.25)),
+        "boat": Thing(_boat, (0.53, 0.42, 0.22), plate="", relief="sail"),
+        "buoy": Thing(_buoy, (0.5, 0.5, 0.23), relief="tube"),
     },
     "shelf": {
         "crate": Thing(_crate, (0.5, 0.5, 0.27), stain=_WOODEN, has_code=True),
-        "parcel": Thing(_parcel, (0.49, 0.55, 0.27), stain=(0.16, 0.5, 0.4), has_code=True),
-        "tin": Thing(_tin, (0.5, 0.54, 0.26), stain=(0.08, 0.7, 0.08), has_code=True),
+        "parcel": Thing(_parcel, (0.49, 0.55, 0.27), has_code=True),
+        "tin": Thing(_tin, (0.5, 0.54, 0.26), has_code=True, relief="tube"),
     },
     "line": {
-        "jersey": Thing(_jersey, (0.5, 0.52, 0.23), stain=_CLOTH),
-        "bag": Thing(_bag, (0.5, 0.64, 0.23), stain=_CLOTH),
+        "jersey": Thing(_jersey, (0.5, 0.52, 0.23), relief="cloth"),
+        "bag": Thing(_bag, (0.5, 0.64, 0.23), relief="cloth"),
     },
 }
 """Setting → what may be there."""
@@ -245,11 +263,19 @@ def draw_thing(
     tinted = (base[0] + red, min(255, base[1] + green), max(0, base[2] + blue))
     brush = _Brush(draft, sheet, (first, second, third, fourth), stain, int(rng.integers(1 << 31)))
     thing.draw(brush, tinted)
+    light_up(brush.part, brush.ground, thing.relief, brush.seed)
     x, y, half = label
-    brush.stain = (0.06, 0.3 * side, 0.3 * side)
+    brush.stain = (0.0, 1.0, 1.0)
     if thing.plate == "round":
         brush.round(LABEL, x, y, 1.1 * half, 1.1 * half)
     elif thing.plate:
         brush.shadow((x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half),
                      blur=0.02, drop=0.01, strength=0.4)  # fmt: skip
         brush.box(LABEL, x - half, y - half, x + half, y + half)
+
+
+def _part(draft: Draft, brush: _Brush) -> ImageArray:
+    """The part of a draft where a thing stands, and what hangs from it."""
+    xs, ys = zip(*brush.at((0.0, 0.0), (1.0, 0.0), (1.0, 1.04), (0.0, 1.04)), strict=True)
+    left, top, right, bottom = (max(0, round(edge / 2)) for edge in (min(xs), min(ys), max(xs), max(ys)))
+    return draft.pixels[top:bottom, left:right]

@@ -3,9 +3,10 @@
 A place is chosen first and painted later, at half the size of the scene (`metis_envs.scenes.draft`).
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -22,8 +23,8 @@ from metis_gym.records import ImageArray
 __all__ = ["SETTINGS", "DrawnPlace", "Place", "choose_place"]
 
 _Rng = np.random.Generator
-_PHOTO_SHARE = 0.35
-_FITTING_PHOTOS = {"street": ("rocket", "palace", "dahlia"), "desk": ("coffee",)}
+_PHOTO_SHARE = 0.15
+_FITTING_PHOTOS = {"street": ("rocket", "palace")}
 """Setting → photographs that may be such a place. Where a split has none of them, places are drawn."""
 _PAINTS: tuple[Colour, ...] = (
     (214, 208, 194), (196, 205, 202), (222, 200, 168), (176, 190, 206), (205, 188, 186), (188, 198, 172),
@@ -37,6 +38,10 @@ _BRICKS: tuple[tuple[Colour, Colour], ...] = (
     ((70, 30, 22), (206, 138, 110)), ((96, 70, 50), (226, 200, 160)), ((60, 60, 64), (196, 194, 190)),
     ((110, 104, 98), (244, 240, 232)),
 )  # fmt: skip
+
+
+_Drawn: TypeAlias = tuple[str, Material, Callable[[_Rng, Draft], None] | None]
+"""What a place is called, how it is drawn at a quarter of the scene's size, and what puts things on it."""
 
 
 class Place(Protocol):
@@ -60,18 +65,25 @@ class DrawnPlace:
         canvas: The size of the scene.
         notes: What it is made of, for people.
         seed: Of all that is random in it.
-        draw: Draws it.
+        draw: Draws it at a quarter of the size of the scene.
+        furnish: Puts things on it.
     """
 
     canvas: Canvas
     notes: str
     seed: int
-    draw: Callable[[_Rng, Canvas, int, int], ImageArray]
+    draw: Material
+    furnish: Callable[[_Rng, Draft], None] | None = None
 
     def paint_half(self) -> ImageArray:
         """Paint it at half the size of the scene, rounded up; the caller's own."""
         height, width = -(-self.canvas.height // 2), -(-self.canvas.width // 2)
-        return self.draw(np.random.default_rng(self.seed), self.canvas, height, width)
+        rng = np.random.default_rng(self.seed)
+        far = Image.fromarray(self.draw(rng, -(-height // 2), -(-width // 2)))
+        draft = Draft(self.canvas, np.array(far.resize((width, height), Image.Resampling.BILINEAR)))
+        if self.furnish is not None:
+            self.furnish(rng, draft)
+        return draft.pixels
 
 
 def choose_place(rng: _Rng, canvas: Canvas, split: str, setting: str) -> Place:
@@ -87,12 +99,12 @@ def choose_place(rng: _Rng, canvas: Canvas, split: str, setting: str) -> Place:
     fitting = tuple(name for name in _FITTING_PHOTOS.get(setting, ()) if name in names)
     if rng.random() < _PHOTO_SHARE and fitting:
         return choose_background(rng, canvas, split, among=fitting)
-    name, draw = _DRAWN[setting](rng, split)
-    return DrawnPlace(canvas, f"drawn {name}", int(rng.integers(1 << 31)), draw)
+    name, draw, furnish = _DRAWN[setting](rng, split)
+    return DrawnPlace(canvas, f"drawn {name}", int(rng.integers(1 << 31)), draw, furnish)
 
 
-def _draws(material: Material) -> Callable[[_Rng, Canvas, int, int], ImageArray]:
-    def draw(rng: _Rng, _canvas: Canvas, height: int, width: int) -> ImageArray:
+def _draws(material: Material) -> Material:
+    def draw(rng: _Rng, height: int, width: int) -> ImageArray:
         pixels = material(rng, height, width)
         first, second, third, fourth = rng.uniform(0.72, 1.08, size=4)
         return fall_of_light(pixels, first, second, third, fourth)
@@ -122,26 +134,20 @@ def _surface(rng: _Rng, split: str) -> tuple[str, Material]:
     return "painted wall", materials.plaster(paint, rough=float(rng.uniform(8, 26)))
 
 
-def _bare(rng: _Rng, split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
+def _bare(rng: _Rng, split: str) -> _Drawn:
     """A wall with nothing on it."""
     name, surface = _surface(rng, split)
-    return name, _draws(surface)
+    return name, _draws(surface), None
 
 
-def _wall(rng: _Rng, split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
+def _wall(rng: _Rng, split: str) -> _Drawn:
     """A wall indoors, mostly with a picture on it."""
     name, surface = _surface(rng, split)
     photos = [entry.name for entry in photographs_of(split)]
     shown = photos[int(rng.integers(len(photos)))] if rng.random() < 0.6 else None
-    plain = _draws(surface)
-
-    def draw(rng: _Rng, canvas: Canvas, height: int, width: int) -> ImageArray:
-        pixels = plain(rng, canvas, height, width)
-        if shown:
-            _hang(rng, Draft(canvas, pixels), shown)
-        return pixels
-
-    return f"{name}, with a photograph: {shown}" if shown else name, draw
+    if shown is None:
+        return name, _draws(surface), None
+    return f"{name}, with a photograph: {shown}", _draws(surface), functools.partial(_hang, name=shown)
 
 
 def _hang(rng: _Rng, draft: Draft, name: str) -> None:
@@ -165,27 +171,27 @@ def _hang(rng: _Rng, draft: Draft, name: str) -> None:
     draft.place(box(frame + mount), photo)
 
 
-def _street(rng: _Rng, split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
+def _street(rng: _Rng, split: str) -> _Drawn:
     """A wall outdoors, mostly with a pavement before it."""
     name, surface = _surface(rng, split)
     plain = _draws(surface)
     share = float(rng.uniform(0.06, 0.2)) if rng.random() < 0.7 else 0.0
     grey = int(rng.integers(90, 150))
 
-    def draw(rng: _Rng, canvas: Canvas, height: int, width: int) -> ImageArray:
-        pixels = plain(rng, canvas, height, width)
+    def draw(rng: _Rng, height: int, width: int) -> ImageArray:
+        pixels = plain(rng, height, width)
         ground = round(share * height)
         if ground:
             pavement = materials.concrete((grey, grey, grey - 4))(rng, ground, width)
             pixels[-ground:] = fall_of_light(pavement, 0.7, 0.7, 1.05, 1.05)
-            edge = pixels[-ground - 4 : -ground]
+            edge = pixels[-ground - 2 : -ground]
             edge[:] = edge // 3
         return pixels
 
-    return name + (" and pavement" if share else ""), draw
+    return name + (" and pavement" if share else ""), draw, None
 
 
-def _desk(rng: _Rng, split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
+def _desk(rng: _Rng, split: str) -> _Drawn:
     """A desk seen from above, with a photograph or a pencil on it."""
     dark, light = _WOODS[int(rng.integers(len(_WOODS)))]
     paint = _PAINTS[int(rng.integers(len(_PAINTS)))]
@@ -194,18 +200,14 @@ def _desk(rng: _Rng, split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int]
     photos = [entry.name for entry in photographs_of(split)]
     shown = photos[int(rng.integers(len(photos)))] if rng.random() < 0.4 else None
     has_pencil = bool(rng.random() < 0.7)
-    plain = _draws(top)
 
-    def draw(rng: _Rng, canvas: Canvas, height: int, width: int) -> ImageArray:
-        pixels = plain(rng, canvas, height, width)
-        draft = Draft(canvas, pixels)
+    def furnish(rng: _Rng, draft: Draft) -> None:
         if shown:
             _hang(rng, draft, shown)
         if has_pencil:
             _drop_pencil(rng, draft)
-        return pixels
 
-    return "desk" + (f", with a photograph: {shown}" if shown else ""), draw
+    return "desk" + (f", with a photograph: {shown}" if shown else ""), _draws(top), furnish
 
 
 def _drop_pencil(rng: _Rng, draft: Draft) -> None:
@@ -229,43 +231,49 @@ def _drop_pencil(rng: _Rng, draft: Draft) -> None:
     draft.fill(strip(0.975 * length, length, 0.2), (50, 48, 48))
 
 
-def _board(rng: _Rng, _split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
+def _board(rng: _Rng, _split: str) -> _Drawn:
     """A notice board."""
     if rng.random() < 0.6:
-        return "notice board of cork", _draws(materials.cork())
+        return "notice board of cork", _draws(materials.cork()), None
     green = int(rng.integers(40, 110))
-    return "notice board of felt", _draws(materials.concrete((green - 20, green, green + int(rng.integers(-20, 40)))))
+    felt = materials.concrete((green - 20, green, green + int(rng.integers(-20, 40))))
+    return "notice board of felt", _draws(felt), None
 
 
-def _sky(rng: _Rng, _split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
+def _sky(rng: _Rng, _split: str) -> _Drawn:
     """A sky over hills."""
     blue = (int(rng.integers(70, 130)), int(rng.integers(130, 170)), int(rng.integers(190, 225)))
     material = materials.sky(blue, (244, 244, 242), cover=float(rng.uniform(0.1, 0.9)))
     share = float(rng.uniform(0.08, 0.2))
     green = int(rng.integers(70, 110))
 
-    def draw(rng: _Rng, _canvas: Canvas, height: int, width: int) -> ImageArray:
+    def draw(rng: _Rng, height: int, width: int) -> ImageArray:
         pixels = material(rng, height, width)
-        for depth in (1.0, 0.6):
-            _raise_hills(
-                rng, pixels, round(share * depth * height), (round(green * (0.4 + 0.5 * depth)), green, 60), depth
-            )
+        for depth in (1.0, 0.7, 0.4):
+            haze = max(0.0, depth - 0.4)
+            near = (round(green * 0.72), green, round(0.5 * green))
+            _raise_hills(rng, pixels, round(share * depth * height), near, haze)
         return pixels
 
-    return "sky over hills", draw
+    return "sky over hills", draw, None
 
 
 def _raise_hills(rng: _Rng, pixels: ImageArray, rise: int, colour: Colour, haze: float) -> None:
+    """Raise wooded hills at the lower edge, in place; `haze` is how far they have the colour of the sky, up to 1."""
     height, width = pixels.shape[:2]
-    spots = Image.fromarray(rng.integers(40, 256, (1, 7), dtype=np.uint8))
-    crest = np.asarray(spots.resize((width, 1), Image.Resampling.BICUBIC))[0].astype(int) * rise // 255
-    land = fall_of_light(materials.plaster(colour, rough=24)(rng, max(2, rise), width), *(0.8 + 0.4 * haze,) * 4)
+    rise = max(2, rise)
+    crest = np.zeros(width)
+    for spots, weight in ((6, 0.75), (25, 0.17), (max(30, width // 3), 0.08)):
+        drawn = Image.fromarray(rng.integers(40, 256, (1, spots), dtype=np.uint8))
+        crest += weight * np.asarray(drawn.resize((width, 1), Image.Resampling.BICUBIC))[0] * rise / 255
+    far = tuple(round(part + haze * (hazy - part)) for part, hazy in zip(colour, (176, 194, 206), strict=True))
+    land = materials.wooded((far[0], far[1], far[2]), rough=46 * (1 - 0.8 * haze))(rng, rise, width)
     below = np.arange(rise)[:, None] >= rise - crest[None, :]
     part = pixels[height - rise :]
-    part[below] = land[:rise][below]
+    part[below] = land[below]
 
 
-def _water(rng: _Rng, _split: str) -> tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]:
+def _water(rng: _Rng, _split: str) -> _Drawn:
     """A lake under a sky."""
     blue = (int(rng.integers(90, 140)), int(rng.integers(140, 175)), int(rng.integers(190, 220)))
     above = materials.sky(blue, (240, 240, 238), cover=float(rng.uniform(0.1, 0.9)))
@@ -274,16 +282,17 @@ def _water(rng: _Rng, _split: str) -> tuple[str, Callable[[_Rng, Canvas, int, in
     below = materials.water(dark, (dark[0] + 110, dark[1] + 104, dark[2] + 100))
     share = float(rng.uniform(0.14, 0.24))
 
-    def draw(rng: _Rng, _canvas: Canvas, height: int, width: int) -> ImageArray:
+    def draw(rng: _Rng, height: int, width: int) -> ImageArray:
         horizon = round(share * height)
         pixels = np.concatenate([above(rng, horizon, width), below(rng, height - horizon, width)])
-        _raise_hills(rng, pixels[:horizon], round(0.4 * horizon), (96, 112, 104), 1.0)
+        _raise_hills(rng, pixels[:horizon], round(0.5 * horizon), (66, 96, 62), 0.6)
+        _raise_hills(rng, pixels[:horizon], round(0.25 * horizon), (56, 84, 50), 0.25)
         return pixels
 
-    return "lake", draw
+    return "lake", draw, None
 
 
-_DRAWN: dict[str, Callable[[_Rng, str], tuple[str, Callable[[_Rng, Canvas, int, int], ImageArray]]]] = {
+_DRAWN: dict[str, Callable[[_Rng, str], _Drawn]] = {
     "street": _street,
     "bare wall": _bare,
     "wall": _wall,

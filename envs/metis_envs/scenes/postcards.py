@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from metis_envs.scenes.canvas import Canvas
+from metis_envs.scenes.draft import doubled
 from metis_envs.scenes.drawing import font, text_width
 from metis_envs.scenes.noise import add_grain, clouds
 from metis_envs.scenes.notices import Notice, NoticeStyle
@@ -55,25 +56,54 @@ def paint_postcard(card: Postcard, canvas: Canvas, *, has_grain: bool = True) ->
     frame, strip = round(_FRAME * unit), round(_STRIP * unit)
     image = np.empty((height, width, 3), dtype=np.uint8)
     image[:] = _PAPER
-    picture = draw_landmark(
-        np.random.default_rng(card.seed), card.kind, width - 2 * frame, height - 2 * frame - strip, tint=card.tint
-    )
-    if has_grain:
-        _age(picture, np.random.default_rng(card.seed + 1))
-    image[frame : frame + picture.shape[0], frame : width - frame] = picture
+    size = (width - 2 * frame, height - 2 * frame - strip)
+    image[frame : frame + size[1], frame : width - frame] = _painted(card, *size) if has_grain else _drawn(card, *size)
     if not has_grain:
         return image
     add_grain(image, np.random.default_rng(card.seed + 2), _GRAIN)
-    whole = Image.fromarray(image).resize((2 * width, 2 * height), Image.Resampling.NEAREST)
-    return np.array(whole.crop((0, 0, canvas.width, canvas.height)))
+    return doubled(image, canvas)
 
 
-def _age(picture: ImageArray, rng: np.random.Generator) -> None:
-    """Soften it a little and let walls and land weather, as prints do; in place."""
-    height, width = picture.shape[:2]
-    spots = np.asarray(clouds(rng, height, width, ((9, 9), (26, 30)), step=2), np.int16)[:, :, None]
-    soft = np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(max(1, width // 500))), np.int16)
-    picture[:] = np.clip(soft + (spots - 128) // 7, 0, 255)
+def _drawn(card: Postcard, width: int, height: int) -> ImageArray:
+    return draw_landmark(np.random.default_rng(card.seed), card.kind, width, height, tint=card.tint)
+
+
+def _painted(card: Postcard, width: int, height: int) -> ImageArray:
+    """Paint the landmark in water colours: an unsteady hand, darker edges, pigment in the grain of the paper."""
+    rng = np.random.default_rng(card.seed + 1)
+    small = (-(-width // 2), -(-height // 2))
+    drawn = _unsteady(Image.fromarray(_drawn(card, *small)), rng).filter(ImageFilter.GaussianBlur(0.8))
+    washed = np.asarray(drawn, np.int16)
+    soft = np.asarray(drawn.filter(ImageFilter.BoxBlur(4)), np.int16)
+    edges = np.clip(np.abs(washed - soft).max(axis=2) - 6, 0, 60)
+    pools = np.asarray(clouds(rng, small[1], small[0], ((90, 120), (34, 40), (12, 14)), step=2), np.int16) - 128
+    tooth = np.asarray(clouds(rng, small[1], small[0], ((2, 2), (4, 4)), step=1), np.int16) - 128
+    thin = np.clip(70 + pools // 2 + tooth // 4, 30, 127)  # how far the paper shows through, of 256
+    paper = np.array(_PAPER, np.int16)
+    mixed = [
+        washed[..., channel] + (paper[channel] - washed[..., channel]) * thin // 256 - edges // 2
+        for channel in range(3)
+    ]
+    whole = Image.fromarray(np.clip(np.stack(mixed, axis=2), 0, 255).astype(np.uint8))
+    return np.asarray(whole.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _unsteady(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Every line a little off its course."""
+    columns, rows = 28, round(28 * image.height / image.width)
+    xs, ys = np.linspace(0, image.width, columns + 1), np.linspace(0, image.height, rows + 1)
+    off = rng.normal(0, 0.0022 * image.width, (rows + 1, columns + 1, 2))
+    off[0] = off[-1] = off[:, 0] = off[:, -1] = 0.0
+    mesh = []
+    for row in range(rows):
+        for column in range(columns):
+            box = (int(xs[column]), int(ys[row]), int(xs[column + 1]), int(ys[row + 1]))
+            corners = ((row, column), (row + 1, column), (row + 1, column + 1), (row, column + 1))
+            quad = tuple(
+                float(part) for y, x in corners for part in (int(xs[x]) + off[y, x, 0], int(ys[y]) + off[y, x, 1])
+            )
+            mesh.append((box, quad))
+    return image.transform(image.size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
 
 
 def caption_of(canvas: Canvas, rows: Sequence[Sequence[str]]) -> Notice:

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.draft import Points
-from metis_envs.scenes.drawing import Colour
+from metis_envs.scenes.drawing import Colour, paste_ink
 from metis_envs.scenes.noise import add_grain
 from metis_gym.records import Box, ImageArray
 
@@ -93,6 +93,27 @@ class Sheet:
         matrix: NDArray[np.float64] = unit / np.array([self.width, self.height, 1.0])
         return matrix
 
+    def backwards(self, left: float, top: float, x: float, y: float) -> tuple[float, ...]:
+        """From points of the scene, seen from (left, top), to those of the sheet, seen from (x, y), as Pillow has it.
+
+        Returns:
+            The first eight entries of the matrix whose ninth is 1.
+        """
+        a, b, c, d, e, f, g, h, i = self._inverse
+        c, f, i = a * left + b * top + c, d * left + e * top + f, g * left + h * top + i
+        rows = (a - x * g, b - x * h, c - x * i, d - y * g, e - y * h, f - y * i, g, h)
+        return tuple(entry / i for entry in rows)
+
+    @functools.cached_property
+    def _inverse(self) -> tuple[float, ...]:
+        """By cofactors, and up to a factor, which homogeneous coordinates do not need."""
+        a, b, c, d, e, f, g, h, i = self._entries
+        return (
+            *(e * i - f * h, c * h - b * i, b * f - c * e),
+            *(f * g - d * i, a * i - c * g, c * d - a * f),
+            *(d * h - e * g, b * g - a * h, a * e - b * d),
+        )
+
     @functools.cached_property
     def _entries(self) -> tuple[float, ...]:
         return tuple(float(entry) for entry in self.matrix.reshape(-1))
@@ -145,10 +166,17 @@ def print_text(
         colour: The ink.
         anchor: As Pillow names them.
     """
+    left, top, mask = _inked(text, face, anchor)
+    print_mask(scene, sheet, (place[0] + left, place[1] + top), mask, colour)
+
+
+@functools.lru_cache(maxsize=512)
+def _inked(text: str, face: ImageFont.FreeTypeFont, anchor: str) -> tuple[int, int, Image.Image]:
+    """Where the ink of a line of text begins, from its anchor, and the ink as a grey image, not to be changed."""
     left, top, right, bottom = (int(edge) for edge in face.getbbox(text, anchor=anchor))
     mask = Image.new("L", (right - left + 2 * _PAD, bottom - top + 2 * _PAD), 0)
     ImageDraw.Draw(mask).text((_PAD - left, _PAD - top), text, fill=_INK_STRENGTH, font=face, anchor=anchor)
-    print_mask(scene, sheet, (place[0] + left - _PAD, place[1] + top - _PAD), mask, colour)
+    return left - _PAD, top - _PAD, mask
 
 
 def print_mask(scene: ImageArray, sheet: Sheet, corner: tuple[float, float], mask: Image.Image, colour: Colour) -> None:
@@ -167,30 +195,14 @@ def print_mask(scene: ImageArray, sheet: Sheet, corner: tuple[float, float], mas
     right, bottom = min(width, int(max(xs)) + 1), min(height, int(max(ys)) + 1)
     if left >= right or top >= bottom:
         return
-    back = _inverse(sheet.matrix) @ np.array([[1.0, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]])
-    back = np.array([[1.0, 0.0, -corner[0]], [0.0, 1.0, -corner[1]], [0.0, 0.0, 1.0]]) @ back
-    coefficients = tuple(float(part) for part in (back / back[2, 2]).reshape(-1)[:8])
+    coefficients = sheet.backwards(left, top, *corner)
     size = (right - left, bottom - top)
     smooth = Image.Resampling.BICUBIC if mask.height < _SMALL else Image.Resampling.BILINEAR
     cover = mask.transform(size, Image.Transform.PERSPECTIVE, coefficients, smooth)
-    printed = Image.fromarray(scene[top:bottom, left:right])
-    printed.paste(colour, (0, 0), cover)
-    scene[top:bottom, left:right] = np.asarray(printed)
+    paste_ink(scene, cover, colour, left, top)
 
 
 def roughen(scene: ImageArray, box: Box, rng: np.random.Generator, sigma: float = 4.0) -> None:
     """Add fine grain inside of a box of a scene, in place: that of paper, or of a camera close up."""
     left, top, right, bottom = box
     add_grain(scene[max(0, top) : bottom, max(0, left) : right], rng, sigma)
-
-
-def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """By cofactors, and up to a factor, which homogeneous coordinates do not need."""
-    (a, b, c), (d, e, f), (g, h, i) = matrix
-    return np.array(
-        [
-            [e * i - f * h, c * h - b * i, b * f - c * e],
-            [f * g - d * i, a * i - c * g, c * d - a * f],
-            [d * h - e * g, b * g - a * h, a * e - b * d],
-        ]
-    )

@@ -12,10 +12,10 @@ from PIL import Image, ImageDraw
 
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.drawing import Colour
-from metis_envs.scenes.noise import add_grain, clouds
+from metis_envs.scenes.noise import add_grain, clouds, roughness
 from metis_gym.records import ImageArray
 
-__all__ = ["WALLS", "doubled", "paint_wall"]
+__all__ = ["WALLS", "paint_wall"]
 
 _GRAIN = 5.0
 _DARKEST = 0.72
@@ -45,13 +45,6 @@ def paint_wall(rng: np.random.Generator, canvas: Canvas, material: str) -> Image
     return wall
 
 
-def doubled(half: ImageArray, canvas: Canvas) -> ImageArray:
-    """A scene painted at half its size, at its own: shape (height, width, 3), uint8."""
-    image = Image.fromarray(half)
-    full = image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)
-    return np.array(full.crop((0, 0, canvas.width, canvas.height)))
-
-
 def _light(rng: np.random.Generator, wall: ImageArray) -> None:
     """Darken it towards one side, and in soft shadows; in place."""
     height, width = wall.shape[:2]
@@ -61,15 +54,16 @@ def _light(rng: np.random.Generator, wall: ImageArray) -> None:
     light = 0.5 + 0.35 * (down * (slope[0] - 0.5) + across * (slope[1] - 0.5)) + 0.5 * (small - 0.5)
     share = np.clip(_DARKEST + (1.12 - _DARKEST) * light, 0.5, 1.15)
     mask = Image.fromarray((share * 200).astype(np.uint8)).resize((width, height), Image.Resampling.BILINEAR)
-    lit = wall.astype(np.uint16) * np.asarray(mask, dtype=np.uint16)[:, :, None] // 200
-    wall[:] = np.minimum(lit, 255)
+    factor = np.asarray(mask, dtype=np.uint16)
+    for channel in range(3):
+        wall[:, :, channel] = np.minimum(wall[:, :, channel] * factor // 200, 255)
 
 
 def _mottled(rng: np.random.Generator, height: int, width: int, colour: Colour, depth: float) -> ImageArray:
-    """One colour with soft spots."""
-    spots = np.asarray(clouds(rng, height, width, ((height / 2, width / 2), (30, 30), (8, 11)), step=2), np.int16)
-    shade = ((spots - 128) * depth).astype(np.int16)[:, :, None]
-    return _whole(np.array(colour, np.int16) + shade)
+    """One colour, a little stained, with a rough surface that light falls on from the upper left."""
+    stains = np.asarray(clouds(rng, height, width, ((height / 2, width / 2), (60, 60), (20, 24)), step=2), np.int16)
+    shade = ((stains - 128) * 0.5 * depth).astype(np.int16) + roughness(rng, height, width)
+    return _whole(np.array(colour, np.int16) + shade[:, :, None])
 
 
 def _whole(wall: NDArray[np.int16]) -> ImageArray:
@@ -112,12 +106,17 @@ def _brick(rng: np.random.Generator, height: int, width: int) -> ImageArray:
 
 def _boards(rng: np.random.Generator, height: int, width: int) -> ImageArray:
     colour = np.array(_BOARDS[int(rng.integers(len(_BOARDS)))], np.int16)
-    grain = np.asarray(clouds(rng, height, width, ((height / 2, 3), (height / 4, 7)), step=1), np.int16)
-    wall = np.clip(colour + ((grain - 128) // 3)[:, :, None], 0, 255)
+    sizes = ((height / 2, 5), (height / 3, 2), (height / 9, 2))
+    grain = np.asarray(clouds(rng, height, width, sizes, step=1), np.int16)
     board = max(4, int(width / rng.uniform(7, 11)))
-    for left in range(int(rng.integers(board)), width, board):
-        wall[:, left : left + board] += int(rng.normal(0, 7))
-        wall[:, left : left + max(1, board // 40)] //= 3
+    wall = np.empty((height, width, 3), np.int16)
+    for left in range(-int(rng.integers(board)), width, board):
+        place = slice(max(0, left), left + board)
+        fibres = np.roll(grain[:, place], int(rng.integers(height)), axis=0)  # each board is of another piece
+        wall[:, place] = colour + int(rng.normal(0, 9)) + ((fibres - 128) // 2)[:, :, None]
+        if left >= 0:
+            wall[:, left : left + 1] = wall[:, left : left + 1] // 4
+            wall[:, left + 1 : left + 2] += 14
     return _whole(wall)
 
 

@@ -1,5 +1,6 @@
 """Pages about things: guides, near-copies of them, chatter, lists, people. Sources of other kinds: `sources`."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from metis_gym.records import Passage
 
 __all__ = ["chatter", "link_of", "list_page", "main_page", "namesake", "near_copy", "person_page"]
 
+_WORD = re.compile(r"[^\W_]+")
 _OTHER_SITES = ("mirror", "reader", "archive", "copies")
 _OPENINGS = (
     "The {thing} stands in {town}.",
@@ -103,5 +105,5 @@ def _said(rng: np.random.Generator, thing: Thing, attribute: Attribute) -> str:
 
 def link_of(site: str, name: str) -> str:
     """An address that says by its ending that the page is invented."""
-    slug = "-".join("".join(c if c.isalnum() else " " for c in name.casefold()).split())
+    slug = "-".join(_WORD.findall(name.casefold()))
     return f"https://{site}.example/{slug}"

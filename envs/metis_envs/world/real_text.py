@@ -6,6 +6,7 @@ Linux distributions leave parts out) is left out.
 
 import ast
 import inspect
+import os
 import re
 import sysconfig
 from collections.abc import Iterator
@@ -45,10 +46,8 @@ def library_passages(folder: Path) -> Iterator[Passage]:
     Args:
         folder: Where the library's source files are.
     """
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(_source_files(folder)):
         parts = path.relative_to(folder).with_suffix("").parts
-        if _LEFT_OUT.intersection(parts) or any(part.startswith(("_", "config-")) for part in parts[:-1]):
-            continue
         module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         for name, text in _docstrings(path, module):
             yield from _passages(f"Python library: {name}", text, f"pydoc:{name}")
@@ -63,6 +62,15 @@ def licence_passages(folder: Path) -> Iterator[Passage]:
     path = folder / "LICENSE.txt"
     if path.is_file():
         yield from _passages("Python: history and licence", path.read_text("utf-8", "replace"), "pydoc:LICENSE")
+
+
+def _source_files(folder: Path) -> Iterator[Path]:
+    """The library's source files. Folders that are left out are not entered: `site-packages` may be huge."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in _LEFT_OUT and not name.startswith(("_", "config-"))]
+        for name in files:
+            if name.endswith(".py") and name.removesuffix(".py") not in _LEFT_OUT:
+                yield Path(place, name)
 
 
 def _docstrings(path: Path, module: str) -> Iterator[tuple[str, str]]:

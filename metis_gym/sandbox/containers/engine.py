@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ SESSIONS = "/sessions"
 """Where the sessions' file systems are mounted in a container."""
 LABEL = "metis-gym.sandbox"
 _BUILD = "Build it with: metis-gym sandbox build"
-_INSTALL = "Start it (systemctl start docker), or name another with DOCKER_HOST"
+_INSTALL = "Start it (systemctl start docker, or Docker Desktop), or name another with DOCKER_HOST"
 _PERMISSION = "Add the user to the group docker, or use a rootless engine"
 _ANSWER_SECONDS = 10.0
 _BYTES_PER_INODE = 16 << 10
@@ -58,7 +59,7 @@ def connect() -> Any:
     except ImportError as error:
         raise MissingDependencyError.of("docker", "docker", "the sandbox backend 'docker'") from error
     try:
-        _knock(docker.utils.parse_host(os.environ.get("DOCKER_HOST")))
+        _knock(docker.utils.parse_host(os.environ.get("DOCKER_HOST"), is_win32=sys.platform == "win32"))
         client = docker.from_env()
         client.ping()
     except (docker.errors.DockerException, OSError) as error:
@@ -168,7 +169,10 @@ def _orphans(client: Any) -> Iterator[str]:
 
 
 def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    """Which start of this machine it is; empty where the system does not say, as on macOS and Windows."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return ""
 
 
 def _beginning(pid: int) -> str:
@@ -189,4 +193,4 @@ def _knock(host: str) -> None:
 def _explain(error: str) -> str:
     remedy = f"{_PERMISSION}." if "ermission denied" in error else f"{_INSTALL}."
     cause = "may not be used by this user" if "ermission denied" in error else "does not answer"
-    return f"the sandbox 'docker' cannot be had here: the Docker engine {cause} ({error}). {remedy}"
+    return f"the sandbox 'docker' is not available on this machine: the Docker engine {cause} ({error}). {remedy}"

@@ -1,20 +1,26 @@
 """Which values are images, and what they look like as raw RGB. The rules are those of a notebook.
 
+Without matplotlib no value is a figure.
 Images are taken when they are shown, so later changes to them do not matter.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image, ImageShow
 
 from .frames import MAX_SIDE
 from .spec import SessionLimits
+
+try:
+    import matplotlib.pyplot as plt
+    from matplotlib.artist import Artist
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+except ImportError:
+    _Absent = type("_Absent", (), {})
+    plt, Artist, FigureCanvasAgg, Figure = None, _Absent, _Absent, _Absent  # type: ignore[assignment, misc]
 
 __all__ = ["Display", "NotShown"]
 
@@ -56,8 +62,9 @@ class Display:
             self.show(figure)
             plt.close(figure)
 
-        plt.show = show
-        Figure.show = show_figure  # type: ignore[assignment, method-assign]
+        if plt is not None:
+            plt.show = show
+            Figure.show = show_figure  # type: ignore[assignment, method-assign]
         ImageShow._viewers[:] = [_Viewer(self)]
 
     def clear(self) -> None:
@@ -81,6 +88,8 @@ class Display:
 
     def show_open_figures(self) -> None:
         """Show the figures that pyplot holds open, in order, and close them."""
+        if plt is None:
+            return
         for number in plt.get_fignums():
             self.show(plt.figure(number))
         plt.close("all")
@@ -91,7 +100,7 @@ class Display:
             self.show(value)
             plt.close(value)
             return True
-        return self.show(value) or (bool(plt.get_fignums()) and _is_artists(value))
+        return self.show(value) or (plt is not None and bool(plt.get_fignums()) and _is_artists(value))
 
     def _add_image(self, image: Image.Image) -> None:
         self._check(*image.size)

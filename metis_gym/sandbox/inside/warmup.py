@@ -6,6 +6,7 @@ Source of the idea: Android's zygote; `gc.freeze` keeps the collector from touch
 import contextlib
 import gc
 import importlib
+import importlib.util
 import os
 import random
 import sys
@@ -25,8 +26,8 @@ traceback typing uuid zlib
 numpy numpy.fft numpy.linalg numpy.ma numpy.polynomial numpy.random
 PIL.Image PIL.ImageChops PIL.ImageColor PIL.ImageDraw PIL.ImageEnhance PIL.ImageFilter PIL.ImageFont PIL.ImageOps
 PIL.ImageStat PIL.BmpImagePlugin PIL.GifImagePlugin PIL.JpegImagePlugin PIL.PngImagePlugin PIL.WebPImagePlugin
-matplotlib matplotlib.pyplot matplotlib.patches
 """
+_WHERE_INSTALLED = "matplotlib matplotlib.pyplot matplotlib.patches"
 
 
 class _ShownFinder(PathFinder):
@@ -70,6 +71,10 @@ def warm_up(import_path: tuple[str, ...], environment: dict[str, str], then: str
         warnings.simplefilter("ignore")
         for name in _OFTEN_USED.split():
             importlib.import_module(name)
+        if importlib.util.find_spec("matplotlib"):
+            for name in _WHERE_INSTALLED.split():
+                importlib.import_module(name)
+            _plot_once()
         _draw_once()
     with contextlib.suppress(ImportError):
         importlib.import_module("PIL.AvifImagePlugin")
@@ -88,14 +93,10 @@ def seed_generators(seed: int) -> None:
     np.random.bit_generator.randbits = entropy.getrandbits  # type: ignore[attr-defined]
 
 
-def _draw_once() -> None:
-    import io
-
+def _plot_once() -> None:
     import matplotlib
     import matplotlib.pyplot as plt
-    import numpy as np
     from matplotlib import font_manager
-    from PIL import Image, ImageDraw, ImageFont
 
     matplotlib.use("agg")
     figure, axes = plt.subplots()
@@ -106,6 +107,14 @@ def _draw_once() -> None:
     plt.close(figure)
     # matplotlib does this in every forked child, where it costs time: children would share the fonts' open files.
     font_manager._get_font.cache_clear()  # type: ignore[attr-defined]
+
+
+def _draw_once() -> None:
+    import io
+
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont
+
     image = Image.new("RGB", (32, 32))
     ImageDraw.Draw(image).text((0, 0), "a", font=ImageFont.load_default(12))
     for kind in ("PNG", "JPEG"):

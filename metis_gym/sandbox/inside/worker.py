@@ -276,11 +276,15 @@ def _at_hand() -> dict[str, object]:
     import base64
     import math
 
-    import matplotlib.pyplot as plt
     import numpy as np
     from PIL import Image
 
-    return {"np": np, "plt": plt, "Image": Image, "BytesIO": io.BytesIO, "base64": base64, "os": os, "math": math}
+    found: dict[str, object] = {"np": np, "Image": Image, "BytesIO": io.BytesIO}
+    with contextlib.suppress(ImportError):  # without matplotlib there is no `plt`
+        import matplotlib.pyplot as plt
+
+        found["plt"] = plt
+    return {**found, "base64": base64, "os": os, "math": math}
 
 
 def _provide_exit() -> None:

@@ -49,10 +49,7 @@ def terms_of(text: str) -> Iterator[str]:
 
 def terms_in(folded_text: str) -> Iterator[str]:
     """The terms of a text that `folded` gave."""
-    for word in _WORD.findall(folded_text):
-        term = _term(word[:_MAX_TERM])
-        if term:
-            yield term
+    return filter(None, [_term(word[:_MAX_TERM]) for word in _WORD.findall(folded_text)])
 
 
 def query_terms(query: str) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class DiskCache:
         Args:
             key: JSON; equal keys share a value.
             produce: Makes the value, JSON. What it raises is passed on, and nothing is kept.
-            read: Reads the value; raises ValueError for one that cannot be right, which is then produced anew.
+            read: Reads the value; raises ValueError for one that is not valid, which is then produced anew.
 
         Returns:
             What `read` gives.
@@ -171,7 +171,7 @@ class _CachedEngine(Generic[E]):
 
     @property
     def is_live(self) -> bool:
-        """Does the engine that is asked reach the web?"""
+        """Whether the engine that is asked reaches the web."""
         return self.engine.is_live
 
     def fingerprint(self) -> str:

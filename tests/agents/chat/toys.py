@@ -5,12 +5,11 @@ each text is a token, the layers add nothing, and the output layer maps the toke
 template ends the prompt of the first turn with another token than that of further turns.
 """
 
-import itertools
 import json
 
 import torch
 
-from metis_agents.qwen3vl.model.tiny import CONTROL_TOKENS, tiny_tokenizer
+from metis_agents.qwen3vl.model.tiny import CHAT_TEMPLATE, CONTROL_TOKENS, tiny_tokenizer
 
 QWEN_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
@@ -50,6 +49,7 @@ QWEN3_VISION = {
     "deepstack_visual_indexes": [0],
 }
 ROPE = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 1, 1]}
+QWEN3_ROPE = {**ROPE, "mrope_section": [6, 5, 5], "mrope_interleaved": True}
 
 
 def _tokenizer(*, image, video, template):
@@ -72,7 +72,7 @@ def _qwen_ids(tokenizer):
 def qwen3_vl(tokenizer):
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-    text = {**TEXT, "head_dim": 8, "vocab_size": len(tokenizer), "rope_parameters": {**ROPE, "mrope_interleaved": True}}
+    text = {**TEXT, "head_dim": 32, "vocab_size": len(tokenizer), "rope_parameters": QWEN3_ROPE}
     config = Qwen3VLConfig(text_config=text, vision_config=QWEN3_VISION, **_qwen_ids(tokenizer))
     return Qwen3VLForConditionalGeneration(config)
 
@@ -81,8 +81,8 @@ def qwen3_vl_moe(tokenizer):
     from transformers import Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration
 
     experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 1}
-    text = {**TEXT, **experts, "head_dim": 8, "vocab_size": len(tokenizer)}
-    text["rope_parameters"] = {**ROPE, "mrope_interleaved": True}
+    text = {**TEXT, **experts, "head_dim": 32, "vocab_size": len(tokenizer)}
+    text["rope_parameters"] = QWEN3_ROPE
     config = Qwen3VLMoeConfig(text_config=text, vision_config=QWEN3_VISION, **_qwen_ids(tokenizer))
     return Qwen3VLMoeForConditionalGeneration(config)
 
@@ -117,6 +117,14 @@ def llava_onevision(tokenizer):
     return LlavaOnevisionForConditionalGeneration(config)
 
 
+LLAVA_PROCESSOR = {
+    "processor_class": "LlavaOnevisionProcessor",
+    "image_token": "<image>",
+    "video_token": "<video>",
+    "num_image_tokens": 16,
+    "vision_feature_select_strategy": "full",
+}
+
 ARCHITECTURES = {
     "qwen3_vl": qwen3_vl,
     "qwen2_5_vl": qwen2_5_vl,
@@ -128,8 +136,9 @@ ARCHITECTURES = {
 HUB_FORM = ("<|quad_start|>", "<|quad_end|>")
 CONTINUED_FORM = ("<|quad_start|>", "</sandbox_output>")
 QWEN3_FORM = ("<|im_start|>assistant\n",)
+EITHER_FORM = QWEN3_FORM * 2
 """What ends a prompt: of the first turn and of further ones in our templates, of an observation of Thyme's behind the
-first turn, of any turn in Qwen3-VL's own template."""
+first turn, of any turn in Qwen3-VL's own template; twice the same, so that the model says either, about as often."""
 
 
 def write_checkpoint(folder, architecture, *, says=(), form=HUB_FORM):
@@ -150,14 +159,16 @@ def write_checkpoint(folder, architecture, *, says=(), form=HUB_FORM):
         model = ARCHITECTURES[architecture](tokenizer)
         if says:
             prompts = [tokenizer.encode(prompt, add_special_tokens=False)[-1] for prompt in form]
-            _make_it_say(model, tokenizer, dict(zip(prompts, _ids(tokenizer, *says), strict=False)))
+            _make_it_say(model, tokenizer, list(zip(prompts, _ids(tokenizer, *says), strict=False)))
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
-    if form is QWEN3_FORM:
-        tokenizer.chat_template = None  # the engine writes the family's own
+    if form in (QWEN3_FORM, EITHER_FORM):
+        tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.save_pretrained(folder)
     settings = _llava_settings() if is_llava else _qwen_settings(architecture)
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    if is_llava:  # on the hub, too, these stand in a file of their own
+        (folder / "processor_config.json").write_text(json.dumps(LLAVA_PROCESSOR))
     return folder
 
 
@@ -171,9 +182,9 @@ def _make_it_say(model, tokenizer, texts):
     before.normal_()
     after.zero_()
     after[0] = -1e-3  # the others stay below the right one
-    for prompt, text in texts.items():
-        for last, following in itertools.pairwise([prompt, text, tokenizer.eos_token_id]):
-            after[following] += 4 * before[last]
+    for prompt, text in texts:
+        after[text] += 4 * before[prompt] + 0.05 * torch.randn(before.shape[1])  # or two texts would have one gradient
+        after[tokenizer.eos_token_id] += 4 * before[text]
 
 
 def _qwen_settings(architecture):
@@ -188,6 +199,4 @@ def _llava_settings():
         "image_processor_type": "LlavaOnevisionImageProcessor",
         "image_grid_pinpoints": [[56, 56], [56, 112], [112, 56], [112, 112]],
         "size": {"height": 56, "width": 56},
-        "num_image_tokens": 16,
-        "vision_feature_select_strategy": "full",
     }

@@ -285,9 +285,10 @@ def test_merged_weights_make_a_plain_model_say_what_lora_says(conversations):
         for parameter in kit.scorer.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.05)
-    merged = dict(merged_weights(kit.model))
+    everything, merged = dict(merged_weights(kit.model)), dict(merged_weights(kit.model, names=()))
     assert len(merged) == 14  # seven layers in each of two blocks
-    assert set(merged) < set(plain.model.state_dict())
+    assert set(merged) < set(everything)
+    assert set(everything) == {name for name, _ in plain.model.named_parameters()}
     plain.model.load_state_dict(merged, strict=False)
     expected = own_logprobs(kit, conversations, Layout.SHARED)
     torch.testing.assert_close(own_logprobs(plain, conversations, Layout.SHARED), expected, rtol=0, atol=EXACT)

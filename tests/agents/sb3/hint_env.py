@@ -12,9 +12,10 @@ class HintEnv(gym.Env):
 
     observation_space = spaces.Dict({"digit": spaces.Box(-1, 3, (1,)), "hinted": spaces.Discrete(2)})
     action_space = spaces.Discrete(5)
+    metadata = {"render_modes": ["rgb_array"]}
 
-    def __init__(self, right="is_success", calls="tool_calls"):
-        self.names = right, calls
+    def __init__(self, right="is_success", calls="tool_calls", render_mode=None):
+        self.names, self.render_mode = (right, calls), render_mode
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)

@@ -14,6 +14,7 @@ from metis_agents.compare.plan import Plan, Settings
 from metis_agents.compare.robustness import Map, Panel
 from metis_agents.qwen3vl.model.models import ModelConfig
 from metis_agents.qwen3vl.rollouts.rollout import Budget
+from metis_agents.qwen3vl.rollouts.vllm_start import VllmConfig
 from metis_agents.qwen3vl.sft.demonstrations import Habits
 from metis_agents.qwen3vl.sft.sft import SFTConfig
 from metis_agents.qwen3vl.train.command import TRAIN
@@ -107,6 +108,7 @@ runs = st.builds(
     exact=st.booleans(),
     share_results=st.booleans(),
     engine=st.sampled_from(["transformers", "vllm"]),
+    vllm=st.builds(VllmConfig, memory_share=st.floats(0.1, 1), cache_mib=maybe(count), sleep=st.booleans()),
     wandb=st.just("") | words,
 )
 numeric = st.fixed_dictionaries({}, optional={"choices": st.integers(2, 8), "prices": st.none(), "taskset": words})

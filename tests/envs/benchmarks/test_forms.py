@@ -93,9 +93,8 @@ def test_several_images_in_a_text_list(tmp_path):
 def test_a_file_that_ends_in_the_middle_is_one_clear_error(tmp_path):
     path = as_tsv([hrbench(index=0), hrbench(index=1)], tmp_path / "rows.tsv")
     path.write_bytes(path.read_bytes()[:-700])
-    bench = load("hrbench_4k", path)
-    assert "row 1 of rows.tsv" in "; ".join(bench.left_out.values())
-    assert len(bench.task_ids()) == 1
+    with pytest.raises(TaskDataError, match=r"row 1 of rows\.tsv has 6 values for 10 columns: it is half-downloaded"):
+        load("hrbench_4k", path)
     short = tmp_path / "short.parquet"
     short.write_bytes(as_parquet([ROWS["vstar"]], tmp_path).read_bytes()[:-40])
     with pytest.raises(TaskDataError, match="no parquet file"):
@@ -167,12 +166,25 @@ def test_rows_that_cannot_be_graded_are_left_out_and_count_against_coverage(tmp_
     assert "1 of 3 rows cannot be graded" in score.notes[-1]
 
 
+@pytest.mark.parametrize("blank", ["", "  \t", "\u202e\x00", None, float("nan")])
+def test_a_row_without_a_question_or_a_right_answer_is_left_out(blank, tmp_path):
+    row = ROWS["charxiv_rq"]
+    rows = [row, {**row, "reasoning_a": blank}, {**row, "reasoning_q": blank}]
+    rows = [{key: value for key, value in one.items() if key != "image"} for one in rows]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    bench = load("charxiv_rq", tmp_path / "rows.json")
+    assert list(bench.items) == [0]
+    assert list(bench.left_out) == [1, 2]
+
+
 def test_large_images_are_shown_shrunk_and_kept_whole_for_tools(tmp_path):
     image = {"bytes": png(0, (400, 300)), "path": None}
     bench = load("vstar", as_parquet([{**ROWS["vstar"], "image": image}], tmp_path), view_pixels=30_000)
     shown = bench.load(bench.task_ids()[0]).images[0]
     assert shown.source.shape == (300, 400, 3)
     assert shown.view.shape == (150, 200, 3)
+    other = load("vstar", tmp_path / "test-00000.parquet", view_pixels=7_500)
+    assert other.load(other.task_ids()[0]).images[0].view.shape == (75, 100, 3)
 
 
 def test_a_row_group_that_would_take_too_much_memory_is_not_decoded(tmp_path, monkeypatch):

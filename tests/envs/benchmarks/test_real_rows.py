@@ -75,6 +75,31 @@ def test_published_extractions_of_mathvista_get_the_official_verdict_but_for_gue
         ours = grade(item, str(row["extraction"])).score > 0
         if ours != (row["true_false"] in (True, "True")):
             differing.append((row["pid"], row["question_type"], row["answer_type"], ours))
-    # Where we say wrong and they say right, theirs took the option of the nearest spelling.
-    assert all(kind == "multi_choice" for _, kind, _, ours in differing if not ours), differing
-    assert len(differing) <= 30, differing
+    # Where we say wrong and they say right, the answer is no option, and theirs took the one with the nearest spelling.
+    # Where it is the other way round, `precision` says that a number is to be rounded.
+    for pid, question_type, answer_type, ours in differing:
+        row = published[int(pid) - 1]
+        guessed = question_type == "multi_choice" and str(row["extraction"]) not in row["choices"]
+        assert (guessed and not ours) or (answer_type == "float" and ours), pid
+    assert [pid for pid, *_ in differing] == ["198", "584", "878"]  # as docs/benchmarks.md lists them
+
+
+def test_few_of_random_pairs_of_different_golds_are_taken_for_each_other():
+    """Open questions of all sets, each with the gold of another one: at most .1 % of 3,000."""
+    items = [item for name in FILES for item in load(name).items.values() if not item.options]
+    rng, false, count = np.random.default_rng(0), [], 0
+    while count < 3_000:
+        one, other = (items[int(place)] for place in rng.integers(len(items), size=2))
+        if same_value(one.gold.value, other.gold.value):
+            continue
+        count += 1
+        if grade(one, other.gold.value).score > 0:
+            false.append((one.gold.value, other.gold.value))
+    assert len(false) <= 3, false
+
+
+def same_value(one, other):
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return one.strip().lower() == other.strip().lower()

@@ -6,7 +6,7 @@ computed once, and a group's episodes share them.
 
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -291,17 +291,26 @@ def _without_lora(model: Any) -> dict[str, Tensor]:
     plain = {
         name.replace(".base_layer.", "."): value for name, value in model.state_dict().items() if "lora_" not in name
     }
-    merged = {name: weight for name, weight in merged_weights(model) if name in plain}
-    return {name: merged[name].to(value.dtype) if name in merged else value for name, value in plain.items()}
+    return {**plain, **{name: weight for name, weight in merged_weights(model) if name in plain}}
 
 
 @torch.no_grad()
-def merged_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
-    """The weights that learn, by the names they have in a checkpoint, with LoRA added in."""
+def merged_weights(model: Any, names: Collection[str] | None = None) -> Iterator[tuple[str, Tensor]]:
+    """Weights in their own type, by the names they have in a checkpoint, with LoRA added in.
+
+    Args:
+        model: The model.
+        names: Parameters to give besides those that have LoRA layers; None for all.
+
+    Yields:
+        Name and weight, one after the other, in the order of the model's layers: sums with LoRA are made when they are
+        asked for.
+    """
     for name, module in model.named_modules():
         if hasattr(module, "get_delta_weight"):
-            delta = module.get_delta_weight("default")
-            yield f"{name}.weight", module.get_base_layer().weight + delta
+            weight = module.get_base_layer().weight
+            yield f"{name}.weight", (weight + module.get_delta_weight("default")).to(weight.dtype)
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad and "lora_" not in name:
-            yield name, parameter.detach()
+        is_merged = "lora_" in name or name.endswith(".base_layer.weight")
+        if not is_merged and (names is None or name in names):
+            yield name.replace(".base_layer.", "."), parameter.detach()

@@ -106,12 +106,12 @@ def tiny_config(tokenizer: Any, *, layers: int = 2, deepstack: Sequence[int] = (
         "num_hidden_layers": layers,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
-        "head_dim": 16,
+        "head_dim": 32,  # vLLM takes no smaller ones
         "max_position_embeddings": 32_768,
         "rope_parameters": {
             "rope_type": "default",
             "rope_theta": 10_000.0,
-            "mrope_section": [4, 2, 2],
+            "mrope_section": [6, 5, 5],  # half a head
             "mrope_interleaved": True,
         },
         "tie_word_embeddings": True,

@@ -28,6 +28,7 @@ def play_tasks(
     ranks: Ranks | None = None,
     samples: Path | None = None,
     sampled: int = 4,
+    heard: Callable[[int], None] = lambda _: None,
 ) -> list[Outcome]:
     """Play one episode of each of so many tasks; the same seed, the same tasks.
 
@@ -39,6 +40,7 @@ def play_tasks(
         ranks: Who shares the work.
         samples: Where the first episodes are recorded, each in a folder of its own, images included.
         sampled: How many are.
+        heard: Called with 1 whenever an episode of this rank is over.
 
     Returns:
         The outcomes in the order of tasks, on every rank.
@@ -57,7 +59,10 @@ def play_tasks(
         for number in mine
     ]
     player.engine.refresh()
-    played = {number: rollout.outcome for number, rollout in zip(mine, player.play(jobs), strict=True)}
+    played = {}
+    for place, rollout in player.rollouts(jobs):
+        played[mine[place]] = rollout.outcome
+        heard(1)
     everyone = {number: outcome for part in ranks.gather(played) for number, outcome in part.items()}
     return [everyone[number] for number in range(episodes)]
 

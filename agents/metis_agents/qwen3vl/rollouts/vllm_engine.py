@@ -1,10 +1,10 @@
-"""The rollout engine on vLLM, behind the same contract as the one on transformers. An optional extra; needs a GPU.
+"""The rollout engine on vLLM, behind the same contract as the one on transformers. An optional extra.
 
 vLLM takes token ids with one image token for each image and expands it itself; what it sampled comes back as ids
 with their log-probabilities, so that training sees what was sampled. Prompts that are shared, and conversations that go
 on, are found by vLLM's prefix cache. vLLM and the trainer round differently: train with an importance cap.
 
-The engine is used through four calls of `vllm.LLMEngine`: `add_request`, `step`, `abort_request` and `collective_rpc`.
+`vllm_start` beside this file starts vLLM and hands weights over.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,26 +16,34 @@ from torch import Tensor
 
 from metis_agents.qwen3vl.chat.tokens import Tokens
 from metis_agents.qwen3vl.chat.vocabulary import Vocabulary
-from metis_agents.qwen3vl.model.images import ImageEncoder
 from metis_agents.qwen3vl.rollouts.engine import SampledTurn, TurnRequest
-from metis_gym.errors import ConfigError, MissingDependencyError
+from metis_agents.qwen3vl.rollouts.vllm_weights import take_up
+from metis_gym.errors import ConfigError, InfrastructureError
 
-__all__ = ["VllmEngine", "collapsed", "make_vllm_engine"]
+__all__ = ["VllmEngine", "Weights", "collapsed"]
+
+Weights = Callable[[bool], Iterable[tuple[str, Tensor]]]
+"""Gives weights by the checkpoint's names, one after the other: all of them, or (False) those that learn."""
 
 _SEED_BITS = 63
+_NEVER = -100.0
+"""What is added to the logit of a token that must not be written: the most that vLLM allows. The probability that is
+left is below 1e-40, and the list is short; the opposite, a list of all 151,000 tokens that may be written, would cost
+30 ms a request."""
 
 
 class VllmEngine:
     """Writes turns with vLLM.
 
     Args:
-        engine: A `vllm.LLMEngine`, or what has its four calls.
+        engine: A `vllm.LLMEngine` in this process.
         vocabulary: What may be written.
         sampling: Makes sampling parameters from keywords: `vllm.SamplingParams`.
-        weights: Gives the weights that learn, by the checkpoint's names; they are handed over at `refresh`. None where
-            the weights never change.
+        weights: Gives the weights at each `refresh`: all at the first one, then those that learn. None where vLLM's own
+            never change.
         temperature: Of sampling.
         capacity: Most conversations at a time.
+        sleeps: Hand the memory of vLLM back while no conversation is known: during updates.
     """
 
     def __init__(
@@ -44,13 +52,16 @@ class VllmEngine:
         vocabulary: Vocabulary,
         *,
         sampling: Callable[..., Any],
-        weights: Callable[[], Iterable[tuple[str, Tensor]]] | None = None,
+        weights: Weights | None = None,
         temperature: float = 1.0,
         capacity: int = 256,
+        sleeps: bool = False,
     ) -> None:
         self._engine, self._vocabulary, self._sampling = engine, vocabulary, sampling
         self._weights, self._temperature, self._capacity = weights, temperature, capacity
-        self._allowed = (~vocabulary.is_forbidden_V).nonzero()[:, 0].tolist()
+        self._sleeps, self._is_asleep, self._has_weights = sleeps, False, False
+        self._forbidden = dict.fromkeys(vocabulary.is_forbidden_V.nonzero()[:, 0].tolist(), _NEVER)
+        self._known: set[int] = set()
         self._live: dict[str, TurnRequest] = {}
         self._count = 0
 
@@ -70,10 +81,12 @@ class VllmEngine:
         Raises:
             ConfigError: More than the capacity.
         """
-        if len(self._live) + len(requests) > self._capacity:
-            raise ConfigError(
-                f"Expect at most capacity ({self._capacity}) conversations, actually: {len(self._live) + len(requests)}"
-            )
+        known = self._known | {request.episode for request in requests}
+        if len(known) > self._capacity:
+            raise ConfigError(f"Expect at most capacity ({self._capacity}) conversations, actually: {len(known)}")
+        if requests:
+            self._wake()
+        self._known = known
         for request in requests:
             self._count += 1
             name = str(self._count)
@@ -89,19 +102,38 @@ class VllmEngine:
         return finished
 
     def forget(self, episodes: Sequence[int]) -> None:
-        """Give up the unfinished turns of these conversations; vLLM's prefix cache needs no telling."""
-        gone = [name for name, request in self._live.items() if request.episode in set(episodes)]
-        for name in gone:
+        """Give up the unfinished turns of these conversations; after the last of them vLLM may sleep."""
+        gone = set(episodes)
+        names = [name for name, request in self._live.items() if request.episode in gone]
+        for name in names:
             del self._live[name]
-        if gone:
-            self._engine.abort_request(gone)
+        if names:
+            self._engine.abort_request(names)
+        self._known -= gone
+        if self._sleeps and not self._known and not self._is_asleep:
+            self._engine.sleep(1)  # weights go to the host's memory, keys and values away
+            self._is_asleep = True
 
     def refresh(self) -> None:
-        """Hand over the weights that learn, and drop keys and values that the old ones made."""
-        self.forget([request.episode for request in self._live.values()])
-        if self._weights is not None:
-            self._engine.collective_rpc("load_weights", args=(list(self._weights()),))
-            self._engine.reset_prefix_cache()
+        """Hand weights over, and drop keys, values and image features that the old ones made.
+
+        Raises:
+            InfrastructureError: vLLM kept old keys and values.
+        """
+        self.forget(list(self._known))
+        if self._weights is None:
+            return
+        self._wake()
+        self._engine.collective_rpc(take_up, args=(self._weights(not self._has_weights),))
+        self._has_weights = True
+        self._engine.reset_encoder_cache()
+        if not self._engine.reset_prefix_cache():
+            raise InfrastructureError("vLLM did not drop the keys and values of the former weights")
+
+    def _wake(self) -> None:
+        if self._is_asleep:
+            self._engine.wake_up()
+            self._is_asleep = False
 
     def _prompt(self, tokens: Tokens) -> dict[str, Any]:
         prompt: dict[str, Any] = {"prompt_token_ids": collapsed(tokens, self._vocabulary)}
@@ -119,7 +151,7 @@ class VllmEngine:
             max_tokens=request.max_tokens,
             stop_token_ids=sorted(self._vocabulary.stops),
             ignore_eos=True,
-            allowed_token_ids=self._allowed,
+            logit_bias=self._forbidden,
             logprobs=0,
             detokenize=False,
         )
@@ -146,46 +178,3 @@ def collapsed(tokens: Tokens, vocabulary: Vocabulary) -> list[int]:
     is_kept_T[list(tokens.places)] = True
     kept: list[int] = tokens.ids_T[is_kept_T].tolist()
     return kept
-
-
-def make_vllm_engine(
-    model: str,
-    vocabulary: Vocabulary,
-    *,
-    images: ImageEncoder,
-    weights: Callable[[], Iterable[tuple[str, Tensor]]] | None = None,
-    temperature: float = 1.0,
-    capacity: int = 256,
-    **options: Any,
-) -> VllmEngine:
-    """Start vLLM in this process.
-
-    Args:
-        model: Folder or name of the checkpoint.
-        vocabulary: What may be written.
-        images: How the model takes images: vLLM is given its limits on pixels, or it would resize images once more.
-        weights: Gives the weights that learn.
-        temperature: Of sampling.
-        capacity: Most conversations at a time.
-        **options: For `vllm.EngineArgs`: `gpu_memory_utilization`, `max_model_len`, ….
-
-    Raises:
-        MissingDependencyError: vLLM is not installed.
-    """
-    try:
-        from vllm import EngineArgs, LLMEngine, SamplingParams
-    except ImportError as error:
-        raise MissingDependencyError.of("vllm", "vllm", "The vLLM engine") from error
-    arguments = EngineArgs(
-        model=model,
-        max_num_seqs=capacity,
-        enable_prefix_caching=True,
-        logprobs_mode="processed_logprobs",
-        limit_mm_per_prompt={"image": 64},
-        mm_processor_kwargs={"min_pixels": images.min_pixels, "max_pixels": images.max_pixels},
-        **options,
-    )
-    engine = LLMEngine.from_engine_args(arguments)
-    return VllmEngine(
-        engine, vocabulary, sampling=SamplingParams, weights=weights, temperature=temperature, capacity=capacity
-    )

@@ -2,13 +2,15 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 
+from metis_agents.curate.reading import curated_conversations, is_curated
+from metis_agents.progress import Progress, no_progress
 from metis_agents.qwen3vl.chat.renderer import Renderer
 from metis_agents.qwen3vl.model.models import Equipment, LoadedModel, equip
 from metis_agents.qwen3vl.rollouts.collector import episode_seed
@@ -28,6 +30,7 @@ from metis_gym.backstage import backstage
 
 __all__ = ["ColdStart"]
 
+Piece = TypeVar("Piece")
 Units = list[tuple[Example, ...]]
 
 
@@ -41,6 +44,7 @@ class ColdStart:
         make_env: Makes an environment of the train split.
         strategy: What the run's ranks share.
         say: Told what happens, in sentences.
+        progress: Shows how far it is.
     """
 
     run: RunConfig
@@ -48,6 +52,7 @@ class ColdStart:
     make_env: Callable[[], gym.Env[Any, Any]]
     strategy: Strategy
     say: Callable[[str], None]
+    progress: Progress = no_progress
 
     def fine_tune(self, loaded: LoadedModel, stop: tuple[str, ...]) -> LoadedModel:
         """Imitate.
@@ -80,8 +85,10 @@ class ColdStart:
         def heard(step: int, loss: float) -> None:
             if (step + 1) % 100 == 0:
                 self.say(f"{stage}: step {step + 1}, loss {loss:.4f}")
+            advance(1)
 
-        fine_tune(equipment.scorer, units, config, ranks=ranks, rounding=self.run.rounding, heard=heard)
+        with self.progress(f"{stage}, steps", config.steps) as advance:
+            fine_tune(equipment.scorer, units, config, ranks=ranks, rounding=self.run.rounding, heard=heard)
 
     def _groundings(self, renderer: Renderer) -> Units:
         """This rank's share of the images to be looked at."""
@@ -89,7 +96,7 @@ class ColdStart:
         seed = episode_seed(self.run.seed, self.strategy.ranks.rank)
         count = -(-self.config.images // self.strategy.ranks.size)
         examples = grounding_examples(backstage(env).taskset, renderer, count=count, seed=seed)
-        units: Units = [(one,) for one in examples]
+        units: Units = [(one,) for one in self._shown("drawing images for grounding", count, examples)]
         env.close()
         return units
 
@@ -99,16 +106,26 @@ class ColdStart:
             conversations = itertools.chain.from_iterable(map(_conversations, self.config.data))
             mine = itertools.islice(conversations, self.strategy.ranks.rank, None, self.strategy.ranks.size)
             return [(example(renderer, conversation),) for conversation in mine]
+        count = self.config.demonstrations // self.strategy.ranks.size
         pairs: Iterable[tuple[Example, ...]] = scripted_pairs(
             self.make_env,
             renderer,
             self.config.habits,
-            count=self.config.demonstrations // self.strategy.ranks.size,
+            count=count,
             seed=self.run.seed * self.strategy.ranks.size + self.strategy.ranks.rank,
             workers=min(4, self.run.workers),
         )
-        return list(pairs)
+        return list(self._shown("playing demonstrations", count, pairs))
+
+    def _shown(self, what: str, total: int, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """The same pieces, with a look at how many of them there are already."""
+        with self.progress(what, total) as advance:
+            for piece in pieces:
+                yield piece
+                advance(1)
 
 
 def _conversations(path: str) -> Iterable[Any]:
+    if is_curated(Path(path)):
+        return curated_conversations(Path(path))
     return recorded_conversations(Path(path)) if Path(path).is_dir() else chat_conversations(Path(path))

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from transformers.utils import logging as transformers_logging
 
+from metis_agents.progress import progress_bar
 from metis_agents.qwen3vl.model.models import TINY
 from metis_agents.qwen3vl.model.sharding import ShardedRanks
 from metis_agents.qwen3vl.train.config import RunConfig
@@ -34,7 +35,7 @@ class TrainInvocation(Invocation):
     """How `metis-gym train` runs, whatever is trained.
 
     Attributes:
-        config: A `config.json` to begin with, such as a run leaves; flags go before what it says.
+        config: A `config.json` to begin with, such as a run leaves; flags override it.
         resume: Go on after the last checkpoint in --out.
         sized: Whose defaults hold: those of the model, of tiny or of the published settings.
         threads: CPU threads of torch; none for its own choice.
@@ -56,7 +57,9 @@ def train_command(argv: Sequence[str]) -> int:
     if invocation.threads:
         torch.set_num_threads(invocation.threads)
     try:
-        training = build(config, resume=invocation.resume, ranks=_ranks(config.parallel), say=say)
+        training = build(
+            config, resume=invocation.resume, ranks=_ranks(config.parallel), say=say, progress=progress_bar
+        )
     except ConfigError as error:
         raise parsed.explained(error) from error
     try:
@@ -99,7 +102,7 @@ TRAIN = Scheme(
     groups={
         "model": ("model",),
         "learning": ("design", "batches", "trainer", "rounding", "parallel"),
-        "episodes": ("engine", "capacity", "workers", "exact", "share_results", "budget"),
+        "episodes": ("engine", "vllm", "capacity", "workers", "exact", "share_results", "budget"),
         "cold start": ("cold_start",),
         "reports": ("evaluate_every", "evaluation_episodes", "samples", "save_every", "keep", "wandb"),
         "environment": ("env_id",),
@@ -145,7 +148,7 @@ TRAIN = Scheme(
     },
     switches={"cold_start": "cold_start.sft.steps", "cold_start.grounding": "cold_start.grounding.steps"},
     abouts={
-        "env.noise_key": "Key of those flips; the run's seed unless it is given.",
+        "env.noise_key": "Key of grader noise and tool noise; the run's seed unless it is given.",
         "cold_start.sft.steps": "Optimiser steps of SFT; 0 for no cold start at all.",
         "cold_start.grounding.steps": "Steps before SFT in which a model with random weights learns where things are "
         "in images; 0 for none.",

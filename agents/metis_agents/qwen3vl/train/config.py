@@ -7,12 +7,14 @@ from typing import Any
 
 from metis_agents.qwen3vl.model.models import ModelConfig
 from metis_agents.qwen3vl.rollouts.rollout import Budget
+from metis_agents.qwen3vl.rollouts.vllm_start import VllmConfig
 from metis_agents.qwen3vl.sft.demonstrations import Habits
 from metis_agents.qwen3vl.sft.sft import SFTConfig
 from metis_agents.qwen3vl.train.optimizers import ROUNDINGS
 from metis_agents.rl import TrainerConfig
 from metis_agents.settings.fields import assemble, frozen, read_json, to_json
 from metis_gym import rewards
+from metis_gym.errors import ConfigError
 from metis_gym.parameters import check_parameters, choice, flag, whole
 
 __all__ = ["ColdStartConfig", "RunConfig"]
@@ -29,7 +31,8 @@ class ColdStartConfig:
         demonstrations: Tasks that scripted agents demonstrate both with and without a tool.
         habits: What the scripted demonstrator does first.
         lora: Rank of the LoRA that is trained and then merged into the weights; none trains every weight.
-        data: Recorded runs (folders) and chat files (JSONL) to imitate instead of scripted demonstrations.
+        data: Recorded runs and results of `metis-gym curate sft` (folders), and chat files (JSONL or parquet), to
+            imitate instead of scripted demonstrations.
         train_vision: Train the vision tower in the cold start, whatever RL does.
     """
 
@@ -72,6 +75,7 @@ class RunConfig:
         share_results: Run the same first calls on the same task once.
         capacity: Episodes that are played at a time; each may hold a sandbox session open.
         engine: What writes the model's turns.
+        vllm: How vLLM shares the GPU, where it is the engine.
         rounding: How weights in bfloat16 take up updates: nearest, with float32 masters, or stochastic, without.
         parallel: What the ranks of torchrun share: ddp the gradients, fsdp the weights, too.
         wandb: W&B project to report to; empty for none.
@@ -97,6 +101,7 @@ class RunConfig:
     share_results: bool = flag(False)
     capacity: int = whole(128, low=1)
     engine: str = choice("transformers", "transformers", "vllm")
+    vllm: VllmConfig = field(default_factory=VllmConfig)
     rounding: str = choice("nearest", *ROUNDINGS)
     parallel: str = choice("ddp", "ddp", "fsdp")
     wandb: str = ""
@@ -104,7 +109,21 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_parameters(self)
         object.__setattr__(self, "env", frozen(self.env))
+        if self.engine == "vllm":
+            self._check_vllm()
         rewards.make(self.design)  # an unknown design is an error now, not after the cold start
+
+    def _check_vllm(self) -> None:
+        longest, given = self.budget.prompt + self.budget.response, self.vllm.max_model_len
+        if given is not None and given < longest:
+            raise ConfigError(
+                f"Expect vllm.max_model_len of at least budget.prompt + budget.response ({longest}), actually: {given}"
+            )
+        if ":" in self.model.device and self.model.device != "cuda:0":
+            raise ConfigError(
+                f"Expect engine='vllm' on the first GPU, as vLLM sees it, actually: model.device "
+                f"{self.model.device!r}; choose the GPU with CUDA_VISIBLE_DEVICES"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: what is written beside the results, and what `--config` reads."""
@@ -119,6 +138,6 @@ class RunConfig:
             where: Where it was read from, for messages.
 
         Raises:
-            ConfigError: A setting that there is not, or a value that cannot be right.
+            ConfigError: An unknown setting, or a value that is not valid.
         """
         return assemble(cls, read_json(cls, plain, where))

@@ -1,9 +1,11 @@
 """The parts of a run: model, engine, players and trainer, each made when it is first asked for. Nothing is written."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
+from torch import Tensor
 
 from metis_agents.qwen3vl.chat.tokens import Tokens
 from metis_agents.qwen3vl.chat.vocabulary import stops_of
@@ -20,7 +22,7 @@ from metis_agents.qwen3vl.model.models import (
 from metis_agents.qwen3vl.rollouts.collector import EpisodeCollector, check_resumable
 from metis_agents.qwen3vl.rollouts.engine import Engine
 from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
-from metis_agents.qwen3vl.rollouts.vllm_engine import make_vllm_engine
+from metis_agents.qwen3vl.rollouts.vllm_start import make_vllm_engine
 from metis_agents.qwen3vl.rollouts.worker import RolloutWorker
 from metis_agents.qwen3vl.sft.demonstrations import scripted_texts
 from metis_agents.qwen3vl.train.config import ColdStartConfig, RunConfig
@@ -29,6 +31,7 @@ from metis_agents.qwen3vl.train.parallel import Acting, Strategy
 from metis_agents.rl import Trainer
 from metis_gym.backstage import backstage
 from metis_gym.records import ToolCall
+from metis_gym.registration import find_spec
 
 __all__ = ["OPENS_CALLS", "Parts", "make_env"]
 
@@ -44,6 +47,7 @@ def make_env(config: RunConfig, split: str) -> gym.Env[Any, Any]:
     Raises:
         ConfigError: One of its arguments cannot be right.
     """
+    find_spec(config.env_id)
     kwargs = {"noise_key": config.seed, **config.env, "split": split}
     return gym.make(config.env_id, disable_env_checker=True, **kwargs)
 
@@ -51,7 +55,7 @@ def make_env(config: RunConfig, split: str) -> gym.Env[Any, Any]:
 class Parts:
     """The parts of a run.
 
-    Making this makes one environment, to learn its dialect and to find arguments that cannot be right.
+    Making this makes one environment, to learn its dialect and to find arguments that are not valid.
 
     Args:
         config: The run.
@@ -109,12 +113,21 @@ class Parts:
         start = config.out / "start"
         return make_vllm_engine(
             str(start) if start.is_dir() else config.model.name,
-            self.equipment.network.vocabulary,
-            images=self.equipment.network.encoder,
-            weights=lambda: merged_weights(self.equipment.model),
-            temperature=config.model.temperature,
+            acting.network,
+            weights=self._weights,
             capacity=config.capacity,
+            length=config.budget.prompt + config.budget.response,
+            config=config.vllm,
+            has_weights=not config.model.random_weights,
         )
+
+    def _weights(self, everything: bool) -> Iterator[tuple[str, Tensor]]:
+        """The weights that play, for another program: all, or those that learn."""
+        acting = self.acting
+        if acting.take_up is not None:
+            acting.take_up()
+        learning = {name for name, weight in self.equipment.model.named_parameters() if weight.requires_grad}
+        return merged_weights(acting.model, None if everything else learning)
 
     @functools.cached_property
     def trainer(self) -> Trainer[Tokens]:

@@ -17,6 +17,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 
+from metis_agents.progress import Progress, no_progress
 from metis_agents.qwen3vl.chat.tokens import Tokens
 from metis_agents.qwen3vl.model.models import TINY
 from metis_agents.qwen3vl.rollouts.evaluation import play_tasks
@@ -45,6 +46,7 @@ def build(
     resume: bool = False,
     ranks: Ranks | None = None,
     say: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> "Training":
     """Put a run together. Nothing is loaded, trained or written yet.
 
@@ -53,6 +55,7 @@ def build(
         resume: Go on after the last checkpoint in the run's folder, if there is one.
         ranks: The ranks that share the work; by default those of torch.distributed's default group.
         say: Told what happens, in sentences; by rank 0 only.
+        progress: Shows how far each part is; on rank 0 only.
 
     Raises:
         ConfigError: Something in the configuration cannot be right.
@@ -72,7 +75,7 @@ def build(
     start = config.out / "start"
     has_start = is_resumed and start.is_dir()
     source = dataclasses.replace(config.model, name=str(start)) if has_start else config.model
-    return Training(Parts(config, strategy, source), checkpoints, is_resumed=is_resumed, say=say)
+    return Training(Parts(config, strategy, source), checkpoints, is_resumed=is_resumed, say=say, progress=progress)
 
 
 class Training:
@@ -83,12 +86,22 @@ class Training:
         checkpoints: Its checkpoints.
         is_resumed: Whether it goes on after the last of them.
         say: Told what happens, in sentences; by rank 0 only.
+        progress: Shows how far each part is; on rank 0 only.
     """
 
-    def __init__(self, parts: Parts, checkpoints: Checkpoints, *, is_resumed: bool, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        checkpoints: Checkpoints,
+        *,
+        is_resumed: bool,
+        say: Callable[[str], None],
+        progress: Progress = no_progress,
+    ) -> None:
         self.parts, self.checkpoints, self.is_resumed = parts, checkpoints, is_resumed
         self.config, self.ranks = parts.config, parts.strategy.ranks
         self._say = say if self.ranks.rank == 0 else lambda _: None
+        self._progress = progress if self.ranks.rank == 0 else no_progress
         self._has_start = False
 
     @functools.cached_property
@@ -123,8 +136,10 @@ class Training:
         trainer = self.trainer
         log = self._open_log() if self.ranks.rank == 0 else None
         try:
-            while trainer.batches_done < self.config.batches:
-                self._after(trainer.step(), log)
+            with self._progress("RL, batches", self.config.batches, done=trainer.batches_done) as advance:
+                while trainer.batches_done < self.config.batches:
+                    self._after(trainer.step(), log)
+                    advance(1)
         finally:
             if log is not None:
                 log.close()
@@ -166,9 +181,12 @@ class Training:
         if self.ranks.rank == 0:
             config.out.mkdir(parents=True, exist_ok=True)
             write_json(config.out / "config.json", config.as_json())
+        self._say(f"run: {config.out}; building {parts.source.name}")
         loaded = parts.load()
         if cold_start is not None:
-            stage = ColdStart(config, cold_start, lambda: make_env(config, "train"), parts.strategy, self._say)
+            stage = ColdStart(
+                config, cold_start, lambda: make_env(config, "train"), parts.strategy, self._say, self._progress
+            )
             loaded = stage.fine_tune(loaded, parts.stop)
         if self.ranks.rank == 0 and (cold_start is not None or parts.source.name == TINY):
             loaded.save_pretrained(config.out / "start")
@@ -183,14 +201,16 @@ class Training:
         if samples is not None and samples.exists():
             samples = None  # a resumed run has them already
         player = self.parts.player("test")
-        outcomes = play_tasks(
-            player,
-            episodes=self.config.evaluation_episodes,
-            seed=_EVALUATION_SEED,
-            ranks=self.ranks,
-            samples=samples,
-            sampled=self.config.samples,
-        )
+        with self._progress("evaluation, episodes", self._share) as advance:
+            outcomes = play_tasks(
+                player,
+                episodes=self.config.evaluation_episodes,
+                seed=_EVALUATION_SEED,
+                ranks=self.ranks,
+                samples=samples,
+                sampled=self.config.samples,
+                heard=advance,
+            )
         metrics = dict(summarise(outcomes))
         self._say(f"evaluation after {done} batches: {_shown(metrics)}")
         if any(not outcome.scored for outcome in outcomes):
@@ -210,11 +230,17 @@ class Training:
         with engine.network.forbidding([opening]):
             episodes = self.config.evaluation_episodes
             player = self.parts.player("test")
-            outcomes = play_tasks(player, episodes=episodes, seed=_EVALUATION_SEED, ranks=self.ranks)
+            with self._progress("evaluation without tools, episodes", self._share) as advance:
+                outcomes = play_tasks(player, episodes=episodes, seed=_EVALUATION_SEED, ranks=self.ranks, heard=advance)
         found = summarise(outcomes)
         metrics = {f"without_tools_{name}": found[f"accuracy_{name}"] for name in ("none", "required")}
         self._say(", ".join(f"{name} {metric}" for name, metric in metrics.items()))
         return metrics
+
+    @property
+    def _share(self) -> int:
+        """Episodes of an evaluation that this rank plays."""
+        return len(range(self.ranks.rank, self.config.evaluation_episodes, self.ranks.size))
 
     def _after(self, report: BatchReport, log: MetricsLog | None) -> None:
         done, config = self.trainer.batches_done, self.config

@@ -1,0 +1,1 @@
+"""The stages: one file for each, with all its reasons."""
