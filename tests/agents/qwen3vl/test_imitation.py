@@ -135,6 +135,7 @@ def test_recorded_episodes_come_back_as_conversations_and_wrong_ones_are_left_ou
     assert len(found) == 1
     for ours, theirs in zip(found[0][:4], expected[0][:4], strict=True):
         assert (ours.role, ours.text, len(ours.images)) == (theirs.role, theirs.text, len(theirs.images))
+    assert found[0][-1].text == expected[0][-1].text, "the answer, too, in the words of the dialect"
     assert len(list(recorded_conversations(tmp_path / "run", keep=lambda info: True))) == 2
 
 

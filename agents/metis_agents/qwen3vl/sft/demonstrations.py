@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 
 from metis_agents.qwen3vl.chat.renderer import Renderer
 from metis_agents.qwen3vl.chat.tokens import Tokens
+from metis_gym.actions import action_text
 from metis_gym.backstage import Pin, backstage
-from metis_gym.errors import ConfigError, RecordingError, TaskDataError
+from metis_gym.dialects import DIALECTS
+from metis_gym.errors import ConfigError, InvalidActionError, RecordingError, TaskDataError
 from metis_gym.images import decode_file, path_below
 from metis_gym.parameters import check_parameters, number, whole
 from metis_gym.recording import Run
+from metis_gym.recording.choices import chosen
 from metis_gym.records import Message, Necessity, Role, Task, ToolCall
 from metis_gym.tasksets import Taskset
 from metis_gym.tools.crop_code import crop_call
@@ -42,6 +45,7 @@ __all__ = [
 
 Conversation = Sequence[Message]
 _Env = gym.Env[Any, Any]
+_DIALECT = "metis"
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +204,7 @@ def recorded_conversations(
         if event.kind == "reset":
             said = [Message(role=Role.SYSTEM, text=observation["system"])] if observation["system"] else []
         else:
-            said.append(Message(role=Role.ASSISTANT, text=str(event.given["action"])))
+            said.append(Message(role=Role.ASSISTANT, text=_turn_text(event.given["action"], run, position)))
             if event.returned["terminated"] or event.returned["truncated"]:
                 if not {"correct", "scored"} <= info.keys():
                     raise RecordingError(f"{run.place(position)}: its info does not say whether the answer was right")
@@ -208,6 +212,21 @@ def recorded_conversations(
                     yield said
                 continue
         said.append(Message(role=Role.USER, text=observation["text"], images=tuple(observation["images"])))
+
+
+def _turn_text(action: Any, run: Run, position: int) -> str:
+    """The turn in the dialect of the run: scripted agents act by dictionaries, which no model writes.
+
+    Raises:
+        RecordingError: No model could have produced the action, or the run's environment is none of ours.
+    """
+    if isinstance(action, str):
+        return action
+    try:
+        dialect = DIALECTS.make(chosen(run.spec)[1].get("dialect", _DIALECT))
+        return action_text(action, dialect)
+    except (ConfigError, InvalidActionError) as error:
+        raise RecordingError(f"{run.place(position)}: an action that cannot be written as a turn: {error}") from error
 
 
 def chat_conversations(path: Path, *, allow_outside: bool = False) -> Iterator[Conversation]:
