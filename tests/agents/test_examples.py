@@ -23,6 +23,7 @@ def run(example, *arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_design_of_ones_own_is_compared_from_a_script(tmp_path):
     small = ["--batches", "1", "--start-tasks", "32", "--eval-tasks", "4", "--jobs", "2"]
     out = run("compare_rewards.py", *small, "--out", str(tmp_path))

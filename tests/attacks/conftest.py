@@ -81,7 +81,13 @@ def remote_arenas():
     remote.close()
 
 
-@pytest.fixture(scope="module", params=[f"{name}-{user}" for name in ISOLATING for user in ("current", "plain")])
+_ARENAS = [
+    *(f"{name}-current" for name in ISOLATING),
+    *(pytest.param(f"{name}-plain", marks=pytest.mark.slow) for name in ISOLATING),  # CI plays them as a plain user
+]
+
+
+@pytest.fixture(scope="module", params=_ARENAS)
 def arena(request):
     name, _, user = request.param.partition("-")
     if user == "plain":

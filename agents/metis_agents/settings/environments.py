@@ -48,7 +48,10 @@ def environment_arguments(env_id: str) -> Mapping[str, Argument]:
     Raises:
         ConfigError: There is no environment of this id.
     """
-    spec = find_spec(env_id)
+    try:
+        spec = find_spec(env_id)
+    except ConfigError as error:
+        raise type(error)(f"--env {env_id}: {error}") from None
     entry = spec.entry_point
     factory: Any = gym.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
     found: dict[str, Argument] = {}

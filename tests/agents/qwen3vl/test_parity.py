@@ -160,7 +160,7 @@ def test_a_whole_run_is_the_same_to_the_last_bit(kit):
 
 
 @pytest.mark.parametrize("layout", Layout)
-@pytest.mark.parametrize("lora", [None, 4])
+@pytest.mark.parametrize("lora", [None, pytest.param(4, marks=pytest.mark.slow)])
 def test_activations_computed_again_change_neither_rollouts_nor_gradients(lora, layout):
     found = []
     for recomputes in (False, True):

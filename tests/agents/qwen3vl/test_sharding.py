@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("case", ["full", "lora"])
+@pytest.mark.parametrize("case", ["full", pytest.param("lora", marks=pytest.mark.slow)])
 def test_two_shards_are_one_model(folder, case):
     one = json.loads((folder / f"{case}.one.json").read_text())
     two = json.loads((folder / f"{case}.json").read_text())
@@ -29,6 +29,7 @@ def test_two_shards_are_one_model(folder, case):
     np.testing.assert_allclose(np.array(two["whole"]) - np.array(one["start"]), moved, rtol=0, atol=1e-3 * largest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["full", "lora"])
 def test_a_distributed_checkpoint_goes_on_exactly(folder, case):
     two = json.loads((folder / f"{case}.json").read_text())
@@ -36,6 +37,7 @@ def test_a_distributed_checkpoint_goes_on_exactly(folder, case):
     assert two["resumed"] == two["whole"]
 
 
+@pytest.mark.slow
 def test_two_shards_imitate_as_one_model(folder):
     one = json.loads((folder / "imitation.one.json").read_text())
     moved = np.array(one["end"]) - np.array(one["start"])

@@ -106,6 +106,7 @@ def test_pieces_hold_every_conversation_once_and_keep_to_the_budget(conversation
             assert {Layout.PADDED: longest * len(piece), Layout.PACKED: whole, Layout.SHARED: 0}[layout] <= limit
 
 
+@pytest.mark.slow
 def test_two_ranks_are_one(tmp_path):
     script = Path(__file__).with_name("two_qwen_ranks.py")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}

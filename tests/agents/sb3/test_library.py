@@ -114,6 +114,7 @@ def test_the_number_of_given_environments_is_that_of_the_groups():
         groups(33)
 
 
+@pytest.mark.slow
 def test_processes_stay_processes():
     given = make_vec_env(f"metis_gym:{ENV}", n_envs=4, vec_env_cls=SubprocVecEnv)
     model = HDPO("MultiInputPolicy", given, tasks=2, group_size=2, seed=0)

@@ -50,6 +50,7 @@ def test_a_planted_leak_is_found(leak, probe, found):
     assert found in broken(audited((probe,), leak=leak, answers=answers, tasks=tasks, **shares))
 
 
+@pytest.mark.slow
 @needs_tesseract
 def test_a_family_without_leaks_keeps_all_limits():
     report = audited(tuple(PROBES), tasks=100)
