@@ -2,7 +2,7 @@
 
 python examples/compare_rewards.py
 
-A short comparison, one seed: about a minute on two cores. For numbers to rely on, use several seeds and 100 batches.
+A short comparison, one seed: about a minute on two cores. For numbers to rely on, use several seeds and 200 batches.
 """
 
 import argparse

@@ -4,7 +4,7 @@ python examples/demo.py
 
 A small policy starts out calling its tool on nearly every question. Half of the questions need the tool, and the grader
 is wrong 30 % of the time. Prints a table and where the images are; stopped at any moment, the same command goes on.
-Some eight minutes on two cores.
+Some eight minutes on two quiet cores.
 """
 
 import argparse
