@@ -1,5 +1,7 @@
 """What holds for every environment id."""
 
+import json
+import os
 import pickle
 import subprocess
 import sys
@@ -92,17 +94,24 @@ def test_infos_are_flat_and_keep_their_keys(env_id):
         env.step(action)
 
 
-@pytest.mark.parametrize("env_id", ENV_IDS)
-def test_the_module_prefix_makes_it_without_an_import(env_id):
-    code = f"import gymnasium; print(gymnasium.make('metis_gym:{env_id}').reset(seed=0)[1]['task_id'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
-    assert done.stdout.strip() == gym.make(env_id).reset(seed=0)[1]["task_id"]
+PREFIXED = """
+import json, os, sys
+import gymnasium
+for env_id, kwargs in json.loads(sys.argv[1]).items():
+    if os.fork() == 0:  # each process knows gymnasium only
+        print(gymnasium.make(f"metis_gym:{env_id}", **kwargs).reset(seed=0)[1]["task_id"], flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0, env_id
+"""
 
 
-def environment():
-    import os
-
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+def test_the_module_prefix_makes_it_without_an_import():
+    small = {env_id: SMALL_NUMERIC if env_id in NUMERIC_IDS else SMALL for env_id in ENV_IDS}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", PREFIXED, json.dumps(small)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [make(env_id).reset(seed=0)[1]["task_id"] for env_id in ENV_IDS]
 
 
 @pytest.mark.parametrize("env_id", [*NUMERIC_IDS, *FAMILY_IDS])
