@@ -19,7 +19,7 @@ _Value = Callable[[np.random.Generator, str], str]
 
 def _price(rng: np.random.Generator, split: str) -> str:
     """Train and test have no price in common: the last digit tells them apart."""
-    return f"{int(rng.integers(1, 60))}.{int(rng.integers(10))}{(0, 5)[split == 'test']}"
+    return f"{int(rng.integers(10, 60))}.{int(rng.integers(10))}{(0, 5)[split == 'test']}"
 
 
 def _clock(rng: np.random.Generator, split: str) -> str:

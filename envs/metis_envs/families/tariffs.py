@@ -83,5 +83,5 @@ def _prices(rng: np.random.Generator, split: str, count: int) -> tuple[int, ...]
     """Different prices in cents; their last digits tell the splits apart."""
     prices: dict[int, None] = {}
     while len(prices) < count:
-        prices[10 * int(rng.integers(30, 190)) + (0 if split == "train" else 5)] = None
+        prices[10 * int(rng.integers(100, 190)) + (0 if split == "train" else 5)] = None
     return tuple(prices)

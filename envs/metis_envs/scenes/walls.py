@@ -111,9 +111,10 @@ def _boards(rng: np.random.Generator, height: int, width: int) -> ImageArray:
     board = max(4, int(width / rng.uniform(7, 11)))
     wall = np.empty((height, width, 3), np.int16)
     for left in range(-int(rng.integers(board)), width, board):
-        place = slice(max(0, left), left + board)
-        fibres = np.roll(grain[:, place], int(rng.integers(height)), axis=0)  # each board is of another piece
-        wall[:, place] = colour + int(rng.normal(0, 9)) + ((fibres - 128) // 2)[:, :, None]
+        place = slice(max(0, left), min(width, left + board))
+        start, way = int(rng.integers(width - board + 1)), int(rng.choice((-1, 1)))
+        fibres = grain[::way, start : start + place.stop - place.start]  # each board is of another piece
+        wall[:, place] = colour + int(rng.normal(0, 13)) + ((fibres - 128) // 3)[:, :, None]
         if left >= 0:
             wall[:, left : left + 1] = wall[:, left : left + 1] // 4
             wall[:, left + 1 : left + 2] += 14
