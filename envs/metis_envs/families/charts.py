@@ -84,6 +84,7 @@ class Charts(Family):
     """Bar charts and line charts: which is highest, which has a value, which value has a name."""
 
     name: ClassVar[str] = "charts"
+    generation: ClassVar[int] = 3
     necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.NONE, Necessity.PARTIAL, Necessity.REQUIRED)
     smallest_view: ClassVar[int] = 384
     max_choices: ClassVar[int] = 6

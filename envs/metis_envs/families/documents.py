@@ -132,6 +132,7 @@ class Documents(ListFamily):
     """Receipts, timetables, forms and tables: the value of one line."""
 
     name: ClassVar[str] = "documents"
+    generation: ClassVar[int] = 3
 
     def draw_task(self, brief: Brief) -> ListTask:
         """Draw two documents of one kind."""

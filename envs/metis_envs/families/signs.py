@@ -135,6 +135,7 @@ class Signs(ListFamily):
     """Road signs, museum signs, door plates and house signs: the value of one line."""
 
     name: ClassVar[str] = "signs"
+    generation: ClassVar[int] = 3
 
     def draw_task(self, brief: Brief) -> ListTask:
         """Draw two signs of one kind."""

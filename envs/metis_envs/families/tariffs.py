@@ -41,6 +41,7 @@ class Tariffs(PrintedFamily):
     """Prices of several tickets."""
 
     name: ClassVar[str] = "tariffs"
+    generation: ClassVar[int] = 3
     ability: ClassVar[str] = "maths"
 
     def draw_printed(self, brief: Brief) -> Printed:

@@ -57,6 +57,7 @@ class Timetables(PrintedFamily):
     """Times of ferries, buses, trains and trams."""
 
     name: ClassVar[str] = "timetables"
+    generation: ClassVar[int] = 3
 
     def draw_printed(self, brief: Brief) -> Printed:
         """Draw a line and its times; which timetable is in force, and what it says, is left open."""
