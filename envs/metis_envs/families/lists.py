@@ -16,6 +16,7 @@ from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.families.wordings import choose_wording
 from metis_envs.scenes.concealment import conceal_among
 from metis_envs.scenes.draft import Draft
+from metis_envs.scenes.drawing import font, text_width
 from metis_envs.scenes.lists import ListLook, ListSheet, lay_lists
 from metis_envs.scenes.places import choose_place
 from metis_gym.records import AnswerKind, ImageArray, Necessity
@@ -25,6 +26,8 @@ __all__ = ["OPEN_ANSWERS", "ListFamily", "ListTask", "draw_fields", "draw_lines"
 OPEN_ANSWERS = 10
 """Possible answers of an open question."""
 _MIN_LINES, _MAX_LINES = 3, 5
+_MEASURED_SIZE, _SPARE_STEP = 50, 0.5
+"""Values are measured at this font size; the difference that is allowed grows by so much with each that is drawn."""
 _SMUDGED = 4
 """How many values make up what the view shows of small print that is not asked for."""
 
@@ -129,7 +132,7 @@ def draw_fields(brief: Brief, possible: Sequence[str]) -> tuple[str, ...]:
 def draw_lines(
     brief: Brief, possible: Sequence[str], value: Callable[[], str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Draw what lists say.
+    """Draw what lists say: values of about one width, so that none leaves a tail beside the others in small print.
 
     Args:
         brief: The task's.
@@ -141,9 +144,14 @@ def draw_lines(
     """
     fields = draw_fields(brief, possible)
     answers = brief.choices or OPEN_ANSWERS
-    values: dict[str, None] = {}
+    values: dict[str, None] = {value(): None}
+    widest = text_width(next(iter(values)), font("sans", _MEASURED_SIZE))
+    spare = 0.0
     while len(values) < max(answers, len(fields)):
-        values.setdefault(value())
+        drawn = value()
+        if abs(text_width(drawn, font("sans", _MEASURED_SIZE)) - widest) <= spare:
+            values.setdefault(drawn)
+        spare += _SPARE_STEP
     return fields, tuple(values), tuple(values)[:answers]
 
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.concealment import conceal_among
 from metis_envs.scenes.draft import Draft
-from metis_envs.scenes.drawing import Colour, FontName, font, paste_ink, text_width
+from metis_envs.scenes.drawing import Colour, FontName, faded, font, paste_ink, text_width
 from metis_envs.scenes.sheets import Sheet
 from metis_gym.records import Box, ImageArray
 
@@ -206,7 +206,8 @@ def write_row(scene: ImageArray, notice: Notice, row: int, text: str) -> None:
     ImageDraw.Draw(mask).text((left, height / 2), text, fill=240, font=face, anchor="lm")
     turned = mask.rotate(notice.angle, Image.Resampling.BILINEAR, expand=True)
     x, y = notice.middle(row)
-    paste_ink(scene, turned, style.ink, round(x - turned.width / 2), round(y - turned.height / 2))
+    ink = faded(style.ink, style.fill) if is_small else style.ink
+    paste_ink(scene, turned, ink, round(x - turned.width / 2), round(y - turned.height / 2))
 
 
 def row_box(notice: Notice, row: int) -> Box:
@@ -222,10 +223,10 @@ def row_box(notice: Notice, row: int) -> Box:
     return notice.canvas.box(left, top, right, bottom)
 
 
-def conceal_row(scene: ImageArray, notice: Notice, row: int, texts: Sequence[str], shown: int) -> None:
-    """Print one of some texts so that the view is the same for each of them, in place."""
+def conceal_row(scene: ImageArray, notice: Notice, row: int, texts: Sequence[str]) -> None:
+    """Print the first of some texts so that the view is the same for each of them, in place."""
 
     def draw(image: ImageArray, text: int) -> None:
         write_row(image, notice, row, texts[text])
 
-    conceal_among(scene, (row_box(notice, row),), draw, shown, range(len(texts)), notice.canvas.factor)
+    conceal_among(scene, (row_box(notice, row),), draw, 0, range(len(texts)), notice.canvas.factor)

@@ -56,6 +56,7 @@ def test_the_table_fits_and_says_everything():
         split="train",
         view_size=448,
         tasks=400,
+        words=1600,
         seed=0,
         results=(result(0.6, 1000, 0.55, note=long), result(0.6, 100, 0.55), result(0.5, 100, 0.55)),
         not_probed=(NotProbed(part="notes", probe="another", reason=long),),

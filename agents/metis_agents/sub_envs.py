@@ -1,6 +1,7 @@
 """Where the sub-environments of a group environment live: in this process, or in worker processes.
 
 Rendering a task is cached per process, so all sub-environments of a group are in one process: the task is drawn once.
+Workers import this module, and so it needs neither stable-baselines3 nor torch, which would take seconds in each.
 
 Axes: n sub-environments of those that a call names, in the order in which it names them.
 """
