@@ -53,14 +53,14 @@ class ApiKey:
         return self._value
 
     def hide_in(self, text: str) -> str:
-        """The text without the key: plain, or as it stands in an address, in JSON (in JSON, too), in HTML or in base64."""
+        """The text without the key: plain, or as it stands in an address, in JSON, in HTML or in base64."""
         for form in self._forms:
             text = form.sub(_HIDDEN, text)
         return text
 
     @functools.cached_property
     def _forms(self) -> tuple[re.Pattern[str], ...]:
-        """Every form in which a service may repeat the key, the longest first, in either case."""
+        """The forms in which a service may repeat the key, the longest first, in either case."""
         value = self._value
         in_json = json.dumps(value)[1:-1]
         forms = {value, in_json, json.dumps(in_json)[1:-1], html.escape(value), html.escape(value, quote=False)}

@@ -187,7 +187,7 @@ def test_a_conversation_that_outgrows_a_request_is_the_models_own():
 
 @pytest.mark.parametrize("status", [301, 307, 308])
 def test_a_redirect_is_not_followed_with_a_key_and_said(status):
-    with Stub(lambda body: Reply(status=status)) as stub, pytest.raises(ConfigError, match="a redirect.*base_url"):
+    with Stub(lambda body: Reply(status=status)) as stub, pytest.raises(ConfigError, match=r"a redirect.*base_url"):
         play(agent(stub.url, api_key="a-secret-key"))
 
 

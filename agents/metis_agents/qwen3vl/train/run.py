@@ -28,6 +28,7 @@ from metis_agents.qwen3vl.train.config import ColdStartConfig, RunConfig
 from metis_agents.qwen3vl.train.metrics_log import MetricsLog
 from metis_agents.qwen3vl.train.parallel import make_strategy
 from metis_agents.qwen3vl.train.parts import OPENS_CALLS, Parts, make_env
+from metis_agents.qwen3vl.train.schedules import rate
 from metis_agents.rl import BatchReport, Ranks, Trainer
 from metis_gym.errors import CheckpointError, ConfigError
 from metis_gym.metrics import Estimate, summarise
@@ -138,6 +139,7 @@ class Training:
         try:
             with self._progress("RL, batches", self.config.batches, done=trainer.batches_done) as advance:
                 while trainer.batches_done < self.config.batches:
+                    self._set_rate(trainer)
                     self._after(trainer.step(), log)
                     advance(1)
         finally:
@@ -170,6 +172,19 @@ class Training:
     def close(self) -> None:
         """End environments and threads."""
         self.parts.close()
+
+    def _set_rate(self, trainer: Trainer[Tokens]) -> None:
+        """The learning rate of the next batch; a resumed run goes on with it."""
+        config = self.config
+        now = rate(
+            config.trainer.lr,
+            trainer.batches_done,
+            batches=config.batches,
+            schedule=config.schedule,
+            warmup=config.warmup,
+        )
+        for group in trainer.optimizer.param_groups:
+            group["lr"] = now
 
     def _ensure_start(self) -> None:
         if not self._has_start:
@@ -249,6 +264,7 @@ class Training:
             metrics |= {f"update/{name}": value for name, value in update.flat().items()}
         player = self.parts.player("train")
         metrics |= {f"unscored/{name}": float(count) for name, count in player.counts.items()}
+        metrics["update/lr"] = float(self.trainer.optimizer.param_groups[0]["lr"])
         metrics["cut/observations"] = float(player.cut_observations)
         self._say(
             f"batch {report.index}: accuracy {report.batch.accuracy:.3f}, tool rate {report.batch.tool_rate:.3f}, "
