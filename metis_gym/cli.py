@@ -35,6 +35,7 @@ COMMANDS = {
     "replay": ("metis_gym.replaying:replay_command", "replay a recorded run and report differences"),
     "play": ("metis_gym.play.command:play_command", "play the tasks yourself, on a page of this machine"),
     "view": ("metis_gym.viewer.command:view_command", "show recorded runs as one HTML page"),
+    "serve": ("metis_gym.serve.command:serve_command", "serve environments to trainers on other machines"),
     "sandbox": ("metis_gym.sandbox.command:main", "check or build what isolates model-written code"),
 }
 """Sub-command → where it is and what it does."""
