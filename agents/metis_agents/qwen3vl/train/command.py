@@ -1,5 +1,6 @@
 """`metis-gym train`: HDPO, or any other reward design, for Qwen3-VL."""
 
+import dataclasses
 import datetime
 import itertools
 import os
@@ -103,7 +104,10 @@ def with_environments(argv: Sequence[str]) -> list[str]:
 def _defaults(told: Mapping[str, Any]) -> Defaults:
     env = told.get("env", {})
     taskset = told.get("env.taskset", env.get("taskset", "patches"))
-    return defaults_for(told.get("model.name", TINY), taskset=str(taskset), sized=told.get("sized", "auto"))
+    found = defaults_for(told.get("model.name", TINY), taskset=str(taskset), sized=told.get("sized", "auto"))
+    if told.get("env_id") == REMOTE_ID:  # the servers decide what is played
+        return dataclasses.replace(found, values={**found.values, "env": {}})
+    return found
 
 
 def _ranks(parallel: str) -> Ranks:
