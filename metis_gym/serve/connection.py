@@ -80,6 +80,7 @@ class Session:
     def __init__(self, urls: Sequence[str], token: str, timeout: float) -> None:
         self._urls, self._token, self._timeout = tuple(url.rstrip("/") for url in urls), token, timeout
         self._socket: Any = None
+        self._open = contextlib.ExitStack()
 
     def begin(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Start an episode, on a new connection if the old one is gone, and on another server if one has no room.
@@ -120,10 +121,9 @@ class Session:
 
     def close(self) -> None:
         """End the session; the server frees it at once."""
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            with contextlib.suppress(Exception):  # it is closed in any case
-                socket.close()
+        self._socket = None
+        with contextlib.suppress(Exception):  # it is closed in any case
+            self._open.close()
 
     def _connect(self, url: str) -> None:
         try:
@@ -134,7 +134,7 @@ class Session:
         parts = urlsplit(url)
         scheme = "wss" if parts.scheme == "https" else "ws"
         try:
-            self._socket = connect(
+            connecting: Any = connect(
                 f"{scheme}://{parts.netloc}{parts.path}/ws",
                 additional_headers={"Authorization": f"Bearer {self._token}"} if self._token else None,
                 compression=None,
@@ -142,6 +142,7 @@ class Session:
                 max_size=_MAX_BYTES,
                 **({"proxy": None} if parts.hostname in ("localhost", "127.0.0.1", "::1") else {}),
             )
+            self._socket = self._open.enter_context(connecting)
         except (OSError, TimeoutError, WebSocketException) as error:
             raise InfrastructureError(f"cannot connect to {url}: {type(error).__name__}") from error
 

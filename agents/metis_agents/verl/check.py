@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import sys
 import traceback
 from dataclasses import dataclass
 
@@ -35,10 +36,12 @@ def check() -> list[Finding]:
         verl = importlib.import_module("verl")
     except ModuleNotFoundError as error:
         raise MissingDependencyError.of(str(error.name), "verl", "`metis-gym verl`") from error
+    is_loaded = "metis_agents.verl.plugin" in sys.modules
     entries = [entry.value for entry in importlib.metadata.entry_points(group="verl.plugins")]
     findings = [
         Finding("verl", True, verl.__version__),
         Finding("entry point verl.plugins", "metis_agents.verl.plugin" in entries, ", ".join(entries) or "none"),
+        Finding("loaded by verl itself", is_loaded, "yes" if is_loaded else "no: see VERL_USE_EXTERNAL_PLUGINS"),
     ]
     try:
         importlib.import_module("metis_agents.verl.plugin")

@@ -52,7 +52,7 @@ def verl_check_command(argv: Sequence[str]) -> int:
 
 
 def overrides(given: argparse.Namespace) -> list[str]:
-    """verl's overrides for what was asked for.
+    """The overrides of verl for what was asked for.
 
     Raises:
         ConfigError: A value is not valid, or the batch is no multiple of the mini-batch.
@@ -126,8 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="metis-gym verl",
         allow_abbrev=False,
-        description="Train with verl on one or many nodes. The defaults are the published settings of arXiv 2604.08545. "
-        "Further words key=value are overrides of verl's configuration.",
+        description="Train with verl on one or many nodes. The defaults are the published settings of arXiv "
+        "2604.08545. Further words key=value are overrides of verl's configuration.",
     )
     add = parser.add_argument
     add("--model", default="Qwen/Qwen3-VL-8B-Instruct", help="(default: %(default)s)")

@@ -1,4 +1,4 @@
-"""What verl loads through its entry-point group `verl.plugins`, in every process: registers our parts under their names.
+"""What verl loads through its entry-point group `verl.plugins`, in every process: registers our parts by name.
 
 verl swallows an error of this import; `metis-gym verl-check` shows it.
 """

@@ -1,7 +1,7 @@
 """verl's own trainers, which hand the outcomes of a batch to the estimator `metis`; nothing else is changed.
 
-KL in the reward is refused, because the estimator looks at no reward; KL in the loss, rollout correction, checkpoints and
-everything else stay verl's.
+KL in the reward is refused, because the estimator looks at no reward; KL in the loss, rollout correction, checkpoints
+and everything else stay verl's.
 """
 
 import json
@@ -43,8 +43,8 @@ def check_config(config: Any) -> None:
     per_batch = config.data.train_batch_size // config.actor_rollout_ref.actor.ppo_mini_batch_size
     if mode == "vanilla" and (per_batch > 1 or config.actor_rollout_ref.actor.ppo_epochs > 1):
         raise ConfigError(
-            f"Expect policy_loss.loss_mode=metis_two_channel where a batch takes several steps ({per_batch} × "
-            f"{config.actor_rollout_ref.actor.ppo_epochs}), because one advantage is exact at ratio 1 only; actually: vanilla"
+            "Expect policy_loss.loss_mode=metis_two_channel where a batch takes several steps, because one advantage "
+            f"is exact at ratio 1 only; actually: vanilla with {per_batch} mini-batches"
         )
 
 
@@ -62,7 +62,7 @@ def rows_of(batch: Any) -> list[Row]:
 
 
 def _extended(base: type[PPOTrainer], mode: str) -> type[PPOTrainer]:
-    """verl's trainer of a mode, with outcomes."""
+    """The trainer of one of verl's modes, with outcomes."""
 
     class MetisTrainer(base):  # type: ignore[misc, valid-type]
         """verl's own trainer, which hands over outcomes."""
