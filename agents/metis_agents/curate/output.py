@@ -35,19 +35,27 @@ _EXAMPLES_A_REASON = 10
 _MAX_EXAMPLE_IMAGES = 8
 
 
-def trajectory_row(sample: Sample, dialect: str) -> dict[str, Any]:
-    """A trajectory as a row that SFT of this project and verl's multi-turn SFT read."""
+def trajectory_row(sample: Sample, dialect: str, *, name: str = "", is_repaired: bool = False) -> dict[str, Any]:
+    """A trajectory as a row that SFT of this project and verl's multi-turn SFT read.
+
+    Args:
+        sample: The trajectory.
+        dialect: What it is written in; "source" for its own.
+        name: The id that `metis-gym curate explain` knows; empty for the sample's own.
+        is_repaired: Its results were recorded anew.
+    """
     lines = translated(sample, dialect)
     return {
         "messages": [{"role": line.role.value, "content": line.text} for line in lines],
         "images": [_stored(image) for line in lines for image in line.images],
-        "id": sample.id,
+        "id": name or sample.id,
         "question": sample.question,
         "answer": sample.answer,
         "gold": sample.gold,
         "options": list(sample.options),
         "source": sample.source,
         "row": sample.row,
+        "repaired": is_repaired,
     }
 
 
