@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from metis_agents.curate.formats.parts import without_marks
 from metis_agents.curate.records import Sample, SampleImage
 from metis_agents.curate.run import LEDGER, Curation, Entry
 from metis_agents.curate.stages.pass_rate import PassRateStage
@@ -65,7 +66,7 @@ def prompt_row(sample: Sample, notes: Mapping[str, Any]) -> dict[str, Any]:
         extra = dict(sample.raw.get("extra_info") or {})
         return {**sample.raw, "extra_info": {**extra, "metis_gym": dict(notes)}}
     lines = "\n".join(f"{chr(ord('A') + n)}. {option}" for n, option in enumerate(sample.options))
-    question = "\n".join(filter(None, [sample.question, lines]))
+    question = without_marks("\n".join(filter(None, [sample.question, lines])))
     graded: dict[str, Any] = {
         "ground_truth": sample.gold,
         "style": "rule",
