@@ -45,13 +45,15 @@ from metis_gym.storage import write_atomically, write_json
 from metis_gym.tools.crop_code import crop_call
 
 # Settings: written down before the runs of the figure, after trials with seed 100 only.
-SEEDS = (0, 1, 2)
+BASE_SEED, SEEDS = 100, (0, 1, 2)
 VIEW, SOURCE = 64, 1_024
 EPISODES, COPIES = 1_000, 120
 ENV = {"taskset": "patches", "view_size": VIEW, "max_source": SOURCE, "answers": "choice"}
 DIRECT: Mapping[str, Any] = {"tools": (), "dialect": "metis:tool_images=view", "required_share": 0.0}
 """The base model learns from tasks that need no tool, and is told of none: as it is asked by the stage `direct`."""
-BASE = ("--grounding-steps", "800", "--grounding-images", "8000", "--sft-steps", "300", "--episodes", "64")
+FEW, MORE = 1_000, 2_500
+SEES = ("--grounding-steps", "800", "--grounding-images", "8000", "--sft-steps", "300", "--episodes", "64")
+BASE = ("--grounding-steps", "0", "--sft-steps", "600", "--episodes", "64")
 ARM = ("--grounding-steps", "0", "--sft-steps", "400", "--episodes", "256")
 SHARES: Mapping[Necessity, Mapping[str, float]] = {
     Necessity.NONE: {"redundant": 0.6, "direct": 0.25, "failing": 0.05, "elsewhere": 0.05, "wrong": 0.05},
@@ -141,9 +143,10 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     planted: list[dict[str, Any]] = []
+    base = make_base(given.out)
     for seed in given.seeds:
         folder = given.out / f"seed{seed}"
-        found, became = one_seed(folder, seed)
+        found, became = one_seed(folder, base, seed)
         rows += found
         planted += became
         write_csv(given.out / "results.csv", rows)
@@ -153,13 +156,22 @@ def main() -> None:
     print(table(rows))
 
 
-def one_seed(folder: Path, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def make_base(out: Path) -> Path:
+    """The base model: it learns to see, then to answer at once, from few answers and then from more."""
+    record(out / "few_answers", BASE_SEED, FEW, NeverToolAgent(), **DIRECT)
+    train(out / "sees", BASE_SEED, "--model", "tiny", *SEES, "--sft-data", str(out / "few_answers" / "000"))
+    record(out / "answers", BASE_SEED + 1, MORE, NeverToolAgent(), **DIRECT)
+    sized = ("--model", str(out / "sees" / "model"), "--sized", "tiny")
+    train(out / "base", BASE_SEED, *sized, *BASE, "--sft-data", str(out / "answers" / "000"))
+    return out / "base"
+
+
+def one_seed(folder: Path, base: Path, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Record, curate, train and evaluate with one seed; what is there already is not done again."""
-    record(folder / "base_run", seed, EPISODES, NeverToolAgent(), **DIRECT)
-    train(folder / "base", seed, "--model", "tiny", *BASE, "--sft-data", str(folder / "base_run" / "000"))
+    folder.mkdir(exist_ok=True)
     for name, count in (("run", EPISODES), ("copies", COPIES)):
         record(folder / name, seed, count, Sloppy())
-    curate(folder)
+    curate(folder, base)
     data = {"raw": folder / "raw", "as few": folder / "as_few", "curated": folder / "sft"}
     kept = sum(line["kept"] for line in became_of(folder))
     write_raw(folder, data["raw"], count=None, seed=seed)
@@ -168,8 +180,7 @@ def one_seed(folder: Path, seed: int) -> tuple[list[dict[str, Any]], list[dict[s
     rows = []
     for arm in ARMS:
         out = folder / f"trained_{data[arm].name}"
-        model = str(folder / "base" / "model")
-        train(out, seed, "--model", model, "--sized", "tiny", *ARM, "--sft-data", str(data[arm]))
+        train(out, seed, "--model", str(base / "model"), "--sized", "tiny", *ARM, "--sft-data", str(data[arm]))
         report = json.loads((out / "report.json").read_text())
         rows.append({"seed": seed, "arm": arm, "trajectories": sizes[arm]})
         rows[-1] |= {name: round(100 * report[name]["mean"], 2) for name in METRICS}
@@ -215,14 +226,14 @@ def option(name: str) -> str:
     return name if name == "taskset" else f"env.{name.replace('_', '-')}"
 
 
-def curate(folder: Path) -> None:
-    """Both pipelines, over the run and its copies; each goes on by itself where it was stopped."""
+def curate(folder: Path, base: Path) -> None:
+    """Curate the run and its copies; the command goes on by itself where it was stopped."""
+    if (folder / "sft" / "report.json").exists():
+        return
     inputs = [str(folder / "run"), str(folder / "copies")]
-    base = ["--agent", f'qwen3vl:model="{folder / "base"}",workers=2']
-    if not (folder / "sft" / "report.json").exists():
-        with Stub(measuring_judge) as judge:
-            asked = ["--judge", f'openai:model=measuring,base_url="{judge.url}"', *base]
-            command("curate", "sft", *inputs, str(folder / "sft"), *asked, log=folder / "sft.log")
+    with Stub(measuring_judge) as judge:
+        asked = ["--judge", f'openai:model=measuring,base_url="{judge.url}"', "--agent", f'qwen3vl:model="{base}"']
+        command("curate", "sft", *inputs, str(folder / "sft"), *asked, log=folder / "sft.log")
 
 
 def command(*words: str, log: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from metis_agents.curate.formats.parts import without_marks
+from metis_agents.curate.formats.runs import tool_images
 from metis_agents.curate.records import Sample, SampleImage
 from metis_agents.curate.run import LEDGER, Curation, Entry
 from metis_agents.curate.stages.pass_rate import PassRateStage
@@ -75,7 +76,7 @@ def prompt_row(sample: Sample, notes: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "data_source": sample.source,
         "prompt": [{"role": "user", "content": IMAGE_MARK * len(sample.images) + "\n" + question}],
-        "images": [_stored(image) for image in sample.images],
+        "images": [_stored(image) for image in tool_images(sample)],
         "ability": sample.ability,
         "reward_model": graded,
         "extra_info": {"index": sample.id, "question": question, "answer": sample.gold, "metis_gym": dict(notes)},
