@@ -8,7 +8,6 @@ import sys
 import types
 
 import pytest
-import torch
 
 from tests.curate.corpus import Row, clean, crop, picture, read_rows, write_jsonl
 from tests.curate.test_asking import prompts
@@ -94,4 +93,3 @@ def test_prompts_are_rl_examples(tmp_path):
         assert "<image>" + text["text"] == row["prompt"][0]["content"]
         assert example["reward_model"]["ground_truth"] == "red"
         assert example["index"] == row["extra_info"]["index"]
-        assert isinstance(example["dummy_tensor"], torch.Tensor)
