@@ -3,9 +3,9 @@
 python examples/curate_and_train.py --out out/curated
 
 A scripted agent with planted faults is recorded on the suite's `patches`: redundant calls, code that fails, calls whose
-result is of no use, wrong answers, guesses, copies. `metis-gym curate sft` and `metis-gym curate rl` filter the run, with
-a tiny Qwen3-VL that answers without tools as the base model and a stand-in for the judge, which measures whether each
-crop shows the marked patch. Then the same base model learns from all trajectories (raw), from as many of them drawn at
+result is of no use, wrong answers, guesses, copies. `metis-gym curate sft` filters the run, with a tiny Qwen3-VL that
+answers without tools as the base model and a stand-in for the judge, which measures whether each crop shows the marked
+patch. Then the same base model learns from all trajectories (raw), from as many of them drawn at
 random as the curation kept (as few), and from the curated ones; each is evaluated on the same test tasks.
 
 Everything is written below --out: `results.csv`, `planted.csv`, `results.svg` and `results.png`. The command goes on
@@ -54,7 +54,7 @@ DIRECT: Mapping[str, Any] = {"tools": (), "dialect": "metis:tool_images=view", "
 FEW, MORE = 1_000, 2_500
 SEES = ("--grounding-steps", "800", "--grounding-images", "8000", "--sft-steps", "300", "--episodes", "64")
 BASE = ("--grounding-steps", "0", "--sft-steps", "600", "--episodes", "64")
-ARM = ("--grounding-steps", "0", "--sft-steps", "400", "--episodes", "256")
+ARM = ("--grounding-steps", "0", "--sft-steps", "300", "--episodes", "192")
 SHARES: Mapping[Necessity, Mapping[str, float]] = {
     Necessity.NONE: {"redundant": 0.6, "direct": 0.25, "failing": 0.05, "elsewhere": 0.05, "wrong": 0.05},
     Necessity.REQUIRED: {"needed": 0.75, "guess": 0.1, "failing": 0.05, "elsewhere": 0.05, "wrong": 0.05},
@@ -323,7 +323,9 @@ def draw(rows: Sequence[Mapping[str, Any]], form: str) -> bytes:
     drawn.axes[0].set_ylabel("% of test episodes")
     seeds = len({row["seed"] for row in rows})
     drawn.supxlabel(
-        f"trained on trajectories that are …   (mean and Student's 95 % interval, {seeds} seeds)", fontsize=9, color=MUTED
+        f"trained on trajectories that are …   (mean and Student's 95 % interval, {seeds} seeds)",
+        fontsize=9,
+        color=MUTED,
     )
     drawn.tight_layout()
     return image(drawn, form)

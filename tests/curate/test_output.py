@@ -57,7 +57,9 @@ def test_marks_that_stand_for_no_image_are_not_written(tmp_path, mark, dialect):
     """Training takes an image for each mark, whoever wrote it: such a row would end a whole training."""
     stray = [text_edit(place, lambda text: text.replace("small", f"small {mark}")) for place in (0, 2)]
     stray[0] = text_edit(0, lambda text: f"{text} {mark}")
-    rows = [row.but(edit=edit).chat() for row, edit in zip(clean(2), stray, strict=True)] + [clean(1, start=2)[0].chat()]
+    rows = [row.but(edit=edit).chat() for row, edit in zip(clean(2), stray, strict=True)] + [
+        clean(1, start=2)[0].chat()
+    ]
     out = tmp_path / "out"
     curate("sft", write_jsonl(tmp_path / "data.jsonl", rows), out, "--no-execute", "--dialect", dialect)
     found = {line["row"]: line["reason"] for line in lines(out / "dropped.jsonl")}

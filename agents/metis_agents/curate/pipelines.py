@@ -73,9 +73,7 @@ def _execute(options: Options) -> list[Stage]:
     if not options.execute:
         return []
     return [
-        ExecuteStage(
-            sandbox=options.sandbox, seconds=options.seconds, missing=options.missing, repair=options.repair
-        )
+        ExecuteStage(sandbox=options.sandbox, seconds=options.seconds, missing=options.missing, repair=options.repair)
     ]
 
 

@@ -249,9 +249,7 @@ class Curation:
         key = f"{stage.key}-{_digest(waiting)}"
         ledger = self.ledgers[stage.name] = Ledger(self.out / LEDGER / f"{stage.name}.jsonl", key)
         if any(ledger.get(entry.uid) is None for entry in waiting):
-            verdicts = stage.decide_whole(
-                Item(entry.uid, entry.source, self._notes(seen, entry)) for entry in waiting
-            )
+            verdicts = stage.decide_whole(Item(entry.uid, entry.source, self._notes(seen, entry)) for entry in waiting)
             for entry in waiting:
                 ledger.add(entry.uid, verdicts.get(entry.uid) or kept(), 0.0)
         for entry in waiting:

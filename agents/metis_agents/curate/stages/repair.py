@@ -1,6 +1,6 @@
 """Results that are recorded anew: with `--repair`, those of a new run take the place of recorded ones that differ.
 
-What the new run gave stands in the ledger beside the verdict, so that resumed and merged curations write the same bytes.
+What the new run gave stands in the ledger beside the verdict: resumed and merged curations write the same bytes.
 """
 
 import base64
