@@ -146,9 +146,8 @@ def once(count: int, workers: int, folder: Path) -> None:
     curate(options, folder / "out", workers=workers, say=note)
     stages = ", ".join(f"{name} {seen[name]:.0f} MB" for name in ("read", "structure", "duplicates", "write"))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-    say(
-        f"{count:>9,} trajectories: before {before:.0f} MB, {stages}; {cpu() - start:.0f} CPU seconds, {size:.0f} MB of files"
-    )
+    used = f"{cpu() - start:.0f} CPU seconds, {size:.0f} MB of files"
+    say(f"{count:>9,} trajectories: before {before:.0f} MB, {stages}; {used}")
 
 
 def main() -> None:
