@@ -1,6 +1,7 @@
 """Code runs again: failures and inconsistencies are told apart, and what only looks different stays."""
 
 import base64
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tests.curate.corpus import Row, clean, crop, encoded, lines, picture, read_
 from tests.curate.players import judge, said
 from tests.curate.test_cheap_stages import curate
 from tests.curate.test_formats import thyme_sft_row
+from tests.curate.test_going_on import written
 
 pytestmark = pytest.mark.usefixtures("sandbox_kwargs")
 
@@ -108,6 +110,23 @@ def test_repair_records_anew_what_differs_and_nothing_else(tmp_path):
     again = tmp_path / "again"  # what was kept is a source of which nothing differs any more
     assert curate("sft", out / "data-00000.parquet", again) == 0
     assert lines(again / "dropped.jsonl") == []
+
+
+def test_what_is_recorded_anew_is_the_same_in_shards_and_after_a_stop(tmp_path):
+    rows = [DROPPED[name].but(question=f"Again {name} {n}?").chat() for n in range(3) for name in REPAIRABLE]
+    source = write_jsonl(tmp_path / "data.jsonl", rows)
+    outs = [tmp_path / name for name in ("whole", "shard1", "shard2", "merged", "stopped")]
+    whole, *shards, merged, stopped = outs
+    assert curate("sft", source, whole, "--repair") == 0
+    for number, shard in enumerate(shards, start=1):
+        assert curate("sft", source, shard, "--repair", "--shard", f"{number}/2") == 0
+    assert curate_command(["merge", *map(str, shards), str(merged), "--workers", "1"]) == 0
+    shutil.copytree(whole / "ledger", stopped / "ledger")
+    ledger = stopped / "ledger/execute.jsonl"
+    ledger.write_bytes(ledger.read_bytes()[:-2_000])  # the last verdicts, and a part of a line
+    assert curate("sft", source, stopped, "--repair") == 0
+    assert len(read_rows(whole)) == len(rows)
+    assert written(merged) == written(stopped) == written(whole)
 
 
 def test_a_repaired_sample_keeps_its_id_and_is_judged_as_it_is_now(tmp_path, capsys):
