@@ -8,10 +8,10 @@ One group of 16 episodes: a prompt with an image, four turns, a returned image a
 in all. Rollouts write `--written` of them (the rest is given); the update trains on all. No checkpoint is needed: the
 configuration is written out here, the tokenizer is that of the tiny model.
 
-The last line is all of it as JSON. What it imports beside a CUDA image's torch and numpy are these wheels and no others:
-accelerate, anyio, cloudpickle, Farama-Notifications, filelock, fsspec, gymnasium, h11, httpcore2, httpx2,
-huggingface_hub, idna, Jinja2, MarkupSafe, packaging, peft, pillow, psutil, PyYAML, regex, safetensors, scipy, tokenizers,
-tqdm, transformers, truststore, typing_extensions; metis-gym itself by PYTHONPATH=.:envs:agents.
+The last line is all of it as JSON. Beside a CUDA image's torch and numpy it imports these wheels: accelerate, anyio,
+cloudpickle, Farama-Notifications, filelock, fsspec, gymnasium, h11, httpcore2, httpx2, huggingface_hub, idna, Jinja2,
+MarkupSafe, packaging, peft, pillow, psutil, PyYAML, regex, safetensors, scipy, tokenizers, tqdm, transformers,
+truststore, typing_extensions; and metis-gym itself with PYTHONPATH=.:envs:agents.
 
 Model FLOPs: 2 for each weight and token in the forward pass, 4 in the backward pass (2 with LoRA, whose frozen weights
 need no gradient), and attention's; what is computed twice to save memory is not counted.

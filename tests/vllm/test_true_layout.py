@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 from true_layout import FIRST_SPECIAL, SIZE, ranks, vocabulary_file, write_true_layout
 
 pytestmark = [
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1_500),
     pytest.mark.skipif(vocabulary_file() is None, reason="`make test-vllm` installs Qwen's vocabulary"),
 ]
 

@@ -83,7 +83,7 @@ class Ranks:
                 together = torch.cat([gradient.flatten().to(_wide(gradient)) for gradient in bucket])
                 dist.all_reduce(together, op=dist.ReduceOp.SUM, group=self._group)
                 sizes = [gradient.numel() for gradient in bucket]
-                for gradient, total in zip(bucket, together.split(sizes), strict=True):
+                for gradient, total in zip(bucket, torch.split(together, sizes), strict=True):
                     gradient.copy_(total.view_as(gradient))
 
     @contextlib.contextmanager

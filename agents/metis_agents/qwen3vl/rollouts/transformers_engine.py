@@ -101,7 +101,7 @@ class TransformersEngine:
         self._capacity, self._prefill_tokens = capacity, prefill_tokens
         text = network.model.config.text_config
         self._slab = CacheSlab(
-            text.num_hidden_layers, text.num_key_value_heads, text.head_dim, network.model.dtype, network.device
+            text.num_hidden_layers, text.num_key_value_heads, network.head_width, network.model.dtype, network.device
         )
         self._rows: list[int] = []
         self._turns: list[_Turn] = []
