@@ -97,15 +97,9 @@ def test_the_estimator_wants_outcomes():
 def test_settings_travel_as_text_and_are_checked():
     made = VerlSettings(env={"taskset": "signs", "prices": {"python": 2.0}}, design="hdpo:w_tool=0.2", tasks=7)
     assert VerlSettings.of({"metis": made.as_text()}) == made
-    for wrong in (
-        {},
-        {"metis": "{"},
-        {"metis": '{"task": 1}'},
-        {"metis": '{"tasks": 0}'},
-        {"metis": '{"design": "hdp"}'},
-    ):
+    for wrong in (None, "{", '{"task": 1}', '{"tasks": 0}', '{"design": "hdp"}'):
         with pytest.raises(ConfigError):
-            VerlSettings.of(wrong)
+            VerlSettings.of({} if wrong is None else {"metis": wrong})
 
 
 def test_rows_are_ids_that_the_environment_loads():
@@ -128,5 +122,7 @@ def test_the_command_line_is_verls(capsys):
     read = json.loads(given_["+data.metis"][1:-1].replace("\\'", "'"))
     assert read["env"] == {"taskset": "signs", "prices": {"python": 2.5}, "grader": "it's"}
     assert main(["verl", "--dry-run", "--tasks", "10", "--minibatch", "4"]) == 2
-    assert main(["verl", "--dry-run", "--taskest", "signs"]) == 2
-    assert "--taskest" in capsys.readouterr().err
+    assert main(["verl", "--dry-run", "save_freq"]) == 2
+    assert "save_freq" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["verl", "--dry-run", "--taskest", "signs"])

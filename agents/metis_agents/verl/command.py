@@ -21,11 +21,11 @@ _NO_DUAL_CLIP = 1e9
 
 def verl_command(argv: Sequence[str]) -> int:
     """Print verl's command line, and run it."""
-    given, further = _parser().parse_known_args(argv)
-    strange = [word for word in further if word.startswith("-") or "=" not in word]
+    given = _parser().parse_args(argv)
+    strange = [word for word in given.overrides if "=" not in word]
     if strange:
-        raise ConfigError(f"Expect overrides of verl as key=value after the options, actually: {' '.join(strange)}")
-    words = [sys.executable, "-m", "verl.trainer.main_ppo", *overrides(given), *further]
+        raise ConfigError(f"Expect overrides of verl as key=value, actually: {' '.join(strange)}")
+    words = [sys.executable, "-m", "verl.trainer.main_ppo", *overrides(given), *given.overrides]
     say(shlex.join(words))
     if given.dry_run:
         return 0
@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="metis-gym verl",
         allow_abbrev=False,
         description="Train with verl on one or many nodes. The defaults are the published settings of arXiv "
-        "2604.08545. Further words key=value are overrides of verl's configuration.",
+        "2604.08545.",
     )
     add = parser.add_argument
     add("--model", default="Qwen/Qwen3-VL-8B-Instruct", help="(default: %(default)s)")
@@ -160,4 +160,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--episodes", type=int, default=64, help="most episodes of a worker at a time (default: %(default)s)")
     add("--seed", type=int, default=0, help="of the tasks (default: %(default)s)")
     add("--dry-run", action="store_true", help="print the command line only")
+    add("overrides", nargs="*", metavar="key=value", help="overrides of verl's own configuration")
     return parser
