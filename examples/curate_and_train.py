@@ -8,6 +8,9 @@ answers without tools as the base model and a stand-in for the judge, which meas
 patch. Then the same base model learns from all trajectories (raw), from as many of them drawn at
 random as the curation kept (as few), and from the curated ones; each is evaluated on the same test tasks.
 
+With --rl, what learned from curated trajectories goes on: prompts are recorded, `metis-gym curate rl` keeps those that
+it solves sometimes, and it learns from them by HDPO; `rl.csv` says how it plays before and after.
+
 Everything is written below --out: `results.csv`, `planted.csv`, `results.svg` and `results.png`. The command goes on
 where it was stopped.
 """
@@ -31,6 +34,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from metis_agents.agents import make_agent
 from metis_agents.chat.stub import Stub
 from metis_agents.chat.stub_replies import Reply, completion
 from metis_agents.curate.formats.sources import Reading, SourceRows, find_sources
@@ -61,6 +65,8 @@ SHARES: Mapping[Necessity, Mapping[str, float]] = {
     Necessity.REQUIRED: {"needed": 0.75, "guess": 0.1, "failing": 0.05, "elsewhere": 0.05, "wrong": 0.05},
 }
 """What the recorded agent does where no tool is needed, and where one is."""
+PROMPTS = 96
+RL = ("--sized", "tiny", "--sft-steps", "0", "--batches", "10", "--evaluate-every", "0", "--episodes", "16")
 ARMS = ("raw", "as few", "curated")
 SHOWN = {"redundant_rate": "calls where none is needed", "tool_recall": "calls where one is needed"}
 SHOWN |= {"accuracy_none": "right, none needed", "accuracy_required": "right, one needed"}
@@ -139,6 +145,7 @@ def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/curated"), help="where all is written")
+    parser.add_argument("--rl", action="store_true", help="go on with prompts and RL, from the first seed only")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="default: %(default)s")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -155,6 +162,8 @@ def main() -> None:
         for form in ("svg", "png"):
             write_atomically(given.out / f"results.{form}", draw(rows, form))
     print(table(rows))
+    if given.rl:
+        write_csv(given.out / "rl.csv", reinforced(given.out / f"seed{given.seeds[0]}", given.seeds[0]))
 
 
 def make_base(out: Path) -> Path:
@@ -188,6 +197,24 @@ def one_seed(folder: Path, base: Path, seed: int) -> tuple[list[dict[str, Any]],
     return rows, became_of(folder)
 
 
+def reinforced(folder: Path, seed: int) -> list[dict[str, Any]]:
+    """Prompts, those that are solved sometimes, RL on them; how the model plays before and after."""
+    before, after = folder / "trained_sft", folder / "trained_rl"
+    record(folder / "prompts", 1_000 + seed, PROMPTS, NeverToolAgent())
+    if not (folder / "rl" / "report.json").exists():
+        asked = ("--agent", f'qwen3vl:model="{before}"')
+        command("curate", "rl", str(folder / "prompts"), str(folder / "rl"), *asked, log=folder / "rl.log")
+    kept = f'parquet:path="{folder / "rl" / "data-00000.parquet"}"'
+    train(after, seed, "--model", str(before / "model"), *RL, env={"taskset": kept, "view_size": VIEW})
+    rows = []
+    for name, out in (("curated trajectories", before), ("and curated prompts", after)):
+        agent = make_agent(f'qwen3vl:model="{out}"')
+        report = evaluate(agent, "MetisVQA-v0", 128, seed, progress=False, **ENV)
+        metrics = {metric: round(100 * report.metrics[metric].mean, 2) for metric in METRICS}
+        rows.append({"seed": seed, "learned from": name, **metrics})
+    return rows
+
+
 def once(step: Callable[[Path], None], out: Path) -> None:
     """Do a step that writes a folder, unless the folder is there: it appears whole or not at all."""
     if out.exists():
@@ -211,12 +238,13 @@ def record(out: Path, seed: int, episodes: int, agent: Any, **env: Any) -> None:
     once(play, out)
 
 
-def train(out: Path, seed: int, *words: str) -> None:
-    """One `metis-gym train` on one thread: SFT and an evaluation."""
+def train(out: Path, seed: int, *words: str, env: Mapping[str, Any] = ENV) -> None:
+    """One `metis-gym train` on one thread: SFT or RL, and an evaluation."""
 
     def learn(part: Path) -> None:
-        env = [word for name, value in ENV.items() for word in (f"--{option(name)}", str(value))]
-        fixed = ["--threads", "1", "--batches", "0", "--samples", "0", "--seed", str(seed), *env]
+        told = [word for name, value in env.items() for word in (f"--{option(name)}", str(value))]
+        batches = () if "--batches" in words else ("--batches", "0")
+        fixed = ["--threads", "1", *batches, "--samples", "0", "--seed", str(seed), *told]
         command("train", "--out", str(part), *fixed, *words, log=out.with_suffix(".log"))
 
     once(learn, out)
