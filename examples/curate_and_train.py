@@ -59,7 +59,8 @@ DIRECT: Mapping[str, Any] = {"tools": (), "dialect": "metis:tool_images=view", "
 FEW, MORE = 1_000, 2_500
 SEES = ("--grounding-steps", "800", "--grounding-images", "8000", "--sft-steps", "300", "--episodes", "64")
 BASE = ("--grounding-steps", "0", "--sft-steps", "600", "--episodes", "64")
-ARM = ("--grounding-steps", "0", "--sft-steps", "250", "--sft-batch", "8", "--episodes", "128")
+STEPS = 250
+ARM = ("--grounding-steps", "0", "--sft-batch", "8", "--episodes", "128")
 SHARES: Mapping[Necessity, Mapping[str, float]] = {
     Necessity.NONE: {"redundant": 0.6, "direct": 0.25, "failing": 0.05, "elsewhere": 0.05, "wrong": 0.05},
     Necessity.REQUIRED: {"needed": 0.75, "guess": 0.1, "failing": 0.05, "elsewhere": 0.05, "wrong": 0.05},
@@ -147,20 +148,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/curated"), help="where all is written")
     parser.add_argument("--rl", action="store_true", help="go on with prompts and RL, from the first seed only")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="default: %(default)s")
+    parser.add_argument("--sft-steps", type=int, default=STEPS, help="of each training (default: %(default)s)")
     given = parser.parse_args()
+    suffix = "" if given.sft_steps == STEPS else f"-{given.sft_steps}-steps"
     given.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     planted: list[dict[str, Any]] = []
     base = make_base(given.out)
     for seed in given.seeds:
         folder = given.out / f"seed{seed}"
-        found, became = one_seed(folder, base, seed)
+        found, became = one_seed(folder, base, seed, given.sft_steps, suffix)
         rows += found
         planted += became
-        write_csv(given.out / "results.csv", rows)
+        write_csv(given.out / f"results{suffix}.csv", rows)
         write_csv(given.out / "planted.csv", planted)
         for form in ("svg", "png"):
-            write_atomically(given.out / f"results.{form}", draw(rows, form))
+            write_atomically(given.out / f"results{suffix}.{form}", draw(rows, form))
     print(table(rows))
     if given.rl:
         write_csv(given.out / "rl.csv", reinforced(given.out / f"seed{given.seeds[0]}", given.seeds[0]))
@@ -176,7 +179,9 @@ def make_base(out: Path) -> Path:
     return out / "base"
 
 
-def one_seed(folder: Path, base: Path, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def one_seed(
+    folder: Path, base: Path, seed: int, steps: int, suffix: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Record, curate, train and evaluate with one seed; what is there already is not done again."""
     folder.mkdir(exist_ok=True)
     for name, count in (("run", EPISODES), ("copies", COPIES)):
@@ -187,10 +192,11 @@ def one_seed(folder: Path, base: Path, seed: int) -> tuple[list[dict[str, Any]],
     write_raw(folder, data["raw"], count=None, seed=seed)
     write_raw(folder, data["as few"], count=kept, seed=seed)
     sizes = {"raw": EPISODES + COPIES, "as few": kept, "curated": kept}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for arm in ARMS:
-        out = folder / f"trained_{data[arm].name}"
-        train(out, seed, "--model", str(base / "model"), "--sized", "tiny", *ARM, "--sft-data", str(data[arm]))
+        out = folder / f"trained_{data[arm].name}{suffix}"
+        words = ("--model", str(base / "model"), "--sized", "tiny", "--sft-steps", str(steps), *ARM)
+        train(out, seed, *words, "--sft-data", str(data[arm]))
         report = json.loads((out / "report.json").read_text())
         rows.append({"seed": seed, "arm": arm, "trajectories": sizes[arm]})
         rows[-1] |= {name: round(100 * report[name]["mean"], 2) for name in METRICS}
