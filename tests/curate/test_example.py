@@ -40,6 +40,7 @@ def quick(example, monkeypatch):
     return example
 
 
+@pytest.mark.slow
 def test_planted_faults_go_for_their_reasons(quick, tmp_path, sandbox_kwargs):
     for name, count in (("run", quick.EPISODES), ("copies", quick.COPIES)):
         quick.record(tmp_path / name, 3, count, quick.Sloppy())
@@ -89,9 +90,7 @@ def test_results_become_a_table_and_a_figure(example, tmp_path):
     ]
     # Of 20, 21 and 22: t(.975, 2) = 4.303 times 1 / sqrt(3) is 2.48.
     assert "| curated | 7 | 21.0 ± 2.5 (20, 21, 22) |" in example.table(rows)
-    png = example.draw(rows, "png")
-    assert png == example.draw(rows, "png")
-    assert decode(png).std() > 10
+    assert decode(example.draw(rows, "png")).std() > 10
     example.write_csv(tmp_path / "a.csv", rows)
     with (tmp_path / "a.csv").open() as stream:
         assert [json.loads(row["seed"]) for row in csv.DictReader(stream)] == [row["seed"] for row in rows]
