@@ -8,6 +8,9 @@ answers without tools as the base model and a stand-in for the judge, which meas
 patch. Then the same base model learns from all trajectories (raw), from as many of them drawn at
 random as the curation kept (as few), and from the curated ones; each is evaluated on the same test tasks.
 
+With --rl, what learned from curated trajectories goes on: prompts are recorded, `metis-gym curate rl` keeps those that
+it solves sometimes, and it learns from them by HDPO; `rl.csv` says how it plays before and after.
+
 Everything is written below --out: `results.csv`, `planted.csv`, `results.svg` and `results.png`. The command goes on
 where it was stopped.
 """
@@ -31,6 +34,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from metis_agents.agents import make_agent
 from metis_agents.chat.stub import Stub
 from metis_agents.chat.stub_replies import Reply, completion
 from metis_agents.curate.formats.sources import Reading, SourceRows, find_sources
@@ -55,12 +59,15 @@ DIRECT: Mapping[str, Any] = {"tools": (), "dialect": "metis:tool_images=view", "
 FEW, MORE = 1_000, 2_500
 SEES = ("--grounding-steps", "800", "--grounding-images", "8000", "--sft-steps", "300", "--episodes", "64")
 BASE = ("--grounding-steps", "0", "--sft-steps", "600", "--episodes", "64")
-ARM = ("--grounding-steps", "0", "--sft-steps", "250", "--sft-batch", "8", "--episodes", "128")
+STEPS = 250
+ARM = ("--grounding-steps", "0", "--sft-batch", "8", "--episodes", "128")
 SHARES: Mapping[Necessity, Mapping[str, float]] = {
     Necessity.NONE: {"redundant": 0.6, "direct": 0.25, "failing": 0.05, "elsewhere": 0.05, "wrong": 0.05},
     Necessity.REQUIRED: {"needed": 0.75, "guess": 0.1, "failing": 0.05, "elsewhere": 0.05, "wrong": 0.05},
 }
 """What the recorded agent does where no tool is needed, and where one is."""
+PROMPTS = 96
+RL = ("--sized", "tiny", "--sft-steps", "0", "--batches", "10", "--evaluate-every", "0", "--episodes", "16")
 ARMS = ("raw", "as few", "curated")
 SHOWN = {"redundant_rate": "calls where none is needed", "tool_recall": "calls where one is needed"}
 SHOWN |= {"accuracy_none": "right, none needed", "accuracy_required": "right, one needed"}
@@ -139,22 +146,27 @@ def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/curated"), help="where all is written")
+    parser.add_argument("--rl", action="store_true", help="go on with prompts and RL, from the first seed only")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="default: %(default)s")
+    parser.add_argument("--sft-steps", type=int, default=STEPS, help="of each training (default: %(default)s)")
     given = parser.parse_args()
+    suffix = "" if given.sft_steps == STEPS else f"-{given.sft_steps}-steps"
     given.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     planted: list[dict[str, Any]] = []
     base = make_base(given.out)
     for seed in given.seeds:
         folder = given.out / f"seed{seed}"
-        found, became = one_seed(folder, base, seed)
+        found, became = one_seed(folder, base, seed, given.sft_steps, suffix)
         rows += found
         planted += became
-        write_csv(given.out / "results.csv", rows)
+        write_csv(given.out / f"results{suffix}.csv", rows)
         write_csv(given.out / "planted.csv", planted)
         for form in ("svg", "png"):
-            write_atomically(given.out / f"results.{form}", draw(rows, form))
+            write_atomically(given.out / f"results{suffix}.{form}", draw(rows, form))
     print(table(rows))
+    if given.rl:
+        write_csv(given.out / "rl.csv", reinforced(given.out / f"seed{given.seeds[0]}", given.seeds[0]))
 
 
 def make_base(out: Path) -> Path:
@@ -167,7 +179,9 @@ def make_base(out: Path) -> Path:
     return out / "base"
 
 
-def one_seed(folder: Path, base: Path, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def one_seed(
+    folder: Path, base: Path, seed: int, steps: int, suffix: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Record, curate, train and evaluate with one seed; what is there already is not done again."""
     folder.mkdir(exist_ok=True)
     for name, count in (("run", EPISODES), ("copies", COPIES)):
@@ -178,14 +192,33 @@ def one_seed(folder: Path, base: Path, seed: int) -> tuple[list[dict[str, Any]],
     write_raw(folder, data["raw"], count=None, seed=seed)
     write_raw(folder, data["as few"], count=kept, seed=seed)
     sizes = {"raw": EPISODES + COPIES, "as few": kept, "curated": kept}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for arm in ARMS:
-        out = folder / f"trained_{data[arm].name}"
-        train(out, seed, "--model", str(base / "model"), "--sized", "tiny", *ARM, "--sft-data", str(data[arm]))
+        out = folder / f"trained_{data[arm].name}{suffix}"
+        words = ("--model", str(base / "model"), "--sized", "tiny", "--sft-steps", str(steps), *ARM)
+        train(out, seed, *words, "--sft-data", str(data[arm]))
         report = json.loads((out / "report.json").read_text())
         rows.append({"seed": seed, "arm": arm, "trajectories": sizes[arm]})
         rows[-1] |= {name: round(100 * report[name]["mean"], 2) for name in METRICS}
     return rows, became_of(folder)
+
+
+def reinforced(folder: Path, seed: int) -> list[dict[str, Any]]:
+    """Prompts, those that are solved sometimes, RL on them; how the model plays before and after."""
+    before, after = folder / "trained_sft", folder / "trained_rl"
+    record(folder / "prompts", 1_000 + seed, PROMPTS, NeverToolAgent())
+    if not (folder / "rl" / "report.json").exists():
+        asked = ("--agent", f'qwen3vl:model="{before}"')
+        command("curate", "rl", str(folder / "prompts"), str(folder / "rl"), *asked, log=folder / "rl.log")
+    kept = f'parquet:path="{folder / "rl" / "data-00000.parquet"}"'
+    train(after, seed, "--model", str(before / "model"), *RL, env={"taskset": kept, "view_size": VIEW})
+    rows = []
+    for name, out in (("curated trajectories", before), ("and curated prompts", after)):
+        agent = make_agent(f'qwen3vl:model="{out}"')
+        report = evaluate(agent, "MetisVQA-v0", 128, seed, progress=False, **ENV)
+        metrics = {metric: round(100 * report.metrics[metric].mean, 2) for metric in METRICS}
+        rows.append({"seed": seed, "learned from": name, **metrics})
+    return rows
 
 
 def once(step: Callable[[Path], None], out: Path) -> None:
@@ -211,12 +244,13 @@ def record(out: Path, seed: int, episodes: int, agent: Any, **env: Any) -> None:
     once(play, out)
 
 
-def train(out: Path, seed: int, *words: str) -> None:
-    """One `metis-gym train` on one thread: SFT and an evaluation."""
+def train(out: Path, seed: int, *words: str, env: Mapping[str, Any] = ENV) -> None:
+    """One `metis-gym train` on one thread: SFT or RL, and an evaluation."""
 
     def learn(part: Path) -> None:
-        env = [word for name, value in ENV.items() for word in (f"--{option(name)}", str(value))]
-        fixed = ["--threads", "1", "--batches", "0", "--samples", "0", "--seed", str(seed), *env]
+        told = [word for name, value in env.items() for word in (f"--{option(name)}", str(value))]
+        batches = () if "--batches" in words else ("--batches", "0")
+        fixed = ["--threads", "1", *batches, "--samples", "0", "--seed", str(seed), *told]
         command("train", "--out", str(part), *fixed, *words, log=out.with_suffix(".log"))
 
     once(learn, out)

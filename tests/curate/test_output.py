@@ -81,6 +81,25 @@ def test_prompts_have_as_many_marks_as_images(tmp_path):
     assert row["prompt"][0]["content"] == "<image>\nWhich one ?\nA. red\nB. blue"
 
 
+@pytest.mark.parametrize("model", ["tiny", "Qwen/Qwen3-VL-8B-Instruct"])
+def test_training_plays_the_prompts_that_were_kept(tmp_path, model):
+    """With the defaults of every size: files hold their tasks as they are, and have no parameters of a family."""
+    from metis_agents.qwen3vl.train.command import read_config
+    from metis_agents.qwen3vl.train.parts import make_env
+    from tests.curate.test_asking import prompts
+
+    source = write_jsonl(tmp_path / "rows.jsonl", prompts(["Which one?"], options=["red", "blue"]))
+    assert curate("rl", source, tmp_path / "out") == 0
+    kept = f"parquet:{tmp_path}/out/data-00000.parquet"
+    config = read_config(["--model", model, "--taskset", kept, "--sft-data", "x", "--out", str(tmp_path / "run")])
+    for split in ("train", "test"):
+        env = make_env(config, split)
+        observation, _ = env.reset(seed=0)
+        assert "Which one?" in observation["text"]
+        env.close()
+    assert read_config(["--taskset", "patches", "--out", "x"]).env["answers"] == "open"
+
+
 def test_prompts_are_written_back_as_they_were(tmp_path):
     rows = [verl_row(n, question=f"Which colour is number {n}?") for n in range(3)]
     source = as_parquet(tmp_path / "train.parquet", rows)
