@@ -21,7 +21,7 @@ from metis_gym.registries import format_spec, parse_spec
 
 __all__ = ["Plan", "Run", "Settings", "Start", "batches_of", "canonical", "without_weight"]
 
-_NOT_OF_THE_START = ("grader_noise", "tool_noise", "noise_key", "reward", "prices", "show_prices", "split")
+_NOT_OF_THE_START = ("grader_noise", "noise_key", "reward", "prices", "show_prices", "split")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +68,9 @@ class Settings:
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """A cold start. All designs of a seed share it, whatever the grader's noise.
+
+    Tools are right in its demonstrations; where its policy and those trained from it are played, they are wrong as often
+    as in training (`tool_noise`).
 
     Attributes:
         seed: The run's.

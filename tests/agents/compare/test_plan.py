@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from metis_agents.compare import Plan, Settings, fingerprint
+from metis_agents.compare import Plan, Settings, fingerprint, training
 from metis_agents.compare.fingerprint import code_fingerprint, design_source
 from metis_agents.compare.plan import batches_of
 from metis_agents.compare.pool import side_by_side
@@ -58,6 +58,15 @@ def test_cold_starts_are_shared_by_designs_and_noises_but_not_by_options_or_seed
 
     assert start("accuracy") == start("hdpo") == start(grader_noise=0.3)
     assert len({start(), start(choices=2), start(seed=1)}) == 3
+
+
+def test_policies_are_played_with_tools_as_wrong_as_in_training_and_a_grader_that_is_right(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(training, "play_with_and_without", lambda *_, **kwargs: asked.update(kwargs) or [])
+    settings = Settings(env={"grader_noise": 0.3, "tool_noise": 0.2})
+    training._played([], Plan(designs=("hdpo",), seeds=(0,), settings=settings).runs[0].start)
+    assert asked["tool_noise"] == 0.2
+    assert "grader_noise" not in asked
 
 
 def test_jobs_share_a_cold_start_and_leave_no_process_idle():
