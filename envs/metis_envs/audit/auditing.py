@@ -88,6 +88,7 @@ def audit(
         results=tuple(outcome for outcome in outcomes if isinstance(outcome, ProbeResult)),
         not_probed=tuple(outcome for outcome in outcomes if isinstance(outcome, NotProbed)),
         facts={part.name: _facts(drawn[place]) for place, part in enumerate(parts)},
+        probes=() if set(probes) == set(PROBES) else tuple(probes),
     )
 
 

@@ -106,6 +106,8 @@ def page_text(values: Mapping[str, Any], folder: str) -> str:
     """
     report = values["report"]
     command = f"metis-gym audit {report['taskset']} --tasks {report['tasks']} --words {report['words']}"
+    if report["probes"]:
+        command += f" --probes {','.join(report['probes'])}"
     about = (
         f"`{command} --docs docs/tasks.md` wrote this page: {report['tasks']} tasks of each family of the "
         f"{report['split']} split and the words of {report['words']}, views of {report['view_size']} px, "

@@ -49,10 +49,11 @@ LOOKS = """\
 
 Sixty shuffled images were sorted by eye, half of them real photographs and documents, half of them tasks of all
 families. Someone who knew the families told all thirty. Mended since, or before: skies and hills without depth, things
-without form, smooth walls, boards without joints, sheets on photographs of something else, mottled postcards. What
-still gives images away:
+without form, smooth walls, boards without joints or with steps, bricks without mortar, sheets on photographs of
+something else, mottled postcards, ghosts of letters beside small print. What still gives images away:
 
 - All print is in seven fonts that come with matplotlib, of one ink, clean and sharp: no wear, no handwriting.
+- In a crop, concealed small print has faint stains beside and behind its letters.
 - Signs, sheets and posters face the camera. They are turned by a few degrees, and hardly tilted.
 - Things stand in rows, keep their distance and carry labels of one kind (`spotting`, `relations`). Each has its own
   light, not that of one sun.

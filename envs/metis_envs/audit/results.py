@@ -111,6 +111,7 @@ class Report:
         results: What the probes came to.
         not_probed: What could not be probed.
         facts: Family → what is known of its tasks, such as the mean blind accuracy.
+        probes: The probes that were made, by name; empty for all.
     """
 
     taskset: str
@@ -122,6 +123,7 @@ class Report:
     results: tuple[ProbeResult, ...]
     not_probed: tuple[NotProbed, ...]
     facts: dict[str, dict[str, object]]
+    probes: tuple[str, ...] = ()
 
     def with_verdict(self, verdict: Verdict) -> tuple[ProbeResult, ...]:
         """The results of this verdict."""
