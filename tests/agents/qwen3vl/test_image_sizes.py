@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from qwen_toys import equipment
+from transformers import AutoImageProcessor
 
 from metis_agents.chat.hf_processor import load_processor
 from metis_agents.qwen3vl.chat.vocabulary import IMAGE, VISION_END, VISION_START
@@ -68,14 +69,31 @@ def test_an_image_takes_as_many_tokens_as_transformers_processor_gives_it(tmp_pa
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_an_image_has_the_patches_that_transformers_processor_cuts(tmp_path, changes):
-    kit, processor = loaded(save(tmp_path, changes)), load_processor(str(tmp_path))
+    """Exactly as Pillow resizes them. torchvision, where it is installed, is near on what is no noise."""
+    kit = loaded(save(tmp_path, changes))
+    pillows = AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
+    other = load_processor(str(tmp_path)).image_processor
+    level = 1 / 255 / min(kit.network.encoder.std)
     for size in ((5, 40), (15, 181), (64, 64), (300, 449)):
-        image = image_of(*size)
-        encoder = kit.network.encoder
-        ours, grids = encoder.patches([encoder.encode(image)], "cpu")
-        theirs = processor.image_processor(images=[Image.fromarray(image)], return_tensors="np")
-        assert grids.tolist() == theirs["image_grid_thw"].tolist()
-        np.testing.assert_allclose(ours.numpy(), theirs["pixel_values"], rtol=0, atol=2e-6)
+        assert differences(kit, pillows, image_of(*size)).max() < 2e-6
+        near = differences(kit, other, waves(*size))
+        assert near.max() < 2.01 * level
+        assert (near > 2e-6).mean() < 0.05
+
+
+def differences(kit, processor, image):
+    encoder = kit.network.encoder
+    ours, grids = encoder.patches([encoder.encode(image)], "cpu")
+    theirs = processor(images=[Image.fromarray(image)], return_tensors="np")
+    assert grids.tolist() == theirs["image_grid_thw"].tolist()
+    return np.abs(ours.numpy() - theirs["pixel_values"])
+
+
+def waves(height, width):
+    y, x = np.mgrid[:height, :width]
+    return np.stack(
+        [127 + 100 * np.sin(x / 9 + y / 14), 127 + 90 * np.cos(x / 20), 128 + 50 * np.sin(y / 6)], -1
+    ).astype(np.uint8)
 
 
 def test_limits_that_are_asked_for_go_before_the_checkpoints(tmp_path):
