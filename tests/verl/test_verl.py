@@ -83,6 +83,7 @@ def cluster(folder):
         runtime_env={"env_vars": {"PYTHONPATH": ":".join(filter(None, here)), "HF_HUB_OFFLINE": "1"}},
     )
     config.transfer_queue.enable = True
+    config.transfer_queue.backend.SimpleStorage.num_data_storage_units = 1  # each is a process that imports torch
     tq.init(config.transfer_queue)
     yield config
     tq.close()

@@ -95,7 +95,7 @@ def _stage(settings: str, tokenizer: Any, processor: Any) -> Stage:
     return Stage(VerlSettings(**json.loads(settings)), tokenizer, processor)
 
 
-class MetisAgentLoop(AgentLoopBase):
+class MetisAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl's is Any here
     """Plays one episode; verl makes one of these for each."""
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput | list[AgentLoopOutput]:
