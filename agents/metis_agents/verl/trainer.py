@@ -64,7 +64,7 @@ def rows_of(batch: Any) -> list[Row]:
 def _extended(base: type[PPOTrainer], mode: str) -> type[PPOTrainer]:
     """The trainer of one of verl's modes, with outcomes."""
 
-    class MetisTrainer(base):  # type: ignore[misc, valid-type]
+    class MetisTrainer(base):  # type: ignore[misc]
         """verl's own trainer, which hands over outcomes."""
 
         def __init__(self, config: Any) -> None:
