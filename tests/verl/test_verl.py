@@ -127,6 +127,55 @@ def test_the_agent_loop_plays_an_episode(folder, turns, calls, images):
     assert [len(given or []) for _, given in script.asked] == list(range(1, images + 1))
 
 
+def test_verls_own_computation_gives_hdpos_advantages(folder, monkeypatch):
+    """Without a cluster: verl's `_compute_advantage` on rows as its worker stores them, with a dictionary for a store.
+
+    Two groups, one without the session that was not scored, and a row of padding.
+    """
+    from tensordict import TensorDict
+    from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+
+    config = configured(folder)
+    played = [("a", 1.0, 0), ("a", 1.0, 1), ("a", 0.0, 1), ("a", 1.0, 2), ("b", 0.0, 0), ("b", 1.0, 3), ("b", 1.0, 0)]
+    outcomes = [Outcome(task_id=g, answer_score=right, format_score=1.0, tool_calls=c) for g, right, c in played]
+    mask = torch.tensor([1, 1, 0, 0, 1])
+    stored = [
+        {
+            "uid": one.task_id,
+            "response_mask": mask[: 5 if one.tool_calls else 2],
+            "rm_scores": torch.zeros(5 if one.tool_calls else 2),
+            "extra_fields": {OUTCOME: json.dumps(one.to_info())},
+        }
+        for one in [*outcomes, outcomes[0]]
+    ]
+    stored[-1] |= {"uid": "pad", "response_mask": torch.zeros(2, dtype=torch.int64), "rm_scores": torch.zeros(2)}
+    fields, written = list_of_dict_to_tensordict(stored), {}
+    keys = [*(f"{one.task_id}_{place}_0" for place, one in enumerate(outcomes)), "pad_0_0"]
+    tags = [{"is_padding": key.startswith("pad")} for key in keys]
+    batch = tq.KVBatchMeta(partition_id="train", keys=keys, tags=tags)
+
+    def get(keys, partition_id, select_fields):
+        return TensorDict(
+            {name: fields[name] for name in select_fields if name in set(fields.keys())}, batch_size=len(keys)
+        )
+
+    def put(keys, partition_id, fields):
+        written.update({name: fields[name] for name in fields.keys()})  # noqa: SIM118
+        return batch
+
+    monkeypatch.setattr(tq, "kv_batch_get", get)
+    monkeypatch.setattr(tq, "kv_batch_put", put)
+    metrics = {}
+    trainer_of(config)._compute_advantage(batch, metrics)
+    expected = joined(rewards.make(DESIGN), [outcomes[:4], outcomes[4:]])
+    for row in range(len(outcomes)):
+        advantages, own = written["advantages"][row], stored[row]["response_mask"].bool()
+        assert (advantages[own] - expected.total_N[row]).abs().max().item() <= 1e-6
+        assert advantages[~own].sum().item() == pytest.approx(expected.hinge_N[row], abs=1e-6)
+    assert written["advantages"][len(outcomes)].abs().sum().item() == 0.0  # padding
+    assert expected.hinge_N.max() > 0 and metrics["metis/episodes"] == 7
+
+
 @pytest.fixture(scope="module")
 def cluster(folder):
     here = [os.path.dirname(__file__), *os.environ.get("PYTHONPATH", "").split(":")]
