@@ -42,7 +42,7 @@ COMMANDS = {
 }
 """Sub-command → where it is and what it does."""
 
-_HEAVY = ("compare", "map", "train")
+_HEAVY = ("compare", "map", "train", "verl", "verl-check")
 """Commands that import torch before they can say anything, which takes seconds."""
 
 

@@ -28,6 +28,9 @@ _USES = {
     "docker": "the sandbox backend 'docker'",
     "search": "the text engine 'bm25s'",
     "vllm": "the vLLM engine of train",
+    "trl": "TRL's GRPOTrainer on these environments",
+    "openenv": "serve, and environments on other machines",
+    "verl": "training on many nodes, in an environment of its own",
     "inspect": "opening what `metis-gym export inspect` writes",
 }
 _EVERYDAY = ("envs", "agents")

@@ -27,7 +27,7 @@ class RefusedError(RuntimeError):
     """A request that cannot be done; its message goes to the client."""
 
 
-class MetisEnvironment(Environment[MetisAction, MetisObservation, MetisState]):
+class MetisEnvironment(Environment[MetisAction, MetisObservation, MetisState]):  # type: ignore[misc]
     """A session: plays one episode at a time.
 
     Args:

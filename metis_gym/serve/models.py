@@ -17,13 +17,13 @@ except ImportError as error:
 __all__ = ["MetisAction", "MetisObservation", "MetisState"]
 
 
-class MetisAction(Action):
+class MetisAction(Action):  # type: ignore[misc]  # OpenEnv's models are Any here
     """One turn of the model, in the dialect's form."""
 
     text: str = Field(max_length=MAX_ACTION_CHARS + 1, description="what the model wrote; longer turns are not read")
 
 
-class MetisObservation(Observation):
+class MetisObservation(Observation):  # type: ignore[misc]  # OpenEnv's models are Any here
     """What an environment returned: the observation, how the episode stands, and `info`."""
 
     system: str = ""
@@ -38,7 +38,7 @@ class MetisObservation(Observation):
     failure: str = Field(default="", description="the kind of error that ended the episode unscored, if one did")
 
 
-class MetisState(State):
+class MetisState(State):  # type: ignore[misc]  # OpenEnv's models are Any here
     """How many turns the episode has, and its task."""
 
     task_id: str = ""

@@ -12,6 +12,7 @@ SETTINGS = {
     "HF_HUB_OFFLINE": "1",  # nothing is downloaded
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_memory_monitor_refresh_ms": "0",  # it would kill workers for what other programs of the machine hold
+    "RAY_raylet_start_wait_time_s": "300",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TOKENIZERS_PARALLELISM": "false",
 }

@@ -4,6 +4,8 @@ verl's own workers play real environments and sandboxes, its own trainer compute
 averages the losses. Only the words of a turn are given (`verl_toys.Scripted`).
 """
 
+import asyncio
+import json
 import os
 import signal
 import time
@@ -18,9 +20,11 @@ from hypothesis import strategies as st
 pytest.importorskip("verl")
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(900)]
 
+import hydra  # noqa: E402
 import ray  # noqa: E402
 import transfer_queue as tq  # noqa: E402
 from hydra import compose, initialize_config_module  # noqa: E402
+from transformers import AutoConfig  # noqa: E402
 from verl.trainer.ppo.core_algos import get_policy_loss_fn  # noqa: E402
 from verl.trainer.ppo.v1 import AgentLoopWorkerTQ, get_trainer_cls  # noqa: E402
 from verl.utils import tensordict_utils as tu  # noqa: E402
@@ -40,9 +44,11 @@ from metis_agents.rl.joined import join  # noqa: E402
 from metis_agents.verl.advantage import with_hinge  # noqa: E402
 from metis_agents.verl.check import check  # noqa: E402
 from metis_agents.verl.command import _parser, overrides  # noqa: E402
+from metis_agents.verl.loop import OUTCOME  # noqa: E402
 from metis_agents.verl.trainer import check_config, rows_of  # noqa: E402
 from metis_gym import rewards  # noqa: E402
 from metis_gym.errors import ConfigError  # noqa: E402
+from metis_gym.records import Outcome  # noqa: E402
 from metis_gym.rewards.contract import Channel  # noqa: E402
 
 SIZE = 4
@@ -60,10 +66,19 @@ def folder(tmp_path_factory):
     return str(made)
 
 
+def right(letter):
+    return answer(letter)
+
+
+def wrong(letter):
+    return answer("B" if letter == "A" else "A")
+
+
 def configured(folder, *further):
     """verl's whole configuration, from the command line that `metis-gym verl` writes."""
     words = ["--model", folder, "--design", DESIGN, "--tasks", "2", "--minibatch", "2", "--group-size", str(SIZE)]
-    words += ["--batches", "1", "--prompt-tokens", "600", "--response-tokens", "900", "--observation-tokens", "300"]
+    words += ["--batches", "1", "--prompt-tokens", "4000", "--response-tokens", "3000"]
+    words += ["--observation-tokens", "1500"]
     words += [
         "--taskset",
         ENV["taskset"],
@@ -71,6 +86,94 @@ def configured(folder, *further):
     ]
     with initialize_config_module("verl.trainer.config", version_base=None):
         return compose("ppo_trainer", overrides=[*overrides(_parser().parse_args(words)), *further])
+
+
+@pytest.mark.parametrize(
+    ("turns", "calls", "images"), [([right], 0, 1), ([call, right], 1, 2), ([call, None], None, None)], ids=str
+)
+def test_the_agent_loop_plays_an_episode(folder, turns, calls, images):
+    """Without a cluster: verl's own base class, tokenizer and processor; the environment and its sandbox are real."""
+    from verl.experimental.agent_loop.agent_loop import DictConfigWrap
+    from verl.utils import hf_processor, hf_tokenizer
+
+    config = configured(folder)
+    _, (task_id,) = rows(config, 1)
+    (letter,) = gold(config, [task_id])
+    script = Scripted(folder, [[one and one(letter) for one in turns]])
+    processor = hf_processor(folder)
+    loop = hydra.utils.instantiate(
+        {"_target_": "metis_agents.verl.loop.MetisAgentLoop"},
+        trainer_config=DictConfigWrap(config=config),
+        server_manager=script,
+        tokenizer=hf_tokenizer(folder),
+        processor=processor,
+        hf_model_type="qwen3_vl",
+        dataset_cls=get_dataset_class(config.data),
+        data_config=DictConfigWrap(config.data),
+    )
+    info = {"task_id": task_id, "split": "train"}
+    output = asyncio.run(loop.run({"temperature": 1.0}, extra_info=info, session_id=0, global_steps=1, uid="one"))
+    if calls is None:
+        assert output == []  # the server broke off: unscored, and the group goes on
+        return
+    outcome = Outcome.from_info(json.loads(output.extra_fields[OUTCOME]))
+    assert outcome.scored and outcome.correct and outcome.tool_calls == calls and output.reward_score == 1.0
+    assert sum(output.response_mask) == outcome.tokens == sum(one != 0.0 for one in output.response_logprobs)
+    shown = output.multi_modal_data["images"]
+    assert len(shown) == images
+    grids = processor.image_processor(images=shown, return_tensors="pt")["image_grid_thw"]
+    token = AutoConfig.from_pretrained(folder).image_token_id
+    assert (output.prompt_ids + output.response_ids).count(token) == int(grids.prod(-1).sum()) // 4
+    assert [len(given or []) for _, given in script.asked] == list(range(1, images + 1))
+
+
+def test_verls_own_computation_gives_hdpos_advantages(folder, monkeypatch):
+    """Without a cluster: verl's `_compute_advantage` on rows as its worker stores them, with a dictionary for a store.
+
+    Two groups, one without the session that was not scored, and a row of padding.
+    """
+    from tensordict import TensorDict
+    from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+
+    config = configured(folder)
+    played = [("a", 1.0, 0), ("a", 1.0, 1), ("a", 0.0, 1), ("a", 1.0, 2), ("b", 0.0, 0), ("b", 1.0, 3), ("b", 1.0, 0)]
+    outcomes = [Outcome(task_id=g, answer_score=right, format_score=1.0, tool_calls=c) for g, right, c in played]
+    mask = torch.tensor([1, 1, 0, 0, 1])
+    stored = [
+        {
+            "uid": one.task_id,
+            "response_mask": mask[: 5 if one.tool_calls else 2],
+            "rm_scores": torch.zeros(5 if one.tool_calls else 2),
+            "extra_fields": {OUTCOME: json.dumps(one.to_info())},
+        }
+        for one in [*outcomes, outcomes[0]]
+    ]
+    stored[-1] |= {"uid": "pad", "response_mask": torch.zeros(2, dtype=torch.int64), "rm_scores": torch.zeros(2)}
+    fields, written = list_of_dict_to_tensordict(stored), {}
+    keys = [*(f"{one.task_id}_{place}_0" for place, one in enumerate(outcomes)), "pad_0_0"]
+    tags = [{"is_padding": key.startswith("pad")} for key in keys]
+    batch = tq.KVBatchMeta(partition_id="train", keys=keys, tags=tags)
+
+    def get(keys, partition_id, select_fields):
+        return TensorDict(
+            {name: fields[name] for name in select_fields if name in set(fields.keys())}, batch_size=len(keys)
+        )
+
+    def put(keys, partition_id, fields):
+        written.update({name: fields[name] for name in fields.keys()})  # noqa: SIM118
+        return batch
+
+    monkeypatch.setattr(tq, "kv_batch_get", get)
+    monkeypatch.setattr(tq, "kv_batch_put", put)
+    metrics = {}
+    trainer_of(config)._compute_advantage(batch, metrics)
+    expected = joined(rewards.make(DESIGN), [outcomes[:4], outcomes[4:]])
+    for row in range(len(outcomes)):
+        advantages, own = written["advantages"][row], stored[row]["response_mask"].bool()
+        assert (advantages[own] - expected.total_N[row]).abs().max().item() <= 1e-6
+        assert advantages[~own].sum().item() == pytest.approx(expected.hinge_N[row], abs=1e-6)
+    assert written["advantages"][len(outcomes)].abs().sum().item() == 0.0  # padding
+    assert expected.hinge_N.max() > 0 and metrics["metis/episodes"] == 7
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +186,7 @@ def cluster(folder):
         runtime_env={"env_vars": {"PYTHONPATH": ":".join(filter(None, here)), "HF_HUB_OFFLINE": "1"}},
     )
     config.transfer_queue.enable = True
+    config.transfer_queue.backend.SimpleStorage.num_data_storage_units = 1  # each is a process that imports torch
     tq.init(config.transfer_queue)
     yield config
     tq.close()
@@ -138,14 +242,6 @@ def play(cluster, folder, start, turns):
     return worker, [f"task{start + index}" for index in range(2)]
 
 
-def right(letter):
-    return answer(letter)
-
-
-def wrong(letter):
-    return answer("B" if letter == "A" else "A")
-
-
 def test_verls_trainer_computes_hdpos_advantages(cluster, folder):
     _, uids = play(cluster, folder, 0, [[right], [call(), right], [call(), wrong], [call(), call(), right]])
     batch = played(uids)
@@ -175,8 +271,6 @@ def test_image_tokens_are_as_many_as_verls_processor_makes(cluster, folder):
     data = tq.kv_batch_get(
         keys=keys, partition_id="train", select_fields=["input_ids", "multi_modal_inputs", "position_ids"]
     )
-    from transformers import AutoConfig
-
     image = AutoConfig.from_pretrained(folder).image_token_id
     for row in range(len(keys)):
         inputs = data["multi_modal_inputs"][row]

@@ -9,7 +9,8 @@ CALL = {"name": "python", "arguments": {"code": "image_1.crop((0, 0, 64, 64))"}}
 ENV = {"taskset": "patches", "answers": "choice", "view_size": 64, "max_source": 1024}
 
 
-def call():
+def call(_=""):
+    """A turn that calls the tool, whatever the right answer is."""
     return f"<reason></reason><tool_call>{json.dumps(CALL)}</tool_call>"
 
 

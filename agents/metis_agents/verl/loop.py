@@ -7,6 +7,7 @@ episode out (`[]`, which verl takes for a session without output): an exception 
 import asyncio
 import functools
 import json
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,7 @@ OUTCOME = "metis_outcome"
 """The extra field that holds an episode's outcome, as JSON."""
 
 _FORBIDDEN = -100.0
+_log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
 
@@ -95,7 +97,7 @@ def _stage(settings: str, tokenizer: Any, processor: Any) -> Stage:
     return Stage(VerlSettings(**json.loads(settings)), tokenizer, processor)
 
 
-class MetisAgentLoop(AgentLoopBase):
+class MetisAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl's is Any here
     """Plays one episode; verl makes one of these for each."""
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput | list[AgentLoopOutput]:
@@ -125,11 +127,18 @@ class MetisAgentLoop(AgentLoopBase):
                 )
                 live = ActiveRollout(0, plan, env, budget)
                 await self._play(live, stage, sampling_params, str(kwargs.get("uid", "")))
-            except (InfrastructureError, ray.exceptions.RayError, OSError, TimeoutError):
+            except (InfrastructureError, ray.exceptions.RayError, OSError, TimeoutError) as error:
+                _log.warning("an episode of %s is not scored: %s", info["task_id"], error)
                 return []
             finally:
                 await stage.in_thread(stage.give_back, info["split"], env)
-        return self._output(live) if live.outcome is not None and live.outcome.scored else []
+        if live.outcome is None or not live.outcome.scored:
+            reason = (
+                f"its {live.overran} is over the budget" if live.overran else "the environment or the server failed"
+            )
+            _log.warning("an episode of %s is not scored: %s", info["task_id"], reason)
+            return []
+        return self._output(live)
 
     async def _play(self, live: ActiveRollout, stage: Stage, sampling_params: dict[str, Any], uid: str) -> None:
         """Play to the end; an engine that breaks off leaves the rollout without an outcome."""

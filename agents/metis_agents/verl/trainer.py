@@ -51,7 +51,8 @@ def check_config(config: Any) -> None:
 def rows_of(batch: Any) -> list[Row]:
     """The rows of a batch in its order: whose group, and how the episode went."""
     data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-    fields: list[Mapping[str, Any]] = data["extra_fields"].tolist()
+    found = data["extra_fields"]  # a list, or a stack of tensordict that can be made one
+    fields: list[Mapping[str, Any]] = found.tolist() if hasattr(found, "tolist") else list(found)
     return [
         Row(
             group=key.rsplit("_", 2)[0],
@@ -64,7 +65,7 @@ def rows_of(batch: Any) -> list[Row]:
 def _extended(base: type[PPOTrainer], mode: str) -> type[PPOTrainer]:
     """The trainer of one of verl's modes, with outcomes."""
 
-    class MetisTrainer(base):  # type: ignore[misc, valid-type]
+    class MetisTrainer(base):  # type: ignore[misc]
         """verl's own trainer, which hands over outcomes."""
 
         def __init__(self, config: Any) -> None:
