@@ -88,7 +88,8 @@ def test_every_command_is_understood_by_its_command_line(words, monkeypatch):
         stop_after_reading(monkeypatch, module)
     words = [STANDING_FOR.get(word, word) for word in words]
     if words[0] == "eval":
-        read_environment("MetisVQA-v0", take_environment(words)[1])
+        env_id = words[words.index("--env") + 1] if "--env" in words else "MetisVQA-v0"
+        read_environment(env_id, take_environment(words)[1])
     with pytest.raises(Understood):
         main(words)
 

@@ -26,6 +26,7 @@ __all__ = [
 DESIGNS = (
     "accuracy",
     "hdpo",
+    "hdpo_gap",
     "coupled:alpha=0.05",
     "coupled:alpha=1,gated=false",
     "linear_cost",

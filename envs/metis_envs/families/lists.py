@@ -28,8 +28,6 @@ OPEN_ANSWERS = 10
 _MIN_LINES, _MAX_LINES = 3, 5
 _MEASURED_SIZE, _SPARE_STEP = 50, 0.5
 """Values are measured at this font size; the difference that is allowed grows by so much with each that is drawn."""
-_SMUDGED = 4
-"""How many values make up what the view shows of small print that is not asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +167,7 @@ def _print_other(scene: ImageArray, sheet: ListSheet, task: ListTask, start: int
         sheet.print_values(scene, _turned(task, index, line))
 
     if sheet.is_small:
-        every = [(start + step) % len(task.answers) for step in range(_SMUDGED)]
+        every = range(len(task.answers))  # as many as if it were asked for, so that the smudge is no crisper
         conceal_among(scene, (sheet.values_box,), draw, start, every, sheet.sheet.canvas.factor)
     else:
         draw(scene, start)

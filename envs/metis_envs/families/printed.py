@@ -25,8 +25,6 @@ __all__ = ["Printed", "PrintedFamily"]
 _HEAD, _LARGE, _FOOT, _FINE, _KEY, _SMALL = range(6)
 _CHAIN_SHARE = 0.92
 """Of the required tasks; the others need one look."""
-_SMUDGED = 4
-"""How many texts make up what the view shows of small print that is not asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,9 +139,9 @@ class _Layer:
         if self.hides:
             write_row(scene, notice, _LARGE, printed.large_other)
         if not self.is_chain:
-            conceal_row(scene, notice, _KEY, _turned(printed.keys, self.shown))
+            conceal_row(scene, notice, _KEY, printed.keys, self.shown)
         if self.is_chain or not self.hides:
-            conceal_row(scene, notice, _SMALL, _turned(printed.small_other, 0))
+            conceal_row(scene, notice, _SMALL, printed.small_other, 0)
         return scene
 
     def draw_detail(self, scene: ImageArray, state: int) -> None:
@@ -155,11 +153,6 @@ class _Layer:
             write_row(scene, self.notice, _KEY, self.printed.keys[key])
         else:
             write_row(scene, self.notice, _SMALL, self.printed.small[answer])
-
-
-def _turned(texts: Sequence[str], shown: int) -> list[str]:
-    """The one that is shown, and a few others that it is concealed among."""
-    return [texts[(shown + step) % len(texts)] for step in range(min(_SMUDGED, len(texts)))]
 
 
 def _explained(printed: Printed, notice: Notice, brief: Brief, is_chain: bool) -> str:

@@ -223,10 +223,10 @@ def row_box(notice: Notice, row: int) -> Box:
     return notice.canvas.box(left, top, right, bottom)
 
 
-def conceal_row(scene: ImageArray, notice: Notice, row: int, texts: Sequence[str]) -> None:
-    """Print the first of some texts so that the view is the same for each of them, in place."""
+def conceal_row(scene: ImageArray, notice: Notice, row: int, texts: Sequence[str], shown: int) -> None:
+    """Print one of some texts so that the view is the same for each of them, in place."""
 
     def draw(image: ImageArray, text: int) -> None:
         write_row(image, notice, row, texts[text])
 
-    conceal_among(scene, (row_box(notice, row),), draw, 0, range(len(texts)), notice.canvas.factor)
+    conceal_among(scene, (row_box(notice, row),), draw, shown, range(len(texts)), notice.canvas.factor)

@@ -244,7 +244,7 @@ def drawn_place(rng: np.random.Generator, canvas: Canvas, split: str, setting: s
 def paint_worksheets(place: Place, canvas: Canvas, worksheets: Sequence[Worksheet]) -> ImageArray:
     """The place with all worksheets, and the text that does not depend on an answer."""
     draft = Draft(canvas, place.paint_half())
-    for worksheet in worksheets:
+    for worksheet in sorted(worksheets, key=lambda one: not one.is_far):  # whichever is asked for: shadows would tell
         worksheet.paint(draft)
     scene = draft.scene()
     for worksheet in worksheets:

@@ -15,7 +15,8 @@ from metis_agents.qwen3vl.model.models import LoadedModel, ModelConfig, equip, l
 from metis_agents.qwen3vl.model.network import batch_of
 from metis_agents.qwen3vl.model.scoring import Layout, Scorer
 from metis_agents.qwen3vl.rollouts.engine import TurnRequest
-from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine, sample
+from metis_agents.qwen3vl.rollouts.sampling import sample
+from metis_agents.qwen3vl.rollouts.transformers_engine import TransformersEngine
 
 EXACT = 2e-5
 

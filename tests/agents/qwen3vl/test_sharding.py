@@ -8,6 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from qwen_toys import equipment
+
+from metis_agents.qwen3vl.model import sharding
 
 
 def run(folder, *parts):
@@ -59,3 +63,33 @@ def test_two_shards_imitate_as_one_model(folder):
     # Adam divides by the size of a gradient: where that is rounding noise, so is the step. Nearly all must agree.
     agreeing = np.isclose(two, moved, rtol=0, atol=1e-2 * largest)
     assert agreeing.mean() > 0.99
+
+
+def test_a_sharded_run_starts_without_whole_float32_weights(monkeypatch):
+    """The copy that plays is the memory that was loaded; units are wide one at a time, and reduced in float32."""
+    kit = equipment(dtype="bfloat16")
+    kit.model.to(torch.bfloat16)
+    loaded = {name: (weight.data_ptr(), weight.clone()) for name, weight in kit.model.named_parameters()}
+    playing = sharding.playing_copy(kit.model)
+    units, policies = [], []
+
+    def spread(unit, mp_policy):
+        wide = {name for name, weight in kit.model.named_parameters() if weight.dtype == torch.float32 and len(weight)}
+        own = {id(weight) for weight in unit.parameters()}
+        assert all(id(weight) in own for name, weight in kit.model.named_parameters() if name in wide)
+        units.append(len(wide))
+        policies.append(mp_policy)
+        for weight in unit.parameters():
+            weight.data = weight.data.new_empty(0)  # FSDP keeps its shard, and lets the whole weight go
+
+    monkeypatch.setattr(sharding, "fully_shard", spread)
+    sharding.shard(kit.scorer, compute=torch.bfloat16)
+    assert len(units) == kit.model.config.text_config.num_hidden_layers + 1
+    assert all(units)
+    assert {(policy.param_dtype, policy.reduce_dtype) for policy in policies} == {(torch.bfloat16, torch.float32)}
+    for name, weight in playing.named_parameters():
+        pointer, before = loaded[name]
+        assert weight.data_ptr() == pointer
+        assert torch.equal(weight, before)
+        assert not weight.requires_grad
+    assert playing.lm_head.weight is playing.model.language_model.embed_tokens.weight, "still tied"

@@ -20,10 +20,10 @@ from two_qwen_ranks import judged
 from metis_agents.qwen3vl.model.sharding import (
     ShardedPolicy,
     ShardedRanks,
+    playing_copy,
     read_sharded,
     shard,
     take_up_weights,
-    whole_copy,
     write_sharded,
 )
 from metis_agents.qwen3vl.rollouts.collector import EpisodeCollector
@@ -45,7 +45,7 @@ class Judged(EpisodeCollector):
 def setup(tasks, lora, ranks=None):
     """A trainer of its own; sharded, where ranks are given. Adam with a large ε: steps follow gradients smoothly."""
     kit = equipment(lora=lora)
-    playing = whole_copy(kit.model, torch.float32)
+    playing = playing_copy(kit.model)
     acting = player(kit, ScriptedEngine(kit.tokenizer, SCRIPT))
     if ranks is not None:
         shard(kit.scorer)
@@ -70,7 +70,7 @@ def setup(tasks, lora, ranks=None):
 def imitated(ranks):
     """The weights after three steps of SFT; every rank has other conversations, and not as many pieces."""
     kit = equipment()
-    playing = whole_copy(kit.model, torch.float32)
+    playing = playing_copy(kit.model)
     conversations = played_conversations(kit, tasks=2, group_size=3)
     units = [(Example(tokens, np.ones(tokens.model_tokens, dtype=np.float32)),) for tokens in conversations]
     mine = units[ranks.rank :: ranks.size]
@@ -126,7 +126,7 @@ def alone(folder, parts):
     """The same by one process."""
     if "imitation" in parts:
         kit = equipment()
-        start = weights(kit, whole_copy(kit.model, torch.float32))
+        start = weights(kit, playing_copy(kit.model))
         Path(folder, "imitation.one.json").write_text(json.dumps({"start": start, "end": imitated(Ranks())}))
     for name in filter(parts.__contains__, TRAINED):
         trainer, kit, playing, acting = setup(4, TRAINED[name])
