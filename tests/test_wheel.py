@@ -101,7 +101,7 @@ def test_commands_of_the_core_work_with_any_extras(clean):
     assert "never-tool" in clean.works(*played, "--workers", "1", "--record", "run")
     assert "1 episode:" in clean.works("view", "run", "--out", "page.html")
     assert (clean.folder / "page.html").stat().st_size > 1000
-    assert "1 episode" in clean.works("replay", str(next(clean.folder.glob("run/**/run.json")).parent))
+    clean.works("replay", "run/000", "--trust")  # tasks of a file are for whoever trusts it
 
 
 @pytest.mark.slow
