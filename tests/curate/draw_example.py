@@ -58,9 +58,8 @@ def main():
     ):
         shutil.copy(out / source, DOCS / name)
     seeds = len({row["seed"] for row in results})
-    said = (
-        f"{seeds} seeds; mean, Student's 95 % interval and each seed, in % of 128 test episodes (calls for each 100):"
-    )
+    spread = f"Mean of {seeds} seeds, Student's 95 % interval and each seed" if seeds > 1 else "One seed"
+    said = f"{spread}, in % of 128 test episodes (`tool_calls` and `tool_errors` for each 100):"
     figure = "![Calls and right answers after training on raw, on as few, and on curated trajectories](curated.png)"
     page = DOCS / "curation.md"
     text = filled(page.read_text(), "planted", planted_table(planted))
