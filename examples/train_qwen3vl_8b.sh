@@ -17,7 +17,7 @@ if [ "$((${GPUS:-1} * ${NODES:-1}))" -gt 1 ]; then
         ${RENDEZVOUS:+--rdzv-backend c10d --rdzv-endpoint "$RENDEZVOUS"} -m metis_gym train \
         --parallel fsdp --tasks "$((128 / (${GPUS:-1} * ${NODES:-1})))" "$@"
 fi
-# One GPU: keys and values of 32 conversations are kept at a time, 144 KiB a token.
+# One GPU: up to 32 conversations at a time, as many as have room for their keys and values (144 KiB a token).
 if [ -n "${FULL:-}" ]; then
     set -- --rounding stochastic "$@"
 else

@@ -1,7 +1,11 @@
 """Keys to services: given explicitly, shown nowhere."""
 
+import base64
+import functools
+import html
 import json
 import os
+import re
 from urllib.parse import quote, quote_plus
 
 from metis_gym.errors import ConfigError
@@ -9,6 +13,7 @@ from metis_gym.errors import ConfigError
 __all__ = ["ApiKey"]
 
 _HIDDEN = "***"
+_MIN_ENCODED = 8  # what encodes a shorter one may well be part of something else
 
 
 class ApiKey:
@@ -48,7 +53,26 @@ class ApiKey:
         return self._value
 
     def hide_in(self, text: str) -> str:
-        """The text without the key, in plain form or as it stands in an address or in JSON."""
-        for form in (self._value, quote_plus(self._value), quote(self._value, safe=""), json.dumps(self._value)[1:-1]):
-            text = text.replace(form, _HIDDEN)
+        """The text without the key: plain, or as it stands in an address, in JSON, in HTML or in base64."""
+        for form in self._forms:
+            text = form.sub(_HIDDEN, text)
         return text
+
+    @functools.cached_property
+    def _forms(self) -> tuple[re.Pattern[str], ...]:
+        """The forms in which a service may repeat the key, the longest first, in either case."""
+        value = self._value
+        in_json = json.dumps(value)[1:-1]
+        forms = {value, in_json, json.dumps(in_json)[1:-1], html.escape(value), html.escape(value, quote=False)}
+        forms |= {form.replace("/", "\\/") for form in (value, in_json)}
+        forms |= {quote_plus(value), quote(value), quote(value, safe="")}
+        if len(value) < _MIN_ENCODED:
+            return tuple(re.compile(re.escape(form)) for form in sorted(forms, key=len, reverse=True))
+        forms |= {value.encode().hex(), *(_in_base64(value, before) for before in range(3))}
+        return tuple(re.compile(re.escape(form), re.IGNORECASE) for form in sorted(forms, key=len, reverse=True))
+
+
+def _in_base64(value: str, before: int) -> str:
+    """What base64 makes of a text behind so many other bytes, and which does not depend on these or on what follows."""
+    whole = base64.b64encode(b"\0" * before + value.encode()).decode()
+    return whole[-(-before * 8 // 6) : (before + len(value)) * 8 // 6]

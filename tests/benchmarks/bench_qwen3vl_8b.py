@@ -1,17 +1,25 @@
 """Qwen3-VL-8B at full size with random weights on one GPU: does it fit, how fast is it, what does the GPU wait for?
 
 python tests/benchmarks/bench_qwen3vl_8b.py               LoRA, then every weight of the language model
+python tests/benchmarks/bench_qwen3vl_8b.py --only lora   one of the two; `--only full` is the other
 python tests/benchmarks/bench_qwen3vl_8b.py --rehearse    the same lines with a tiny model on any machine; says nothing
 
 One group of 16 episodes: a prompt with an image, four turns, a returned image after each but the last, 16,384 tokens
 in all. Rollouts write `--written` of them (the rest is given); the update trains on all. No checkpoint is needed: the
 configuration is written out here, the tokenizer is that of the tiny model.
 
+The last line is all of it as JSON. Beside a CUDA image's torch and numpy it imports these wheels: accelerate, anyio,
+cloudpickle, Farama-Notifications, filelock, fsspec, gymnasium, h11, httpcore2, httpx2, huggingface_hub, idna, Jinja2,
+MarkupSafe, packaging, peft, pillow, psutil, PyYAML, regex, safetensors, scipy, tokenizers, tqdm, transformers,
+truststore, typing_extensions; and metis-gym itself with PYTHONPATH=.:envs:agents.
+
 Model FLOPs: 2 for each weight and token in the forward pass, 4 in the backward pass (2 with LoRA, whose frozen weights
 need no gradient), and attention's; what is computed twice to save memory is not counted.
 """
 
 import argparse
+import gc
+import json
 import sys
 import time
 from pathlib import Path
@@ -92,6 +100,7 @@ class Clock:
         return torch.cuda.max_memory_allocated() / 2**30 if self.device == "cuda" else float("nan")
 
     def start_anew(self):
+        gc.collect()  # models hold themselves in circles
         if self.device == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
@@ -138,7 +147,7 @@ def model_flops(model, conversations, *, lora):
 
 
 def measure(device, *, lora, rounding, tokens, written, is_small):
-    """One line."""
+    """One line, and what stands in it by name."""
     clock = Clock(device)
     clock.start_anew()
     tokenizer = tiny_tokenizer(texts())
@@ -169,13 +178,24 @@ def measure(device, *, lora, rounding, tokens, written, is_small):
     update = clock.now() - started
     every = sum(map(len, conversations))
     flops = model_flops(kit.model, conversations, lora=lora)
+    found = {
+        "rollout_tokens_per_second": sampled / seconds,
+        "rollout_peak_gib": rollouts,
+        "update_tokens": every,
+        "update_seconds": update,
+        "training_tokens_per_second": every / update,
+        "mfu": flops / update / PEAK_FLOPS,
+        "update_peak_gib": clock.peak_gibibytes(),
+        "idle_share": 1 - busy(trainer, groups),
+    }
     sys.stdout.write(
         f"8b: {'LoRA of rank ' + str(lora) if lora else f'every weight, {rounding} rounding'}: rollouts "
         f"{sampled / seconds:,.0f} tokens/s (peak {rollouts:.1f} GiB); an update of {every:,} tokens {update:.1f} s, "
-        f"{every / update:,.0f} tokens/s, {flops / update / PEAK_FLOPS:.1%} of peak FLOPs (peak "
-        f"{clock.peak_gibibytes():.1f} GiB), GPU busy {busy(trainer, groups):.0%}\n"
+        f"{every / update:,.0f} tokens/s, {found['mfu']:.1%} of peak FLOPs (peak {found['update_peak_gib']:.1f} GiB), "
+        f"GPU idle {found['idle_share']:.0%}\n"
     )
     sys.stdout.flush()
+    return {name: None if number != number else number for name, number in found.items()}  # NaN: not measured here
 
 
 def busy(trainer, groups):
@@ -206,10 +226,16 @@ def main():
         return
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokens, written = (1_024, 8) if given.rehearse else (given.tokens, given.written)
+    found = {}
     for name, lora in (("lora", 64), ("full", None)):
         if given.only in (None, name):
             rounding = "stochastic" if lora is None else "nearest"
-            measure(device, lora=lora, rounding=rounding, tokens=tokens, written=written, is_small=given.rehearse)
+            found[name] = measure(
+                device, lora=lora, rounding=rounding, tokens=tokens, written=written, is_small=given.rehearse
+            )
+            Clock(device).start_anew()
+    where = torch.cuda.get_device_name() if device == "cuda" else "rehearsal on a CPU"
+    sys.stdout.write(json.dumps({"device": where, "torch": torch.__version__, **found}) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from two_ranks import CASES, groups_of, summary, train
 
-from metis_agents.rl import Ranks
+from metis_agents.rl import Ranks, distributed
 
 
 def run(folder, *arguments):
@@ -50,3 +51,31 @@ def test_one_process_is_one_rank():
     ranks = Ranks()
     assert (ranks.size, ranks.rank, ranks.gather("me")) == (1, 0, ["me"])
     ranks.sum_gradients([])
+
+
+def test_many_gradients_travel_together_and_narrow_ones_are_added_up_in_float32(monkeypatch):
+    sent = []
+
+    def add(tensor, op, group):
+        assert op == distributed.dist.ReduceOp.SUM
+        assert tensor.dtype == torch.float32
+        sent.append(tensor.numel())
+        tensor.mul_(3.0).add_(0.5)
+
+    monkeypatch.setattr(distributed.dist, "all_reduce", add)
+    monkeypatch.setattr(distributed, "_BUCKET", 100)
+    ranks = Ranks()
+    ranks._several = True
+    sizes = [(10, 3), (40,), (25,), (7, 50), (1,), ()]
+    types = [torch.float32, torch.bfloat16] * 3
+    parameters = [torch.nn.Parameter(torch.zeros(size, dtype=kind)) for size, kind in zip(sizes, types, strict=True)]
+    frozen = torch.nn.Parameter(torch.zeros(9), requires_grad=False)
+    for number, parameter in enumerate(parameters):
+        parameter.grad = None if number == 2 else torch.full_like(parameter, float(number))
+    ranks.sum_gradients([*parameters[:3], frozen, *parameters[3:]])
+    assert sent == [95, 350, 2]
+    assert frozen.grad is None
+    for number, parameter in enumerate(parameters):
+        assert parameter.grad.dtype == parameter.dtype
+        assert parameter.grad.shape == parameter.shape
+        assert (parameter.grad == (0.5 if number == 2 else 3.0 * number + 0.5)).all()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hdpo_toys import Replay, ToyPolicy, gradient, toy_groups, toy_rollout
 
-from metis_agents.rl import LossConfig, TokenLogprobs, Trainer, TrainerConfig
+from metis_agents.rl import LossConfig, Ranks, TokenLogprobs, Trainer, TrainerConfig
 from metis_agents.rl.bandit import BanditCollector, BanditPolicy, BanditTask
 from metis_gym import rewards
 from metis_gym.errors import ConfigError, NonFiniteError
@@ -279,3 +279,62 @@ def test_published_settings():
     assert (config.tasks, config.group_size, config.tasks // config.minibatches) == (128, 16, 64)
     assert (config.lr, config.weight_decay, config.epochs) == (1e-6, 0.01, 1)
     assert config.loss == LossConfig(surrogate="ppo_clip", denominator="all", entropy_coef=0.0, kl_coef=0.0)
+
+
+class Cramped(ToyPolicy):
+    """A policy on a device that has not the memory for more than so many episodes; it says so after some gradients."""
+
+    def __init__(self, most, *, fails_in):
+        super().__init__()
+        self.most, self.fails_in, self.failures = most, fails_in, 0
+
+    def logprobs(self, rollouts):
+        tokens = super().logprobs(rollouts)
+        if len(rollouts) <= self.most:
+            return tokens
+        self.failures += 1
+        if self.fails_in == "forward":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        logprobs_BT = tokens.logprobs_BT.clone()
+        if not logprobs_BT.requires_grad:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        logprobs_BT.register_hook(self._fail)
+        return tokens._replace(logprobs_BT=logprobs_BT)
+
+    @staticmethod
+    def _fail(gradient):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.mark.parametrize("fails_in", ["forward", "backward"])
+@pytest.mark.parametrize("steps", [{}, {"minibatches": 2, "epochs": 2}], ids=str)
+def test_what_does_not_fit_into_memory_is_learned_in_smaller_pieces_with_the_same_gradient(fails_in, steps, caplog):
+    whole = toy_trainer(**steps)
+    cramped = toy_trainer(policy=Cramped(5, fails_in=fails_in), micro_batch_episodes=11, **steps)
+    one, other = whole.train(2), cramped.train(2)
+    torch.testing.assert_close(parameters(cramped), parameters(whole), rtol=1e-11, atol=1e-12)
+    for ours, theirs in zip(one, other, strict=True):
+        for update, same in zip(ours.updates, theirs.updates, strict=True):
+            assert update.flat() == pytest.approx(same.flat(), rel=1e-9, abs=1e-11)
+    assert cramped.halvings == 2  # 11 → 6 → 3
+    assert cramped.policy.failures <= 2, "pieces stay small"
+    assert "out of memory" in caplog.text
+
+
+def test_single_episodes_that_do_not_fit_end_the_run():
+    trainer = toy_trainer(policy=Cramped(0, fails_in="forward"))
+    before = parameters(trainer).clone()
+    with pytest.raises(torch.OutOfMemoryError):
+        trainer.train(1)
+    assert torch.equal(parameters(trainer), before)
+
+
+def test_ranks_that_share_their_passes_do_not_cut_on_their_own():
+    class Sharing(Ranks):
+        shares_passes = True
+
+    trainer = toy_trainer(policy=Cramped(5, fails_in="forward"))
+    trainer.ranks = Sharing()
+    with pytest.raises(torch.OutOfMemoryError):
+        trainer.train(1)
+    assert trainer.halvings == 0

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+pytestmark = pytest.mark.timeout(1_500)  # the first test waits for vLLM to be imported and started, on any machine
+
 EXACT = 1e-4
 """What is demanded; 1.4e-6 was measured. A wrong position, image or former weight is of order 0.1."""
 

@@ -28,6 +28,7 @@ from metis_gym.terminal import printable
 __all__ = ["ChatClient", "Completion", "ContextOverflowError"]
 
 _MAX_BYTES = 32 << 20
+_MAX_MESSAGE = 2 << 20  # some 500,000 tokens: no turn is that long, and recordings take lines of 8 MiB
 _FIRST_PAUSE, _MAX_PAUSE = 0.5, 60.0
 _PASSING = (408, 409, 429)
 _OPTIONAL = ("seed", "stop", "temperature")
@@ -132,7 +133,7 @@ class ChatClient:
         answer = self._asked(sent)
         if isinstance(answer, _Passing):
             return answer
-        if answer.status == 200:
+        if 200 <= answer.status < 300:
             return self._read(answer, sent)
         words = self._words(answer)
         if self.log is not None:
@@ -163,8 +164,16 @@ class ChatClient:
         choices = read.get("choices") if isinstance(read, dict) else None
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = choice.get("message") if isinstance(choice, dict) else None
+        if not isinstance(read, dict):
+            return _Passing("an answer that is no JSON")
+        failure = _failure_in(read, choice)
+        if failure is not None:
+            return _Passing(f"an answer that is an error: {self._said(failure)}", answer.wait)
         if not isinstance(choice, dict) or not isinstance(message, dict):
-            return _Passing("an answer without choices" if isinstance(read, dict) else "an answer that is no JSON")
+            return _Passing("an answer without choices")
+        size = len(json.dumps(message))
+        if size > _MAX_MESSAGE:
+            return _Passing(f"a message of {size:,} bytes; at most {_MAX_MESSAGE:,} are taken")
         self.limiter.success()
         stop = choice.get("stop_reason")
         return Completion(
@@ -185,6 +194,8 @@ class ChatClient:
         if status == 400 and named:
             self._drop(named, words)
             return self._attempt(sent)
+        if 300 <= status < 400:
+            words = f"a redirect, which is not followed; check base_url {words}".strip()
         raise ConfigError(f"the endpoint {self.url} answers HTTP {status}: {words or '(no words)'}")
 
     def _drop(self, names: list[str], words: str) -> None:
@@ -206,8 +217,10 @@ class ChatClient:
             said: Any = self._without_key(json.loads(answer.body))
         except (ValueError, RecursionError):
             said = answer.body.decode("utf-8", "replace")
-        if isinstance(said, dict):
-            said = said.get("error", said)
+        return self._said(said.get("error", said) if isinstance(said, dict) else said)
+
+    def _said(self, said: Any) -> str:
+        """The words of an error, as it was read from JSON."""
         if isinstance(said, dict):
             parts = [said.get(name) for name in ("message", "detail", "code", "param")]
             said = "; ".join(str(part) for part in parts if part) or json.dumps(said)
@@ -235,6 +248,14 @@ class ChatClient:
                 self._without_key(name, depth + 1): self._without_key(item, depth + 1) for name, item in read.items()
             }
         return read
+
+
+def _failure_in(read: Mapping[str, Any], choice: Any) -> Any:
+    """What an answer of status 200 says in place of a turn: gateways report failures of the server behind them so."""
+    choice = choice if isinstance(choice, dict) else {}
+    if choice.get("finish_reason") == "error":
+        return choice.get("error") or read.get("error") or "finish_reason is 'error'"
+    return choice.get("error") or (read.get("error") if not choice else None)
 
 
 def _refuse_constant(name: str) -> None:

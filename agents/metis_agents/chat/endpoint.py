@@ -11,7 +11,7 @@ from metis_agents.chat.images import ImageFormat
 from metis_agents.chat.limiter import Limiter
 from metis_agents.chat.messages import Conversation
 from metis_agents.chat.requests_log import RequestLog
-from metis_gym.errors import ConfigError
+from metis_gym.errors import BudgetError, ConfigError
 from metis_gym.http import check_url
 from metis_gym.keys import ApiKey
 
@@ -113,12 +113,17 @@ class EndpointAgent(ChatAgent):
 
     def complete(self, conversation: Conversation, seed: int) -> Completion:
         """Ask the endpoint."""
+        has_begun = any(message["role"] == "assistant" for message in conversation.messages)
         try:
             return self._client.complete(self.body(conversation, seed))
         except ContextOverflowError:
-            if not any(message["role"] == "assistant" for message in conversation.messages):
+            if not has_begun:
                 self._client.warn(_TOO_LONG)
             raise
+        except BudgetError as error:
+            if not has_begun:
+                raise
+            raise ContextOverflowError(str(error)) from None  # it is what the model wrote, and what it asked for
 
     def body(self, conversation: Conversation, seed: int) -> dict[str, Any]:
         """The request for the next turn.

@@ -5,6 +5,7 @@ calling (the dialect `native`) differs: after the assistant's message one `tool`
 call id, in order, then one user message with all images: servers take no images from tools.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -83,7 +84,8 @@ class Conversation:
     def say(self, message: Mapping[str, Any]) -> None:
         """Append the assistant's message, with all fields that the server sent but its reasoning and empty ones.
 
-        Arguments of calls that are no JSON object are wrapped into one: servers refuse a conversation that holds them.
+        Arguments of calls that are no JSON object are wrapped into one, and ids that are missing, no text or not the
+        only one of their kind are replaced: servers refuse a conversation that holds them.
         """
         if self.is_open and self.continues:
             self.messages[-1]["content"] += _as_parts(message.get("content"))
@@ -95,8 +97,11 @@ class Conversation:
         if not isinstance(kept.get("content", ""), str):
             kept["content"] = content_text(kept["content"])
         if calls_of(kept):
-            kept["tool_calls"] = [_readable(call, number) for number, call in enumerate(calls_of(kept), start=1)]
+            kept["tool_calls"] = _distinct([_readable(call) for call in calls_of(kept)], self._ids_so_far())
         self.messages.append({"content": "" if "tool_calls" not in kept else None, **kept, "role": "assistant"})
+
+    def _ids_so_far(self) -> set[str]:
+        return {call["id"] for message in self.messages for call in message.get("tool_calls", ())}
 
     def rendered(self, form: ImageFormat, max_bytes: int) -> list[dict[str, Any]]:
         """The messages with data URIs; all images as JPEG where the request would be too large.
@@ -157,8 +162,8 @@ def calls_of(message: Mapping[str, Any]) -> list[Any]:
     return calls if isinstance(calls, list) else [calls] if calls else []
 
 
-def _readable(call: Any, number: int) -> dict[str, Any]:
-    """A call as it goes back to the server: with an id, a name, and arguments that are a JSON object."""
+def _readable(call: Any) -> dict[str, Any]:
+    """A call as it goes back to the server: with a name, and arguments that are a JSON object."""
     call = call if isinstance(call, dict) else {}
     function = call.get("function")
     given = function if isinstance(function, dict) else {}
@@ -170,7 +175,17 @@ def _readable(call: Any, number: int) -> dict[str, Any]:
     if not is_object:
         given = {**given, "arguments": json.dumps({"unreadable": arguments})}
     given = {**given, "name": str(given.get("name") or "unreadable")}
-    return {**call, "id": call.get("id") or f"call_{number}", "type": call.get("type") or "function", "function": given}
+    return {**call, "id": call.get("id"), "type": call.get("type") or "function", "function": given}
+
+
+def _distinct(calls: Sequence[dict[str, Any]], taken: set[str]) -> list[dict[str, Any]]:
+    """The calls with ids that are texts of their own in the conversation."""
+    fresh = (name for name in (f"call_{number}" for number in itertools.count(1)) if name not in taken)
+    for call in calls:
+        if not isinstance(call["id"], str) or not call["id"] or call["id"] in taken:
+            call["id"] = next(fresh)
+        taken.add(call["id"])
+    return list(calls)
 
 
 def _after_calls(calls: Sequence[Mapping[str, Any]], text: str, images: Sequence[ImageArray]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from metis_gym.registries import nearest
 __all__ = ["Prices", "Usage", "read_prices", "total", "usage_of"]
 
 _MILLION = 1_000_000.0
+_MAX_COUNT = 10**12  # what is larger is no count of tokens, and sums of it would be no numbers any more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,4 +139,4 @@ def _detail(said: Mapping[str, Any], part: str, name: str) -> int:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT

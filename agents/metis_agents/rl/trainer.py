@@ -8,6 +8,7 @@ generators; a run that is stopped after any batch and resumed ends with the same
 it goes on with the generators of those that there are.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -33,6 +34,9 @@ from metis_gym.rewards.contract import RewardDesign
 __all__ = ["BatchReport", "Callback", "Trainer", "TrainerConfig"]
 
 Payload = TypeVar("Payload")
+Result = TypeVar("Result")
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +112,9 @@ class Trainer(Generic[Payload]):
         ranks: The ranks that share a batch; by default those of torch.distributed's default group.
         cut: Cuts episodes into micro-batches, given as positions; by default by length, within the config's limits. An
             empty piece is a forward pass without episodes, for models whose ranks must all take part in each.
+
+    Attributes:
+        halvings: How often micro-batches have been halved, because the device had not the memory.
     """
 
     def __init__(
@@ -131,6 +138,7 @@ class Trainer(Generic[Payload]):
         self.callbacks = tuple(callbacks)
         self.ranks = ranks or Ranks()
         self.batches_done = 0
+        self.halvings = 0
         self._cut = cut or self._cut_by_length
         self._order = np.random.default_rng(config.seed)
 
@@ -223,13 +231,42 @@ class Trainer(Generic[Payload]):
         names = [channel.name for channel in batch.channels if channel.weight != 0.0]
         if counts is None or forward == 0:
             return UpdateDiagnostics.of(None, names, 0, float("nan"))
-        self.optimizer.zero_grad(set_to_none=True)
-        stats = self._backward(batch, kept, counts, old_logprobs)
+        stats = self._within_memory(batch, kept, lambda: self._gradients(batch, kept, counts, old_logprobs))
         self.ranks.sum_gradients(self.parameters)
         norm = self._clip_gradients()
         self.optimizer.step()
         everyone = [part for part in self.ranks.gather(stats) if part is not None]
         return UpdateDiagnostics.of(_total(everyone), names, forward, norm)
+
+    def _within_memory(self, batch: ChannelBatch[Payload], episodes: Positions, work: Callable[[], Result]) -> Result:
+        """Forward passes over episodes; where the device has not the memory, again in pieces half as large.
+
+        Pieces stay small from then on. Nothing that is computed depends on how a batch is cut.
+
+        Raises:
+            torch.OutOfMemoryError: Single episodes do not fit, or ranks share their forward passes: the others would
+                wait in one that this rank has left.
+        """
+        while True:
+            try:
+                return work()
+            except torch.OutOfMemoryError:
+                if self.ranks.shares_passes or max(map(len, self._pieces(batch, episodes)), default=0) <= 1:
+                    raise
+            self.halvings += 1
+            _LOG.warning("out of memory: from now on micro-batches are cut into %d", 2**self.halvings)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _gradients(
+        self, batch: ChannelBatch[Payload], kept: Positions, counts: LossCounts, old_logprobs: dict[int, Tensor]
+    ) -> LossStats | None:
+        """The gradients of an update and nothing else, whatever was there before; notes what the policy said."""
+        self.optimizer.zero_grad(set_to_none=True)
+        noted = dict(old_logprobs)
+        stats = self._backward(batch, kept, counts, noted)
+        old_logprobs |= noted
+        return stats
 
     def _backward(
         self, batch: ChannelBatch[Payload], kept: Positions, counts: LossCounts, old_logprobs: dict[int, Tensor]
@@ -255,14 +292,19 @@ class Trainer(Generic[Payload]):
     def _acting_logprobs(self, batch: ChannelBatch[Payload], episodes: Positions) -> dict[int, Tensor]:
         """Log-probabilities of the policy that acted, at the model tokens of those episodes that will be used."""
         needed = batch.needing_forward(episodes, regularised=self.config.loss.regularised)
-        old: dict[int, Tensor] = {}
-        for piece in self._pieces(batch, needed):
-            old |= _by_episode(piece, self._logprobs(batch, piece))
-        return old
+
+        def said() -> dict[int, Tensor]:
+            old: dict[int, Tensor] = {}
+            for piece in self._pieces(batch, needed):
+                old |= _by_episode(piece, self._logprobs(batch, piece))
+            return old
+
+        return self._within_memory(batch, needed, said)
 
     def _pieces(self, batch: ChannelBatch[Payload], episodes: Positions) -> list[Positions]:
         pieces = self._cut([batch.rollouts[index] for index in episodes])
-        return [episodes[np.asarray(piece, dtype=np.intp)] for piece in pieces]
+        whole = [episodes[np.asarray(piece, dtype=np.intp)] for piece in pieces]
+        return [part for piece in whole for part in _halved(piece, self.halvings)]
 
     def _cut_by_length(self, rollouts: Sequence[Rollout[Payload]]) -> list[list[int]]:
         lengths = [rollout.cost for rollout in rollouts]
@@ -291,6 +333,11 @@ class Trainer(Generic[Payload]):
 
 
 Part = TypeVar("Part", LossCounts, LossStats)
+
+
+def _halved(piece: Positions, times: int) -> list[Positions]:
+    """A piece in 2ᵏ parts, as many as have an episode."""
+    return np.array_split(piece, max(1, min(len(piece), 2**times)))
 
 
 def _total(parts: Sequence[Part]) -> Part | None:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -116,6 +117,87 @@ def test_function_calling():
     # Malformed calls are the model's own, and counted.
     assert report.outcomes[0].tool_calls == 3
     assert report.outcomes[0].tool_calls_by == {"look": 1, "invalid": 2}
+
+
+IDS = {
+    "twice the same": ("c", "c"),
+    "numbers": (5, 5),
+    "objects": ({"a": 1}, [1]),
+    "missing": (None, ""),
+    "one of ours": ("call_1", None),
+}
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_calls_go_back_with_ids_that_any_server_takes(name):
+    """The stub refuses results without a call of their id, as servers do: one bad turn would end the run."""
+
+    def script(body):
+        if sum(message["role"] == "assistant" for message in body["messages"]) == 2:
+            return completion("<answer>A</answer>")
+        functions = [{"name": "look", "arguments": '{"x": 1}'}, {"name": "no such tool", "arguments": "{}"}]
+        calls = [{"id": index, "function": function} for index, function in zip(IDS[name], functions, strict=True)]
+        return completion(None, tool_calls=calls)
+
+    with Stub(script, keep=True) as stub:
+        report = play(agent(stub.url), 2, dialect="native")
+    assert [(o.scored, o.tool_calls) for o in report.outcomes] == [(True, 4)] * 2
+    messages = max((body["messages"] for body in stub.requests), key=len)
+    asked = [call["id"] for message in messages for call in message.get("tool_calls", ())]
+    answered = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+    assert asked == answered
+    assert len(set(asked)) == 4
+    assert all(isinstance(index, str) and index for index in asked)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": {"message": "Upstream overloaded", "code": 502}}, "Upstream overloaded; 502"),
+        ({"choices": [{"message": {"content": "half a"}, "error": {"message": "provider died"}}]}, "provider died"),
+        ({"choices": [{"message": {"content": ""}, "finish_reason": "error"}]}, "finish_reason is 'error'"),
+        ({"choices": [{"message": {"content": "x" * (3 << 20)}}]}, r"a message of 3,1\d\d,\d{3} bytes"),
+    ],
+)
+def test_an_error_with_status_200_is_an_outage_with_its_words(body, words, tmp_path):
+    with Stub(lambda _: Reply(body=body)) as stub:
+        report = play(agent(stub.url, attempts=2), 1, record=tmp_path / "run")
+    assert [outcome.scored for outcome in report.outcomes] == [False]
+    assert re.search(words, next(iter(report.failures)))
+
+
+@pytest.mark.parametrize("count", [10**13, 10**400])
+def test_a_number_of_tokens_that_cannot_be_is_none(count, tmp_path):
+    usage = {"prompt_tokens": 5, "completion_tokens": count}
+    with Stub(lambda body: Reply(body={**completion(ANSWER).body, "usage": usage})) as stub:
+        report = play(agent(stub.url), 2, out=tmp_path / "run")
+    assert report.usage.estimated == 2
+    assert report.usage.completion_tokens < 100
+
+
+def test_a_conversation_that_outgrows_a_request_is_the_models_own():
+    """A first prompt that does is the user's to mend, and ends the run."""
+    with Stub(turns(f"<reason>{'x' * 60_000}</reason><tool_call>{LOOK}", ANSWER)) as stub:
+        report = play(agent(stub.url, max_request_bytes=50_000), 2)
+        assert [(o.scored, o.truncated, o.tool_calls) for o in report.outcomes] == [(True, True, 1)] * 2
+        assert report.usage.overflow == 2
+        with pytest.raises(BudgetError, match="max_request_bytes"):
+            play(agent(stub.url, max_request_bytes=100))
+
+
+@pytest.mark.parametrize("status", [301, 307, 308])
+def test_a_redirect_is_not_followed_with_a_key_and_said(status):
+    with Stub(lambda body: Reply(status=status)) as stub, pytest.raises(ConfigError, match=r"a redirect.*base_url"):
+        play(agent(stub.url, api_key="a-secret-key"))
+
+
+@pytest.mark.parametrize("wait", ["1e999", "-5", "nan", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT", "86400"])
+def test_an_absurd_pause_is_at_most_a_minute(wait):
+    waits = []
+    with Stub(lambda body: Reply(status=429, wait=wait)) as stub:
+        play(agent(stub.url, waits=waits))
+    assert len(waits) == 5
+    assert all(0 < pause <= 60 for pause in waits)
 
 
 @pytest.mark.parametrize("kind", ["429", "500", "cut", "malformed", "no_choices"])

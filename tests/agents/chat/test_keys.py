@@ -1,11 +1,13 @@
 """Keys appear nowhere: in no record, file, error, log, table or pickle, whatever the server says."""
 
+import base64
 import copy
+import html
 import json
 import logging
 import pickle
 import traceback
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 
 import pytest
 from playing import HERE, LOOK, agent, play
@@ -75,6 +77,45 @@ def test_no_failure_holds_it(monkeypatch):
         with pytest.raises(InfrastructureError) as raised:
             play(agent(stub.url, api_key_env="A_KEY"), 25)
     assert is_clean("".join(traceback.format_exception(raised.value)))
+
+
+REPEATED = {
+    "plain": KEY,
+    "upper case": KEY.upper(),
+    "in an address": quote_plus(KEY),
+    "in a path": quote(KEY),
+    "in an address, lower case": quote(KEY, safe="").lower(),
+    "in HTML": html.escape(KEY),
+    "in JSON in JSON": json.dumps(json.dumps({"key": KEY})),
+    "in JSON of PHP": json.dumps(KEY).replace("/", "\\/"),
+    "in base64": base64.b64encode(KEY.encode()).decode(),
+    "in Basic": base64.b64encode(f"user:{KEY}".encode()).decode(),
+    "in Basic, shifted": base64.b64encode(f"users:{KEY}:x".encode()).decode(),
+    "in hexadecimal": KEY.encode().hex(),
+    "in a repr": repr({"Authorization": f"Bearer {KEY}"}),
+}
+
+
+@pytest.mark.parametrize("form", REPEATED)
+@pytest.mark.parametrize("status", [200, 401, 500])
+def test_no_form_of_it_comes_through(form, status, tmp_path):
+    """What can be decoded is as good as the key: no 12 characters of any form stay beside each other."""
+    said = REPEATED[form]
+    reply = Reply(status=status, body={"error": {"message": f"bad: {said}."}})
+    if status == 200:
+        reply = completion(f"<reason>{said}</reason><answer>{said}</answer>")
+    found = ""
+    with Stub(lambda body: reply) as stub:
+        try:
+            found = str(play(agent(stub.url, api_key=KEY, attempts=1), out=tmp_path, record=tmp_path / "rec").failures)
+        except ConfigError as error:
+            found = str(error)
+    found += "".join(path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*.json*"))
+    plain = found.replace("\\", "")
+    secret = said.replace("\\", "").replace("{'Authorization': 'Bearer ", "").replace('"{"key": "', "")
+    pieces = {secret[start : start + 12] for start in range(8, len(secret) - 20)}
+    assert "***" in found
+    assert not [piece for piece in pieces if piece in plain]
 
 
 def test_no_pickle_or_copy_holds_it(monkeypatch):

@@ -137,9 +137,9 @@ SCRIPT = (
 """Three conversations: one call, none, two."""
 
 
-def played_conversations(kit, tasks=2, group_size=3):
+def played_conversations(kit, tasks=2, group_size=3, **options):
     """Conversations of different lengths, with and without returned images, several with one prompt."""
-    scripted = player(kit, ScriptedEngine(kit.tokenizer, SCRIPT))
+    scripted = player(kit, ScriptedEngine(kit.tokenizer, SCRIPT), **options)
     rollouts = scripted.play(jobs(tasks, group_size))
     scripted.close()
     return [rollout.payload for rollout in rollouts]

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -141,3 +142,39 @@ def test_wandb_that_is_not_installed_is_an_error_with_the_command(tmp_path, monk
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(MissingDependencyError, match="pip install wandb"):
         MetricsLog(tmp_path, tensorboard=False, wandb="project")
+
+
+def test_samples_are_a_table_with_images_in_wandb(tmp_path, monkeypatch):
+    """A stand-in with the calls of W&B that are used; what it is given is what was recorded."""
+    from qwen_toys import SCRIPT, ScriptedEngine, equipment, player
+
+    from metis_agents.qwen3vl.rollouts.evaluation import play_tasks
+
+    class Table:
+        def __init__(self, columns):
+            self.columns, self.rows = columns, []
+
+        def add_data(self, *cells):
+            assert len(cells) == len(self.columns)
+            self.rows.append(dict(zip(self.columns, cells, strict=True)))
+
+    logged = []
+    run = SimpleNamespace(log=lambda values, step: logged.append((step, values)), finish=lambda: None)
+    fake = SimpleNamespace(init=lambda **_: run, Table=Table, Image=lambda pixels: ("image", pixels.shape))
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    kit = equipment()
+    acting = player(kit, ScriptedEngine(kit.tokenizer, SCRIPT))
+    outcomes = play_tasks(acting, episodes=3, seed=0, samples=tmp_path / "samples", sampled=3)
+    acting.close()
+    log = MetricsLog(tmp_path, tensorboard=False, wandb="project")
+    log.show_samples(7, tmp_path / "samples")
+    log.close()
+    [(step, values)] = logged
+    rows = values["samples"].rows
+    assert step == 7
+    assert [row["task"] for row in rows] == [outcome.task_id for outcome in outcomes]
+    assert [row["tool calls"] for row in rows] == [1, 0, 2]
+    assert [row["correct"] for row in rows] == [outcome.correct for outcome in outcomes]
+    assert all(row["first image"] == ("image", (64, 64, 3)) for row in rows)
+    assert [row["last image"][1] for row in rows] == [(64, 96, 3), (64, 64, 3), (64, 96, 3)]
+    assert "assistant: <reason></reason><answer>blue</answer>" in rows[1]["conversation"]

@@ -63,6 +63,39 @@ def test_the_three_acts_leave_what_they_say(built, config):
     assert (config.out / "model" / "model.safetensors").exists()
 
 
+def interrupted_after(training, batches):
+    save = training._save
+
+    def stop():
+        save()
+        raise KeyboardInterrupt
+
+    training._save = stop
+    assert training.config.save_every == batches
+    training.train()
+
+
+def test_the_learning_rate_follows_its_schedule_and_evaluations_are_told(config):
+    told = []
+    config = replace(config, batches=3, schedule="linear", warmup=1, evaluate_every=2, cold_start=None)
+    for stops in (True, False):  # a resumed run goes on with it
+        training = build(config, resume=True, evaluated=lambda done, metrics: told.append((done, metrics)))
+        if stops:
+            training.config = replace(config, save_every=2)
+            with pytest.raises(KeyboardInterrupt):
+                interrupted_after(training, 2)
+            training.close()
+            continue
+        training.train()
+        metrics = training.evaluate()
+        training.close()
+    lines = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
+    lr = config.trainer.lr
+    assert [line["update/lr"] for line in lines] == pytest.approx([lr, lr, lr / 2])
+    assert [done for done, _ in told] == [2, 3]
+    assert told[-1][1] == metrics
+
+
 def test_the_cold_start_moves_the_model_and_training_alone_begins_without_it(config, tmp_path):
     models = {}
     for name, acts in {"with": ("sft",), "without": ()}.items():

@@ -13,8 +13,10 @@ from qwen_toys import BUDGET, SCRIPT, ScriptedEngine, equipment, jobs, make_env,
 
 from metis_agents.qwen3vl.model.scoring import Layout
 from metis_agents.qwen3vl.rollouts.collector import EpisodeCollector
+from metis_agents.qwen3vl.train.config import RunConfig
 from metis_agents.qwen3vl.train.optimizers import ROUNDINGS, NarrowAdamW, make_optimizer
 from metis_agents.qwen3vl.train.policy import Qwen3VLPolicy, cut
+from metis_agents.qwen3vl.train.schedules import SCHEDULES, rate
 from metis_agents.rl import Rollout, Trainer, TrainerConfig
 from metis_gym.errors import CheckpointError, ConfigError, NonFiniteError
 from metis_gym.records import Outcome
@@ -211,6 +213,26 @@ def test_stochastic_rounding_is_right_on_average_without_masters():
     assert kept == 2 * weight.numel()
 
 
+def test_replicas_round_alike_whatever_else_each_of_them_draws():
+    """With DDP each rank rounds for itself: generators that differ would make the ranks' weights differ for good."""
+    replicas = []
+    for rank in range(2):
+        weights = [torch.nn.Parameter(torch.ones(shape, dtype=torch.bfloat16)) for shape in ((50, 20), (1_000,))]
+        optimizer = make_optimizer(weights, lr=1e-4, weight_decay=0.0, rounding="stochastic")
+        for step in range(3):
+            torch.manual_seed(100 * rank + step)
+            torch.rand(1 + rank)
+            for weight in weights:
+                weight.grad = torch.full_like(weight, 1.0 + step)
+            optimizer.step()
+        replicas.append([weight.detach().flatten() for weight in weights])
+    for one, other in zip(*replicas, strict=True):
+        assert torch.equal(one, other)
+    first, second = replicas[0]
+    assert 0 < int((first != 1).sum()) < 1_000
+    assert not torch.equal(first, second), "each weight draws for itself"
+
+
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_narrow_weights_go_on_where_they_were(rounding):
     def optimised(break_at):
@@ -218,6 +240,7 @@ def test_narrow_weights_go_on_where_they_were(rounding):
         weight = torch.nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
         optimizer = make_optimizer([weight], lr=1e-3, weight_decay=0.0, rounding=rounding)
         for step in range(10):
+            torch.manual_seed(step if break_at is None else -step)  # what others draw is nobody's business
             if step == break_at:
                 state = optimizer.state_dict()
                 optimizer = make_optimizer([weight], lr=1e-3, weight_decay=0.0, rounding=rounding)
@@ -258,3 +281,18 @@ def test_a_curriculum_is_refused(kit):
     with pytest.raises(ConfigError, match="curriculum=0"):
         EpisodeCollector(acting, seed=0)
     acting.close()
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_learning_rate_rises_then_stays_or_falls(schedule):
+    rates = [rate(2.0, batch, batches=10, schedule=schedule, warmup=4) for batch in range(10)]
+    assert rates[:4] == [0.5, 1.0, 1.5, 2.0]
+    falls = np.diff(rates[4:])
+    assert rates[4] == 2.0
+    assert (falls == 0).all() if schedule == "constant" else (falls < 0).all()
+    assert schedule == "constant" or 0 < rates[-1] < 0.5
+
+
+def test_a_warm_up_longer_than_the_run_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"Expect warmup \(5\) below batches \(5\)"):
+        RunConfig(out=tmp_path, batches=5, warmup=5)

@@ -56,13 +56,30 @@ class CacheSlab:
         """Memory that the slab holds."""
         return sum(part.numel() * part.element_size() for layer in self.layers for part in layer)
 
+    def bytes_of(self, rows: int, tokens: int) -> int:
+        """Memory that a slab of so many rows of so many tokens would hold."""
+        heads, width = self._shape
+        return 2 * len(self.layers) * rows * heads * _blocks(tokens) * width * self._dtype.itemsize
+
+    def size_for(self, rows: int, tokens: int) -> tuple[int, int]:
+        """Rows and tokens that the slab has after `reserve`."""
+        have_rows, have_tokens = self.layers[0][0].shape[0], self.layers[0][0].shape[2]
+        return max(rows, have_rows), _roomy(tokens, have_tokens)
+
+    def rebuild(self, rows: int, tokens: int) -> None:
+        """Make the slab as large as this and no larger; what is kept in these rows stays, and must fit."""
+        tokens = _blocks(tokens)
+        for layer, (keys, values) in enumerate(self.layers):
+            self.layers[layer] = self._fitted(keys, rows, tokens), self._fitted(values, rows, tokens)
+        self.lengths = [*self.lengths, *[0] * rows][:rows]
+
     def reserve(self, rows: int, tokens: int) -> None:
         """Make room for so many rows of so many tokens, in blocks; what is kept stays."""
         have_rows, have_tokens = self.layers[0][0].shape[0], self.layers[0][0].shape[2]
         if rows > have_rows or tokens > have_tokens:
-            rows, tokens = max(rows, have_rows), _roomy(tokens, have_tokens)
+            rows, tokens = self.size_for(rows, tokens)
             for layer, (keys, values) in enumerate(self.layers):  # one after the other: no two slabs at a time
-                self.layers[layer] = self._grown(keys, rows, tokens), self._grown(values, rows, tokens)
+                self.layers[layer] = self._fitted(keys, rows, tokens), self._fitted(values, rows, tokens)
         self.lengths += [0] * (max(rows, have_rows) - self.rows)
 
     def copy(self, sources: list[int], targets: list[int]) -> None:
@@ -97,15 +114,20 @@ class CacheSlab:
         heads, width = self._shape
         return torch.zeros((rows, heads, tokens, width), dtype=self._dtype, device=self._device)
 
-    def _grown(self, part: Tensor, rows: int, tokens: int) -> Tensor:
-        grown = self._empty(rows, tokens)
-        grown[: part.shape[0], :, : part.shape[2]] = part
-        return grown
+    def _fitted(self, part: Tensor, rows: int, tokens: int) -> Tensor:
+        fitted = self._empty(rows, tokens)
+        rows, tokens = min(rows, part.shape[0]), min(tokens, part.shape[2])
+        fitted[:rows, :, :tokens] = part[:rows, :, :tokens]
+        return fitted
+
+
+def _blocks(tokens: int) -> int:
+    return -(-tokens // _BLOCK) * _BLOCK
 
 
 def _roomy(wanted: int, have: int) -> int:
     """Grow by a quarter at least, so that the copies of a growing slab stay few."""
-    return have if wanted <= have else -(-max(wanted, have + have // 4) // _BLOCK) * _BLOCK
+    return have if wanted <= have else _blocks(max(wanted, have + have // 4))
 
 
 class SlabView(_Cache):
@@ -127,8 +149,14 @@ class SlabView(_Cache):
         self._row_B1 = torch.arange(start, start + len(counts), device=device)[:, None]
         self._place_BT = self.lengths_B[:, None] + torch.arange(longest, device=device)
 
-    def may_attend(self) -> Tensor:
-        """Boolean mask of shape (B, 1, T, keys): each token sees its row up to itself."""
+    def may_attend(self) -> Tensor | None:
+        """Boolean mask of shape (B, 1, T, keys): each token sees its row up to itself.
+
+        None where all rows keep the same number of tokens: causal attention needs no mask then, and fast kernels take
+        none. What is behind a shorter row is padding, which nobody sees.
+        """
+        if len(set(self._slab.lengths[self._rows])) == 1:
+            return None
         seen = torch.arange(self.keys, device=self.lengths_B.device) <= self._place_BT[:, :, None]
         return seen[:, None]
 

@@ -47,6 +47,7 @@ class ImageEncoder:
         max_pixels: Larger images are reduced.
         mean: Of each channel, for normalising.
         std: Of each channel, for normalising.
+        processor: transformers' class that other programs put around it, with the tokenizer.
     """
 
     patch: int = 16
@@ -56,6 +57,7 @@ class ImageEncoder:
     max_pixels: int = 5_242_880
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    processor: str = "Qwen3VLProcessor"
 
     def __post_init__(self) -> None:
         if not 0 < self.min_pixels <= self.max_pixels:
@@ -120,7 +122,7 @@ class ImageEncoder:
             Path(folder) / _FILE,
             {
                 "image_processor_type": "Qwen2VLImageProcessorFast",
-                "processor_class": "Qwen3VLProcessor",
+                "processor_class": self.processor,
                 **_STEPS,
                 "do_convert_rgb": True,
                 "size": {"shortest_edge": self.min_pixels, "longest_edge": self.max_pixels},

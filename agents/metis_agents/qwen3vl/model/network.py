@@ -1,4 +1,4 @@
-"""Qwen3-VL with what this package asks of it: image features, hidden states, log-probabilities of what may be said.
+"""Qwen3-VL, or Qwen2.5-VL, with what is asked of it: image features, hidden states, logits of what may be said.
 
 The parts of transformers' model are called by themselves: the vision tower, the language model, the head. Nothing here
 uses `generate`, positions that the model guesses, or state that it keeps between calls.
@@ -27,7 +27,8 @@ class Features(NamedTuple):
 
     Attributes:
         tokens_NH: One row for each of its N tokens.
-        deepstack: What is added to them after the first language layers (DeepStack, arXiv 2406.04334).
+        deepstack: What is added to them after the first language layers (DeepStack, arXiv 2406.04334); nothing in
+            Qwen2.5-VL.
     """
 
     tokens_NH: Tensor
@@ -66,7 +67,7 @@ class Network:
     """A model and what goes with it.
 
     Args:
-        model: `Qwen3VLForConditionalGeneration`, with or without LoRA layers in it.
+        model: `Qwen3VLForConditionalGeneration` or `Qwen2_5_VLForConditionalGeneration`, with or without LoRA layers.
         encoder: How it takes images.
         vocabulary: What it may write.
         temperature: Divides the logits, while acting and while learning.
@@ -83,6 +84,12 @@ class Network:
         device: torch.device = self.model.device
         return device
 
+    @property
+    def head_width(self) -> int:
+        """Channels of a head of the language model."""
+        text = self.model.config.text_config
+        return int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
+
     def features(self, images: Sequence[EncodedImage]) -> list[Features]:
         """Look at images; the same image twice is looked at twice."""
         if not images:
@@ -92,7 +99,7 @@ class Network:
         seen = visual(patches.to(visual.dtype), grid_thw=grids)
         sizes = [self.encoder.tokens(image) for image in images]
         tokens = seen.pooler_output.split(sizes)
-        deepstack = [layer.split(sizes) for layer in seen.deepstack_features]
+        deepstack = [layer.split(sizes) for layer in getattr(seen, "deepstack_features", ())]
         return [Features(part, tuple(layer[i] for layer in deepstack)) for i, part in enumerate(tokens)]
 
     def hidden(self, batch: Batch, features: Sequence[Features], *, may_attend: Tensor | None, cache: Any) -> Tensor:
@@ -108,19 +115,20 @@ class Network:
         language = self.model.model.language_model
         embedded = language.embed_tokens(batch.ids_BT)
         is_image_BT = batch.ids_BT == self.vocabulary.image
-        deepstack: list[Tensor] | None = None
+        seen: dict[str, Any] = {}
         if features:
             tokens = torch.cat([part.tokens_NH for part in features]).to(embedded.dtype)
             embedded = embedded.masked_scatter(is_image_BT[..., None], tokens)
             deepstack = [torch.cat(layer) for layer in zip(*(part.deepstack for part in features), strict=True)]
+            if deepstack:
+                seen = {"visual_pos_masks": is_image_BT, "deepstack_visual_embeds": deepstack}
         done = language(
             inputs_embeds=embedded,
             position_ids=batch.positions_3BT,
             attention_mask=may_attend,
             past_key_values=cache,
             use_cache=False,
-            visual_pos_masks=is_image_BT if features else None,
-            deepstack_visual_embeds=deepstack,
+            **seen,
         )
         hidden_BTH: Tensor = done.last_hidden_state
         return hidden_BTH

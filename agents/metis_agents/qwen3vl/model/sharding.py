@@ -3,6 +3,9 @@
 Each block of the language model is a unit; everything else, the vision tower included, is the root's, so that ranks
 with and without images take part in the same collectives. Episodes are played by a whole copy of the model on each
 rank, which takes up the weights at the beginning of each batch: rollouts of different lengths need no communication.
+
+A run starts without whole float32 weights anywhere: the copy that plays *is* the checkpoint, in its own type, and units
+are widened one after the other, each just before it is spread.
 """
 
 import contextlib
@@ -28,13 +31,18 @@ from metis_agents.rl import Ranks, Rollout, Trainer
 from metis_agents.states import read_state, write_state
 from metis_gym.errors import CheckpointError
 
-__all__ = ["ShardedPolicy", "ShardedRanks", "read_sharded", "shard", "take_up_weights", "whole_copy", "write_sharded"]
+__all__ = ["ShardedPolicy", "ShardedRanks", "playing_copy", "read_sharded", "shard", "take_up_weights", "write_sharded"]
 
 _SHARDS, _STATE = "shards", "state.safetensors"
 
 
 class ShardedRanks(Ranks):
     """Ranks whose gradients FSDP reduces: it gives their mean, the loss wants their sum."""
+
+    @property
+    def shares_passes(self) -> bool:
+        """Weights are gathered in each pass."""
+        return True
 
     @torch.no_grad()
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -66,23 +74,31 @@ class ShardedPolicy(Qwen3VLPolicy):
         """Distributed checkpoints are read in place; `Trainer.load_state_dict` gives back what is there."""
 
 
-def whole_copy(model: Any, dtype: torch.dtype) -> Any:
-    """The copy that plays: no gradients, its own memory."""
-    return copy.deepcopy(model).to(dtype).requires_grad_(False)
+def playing_copy(model: Any) -> Any:
+    """The copy that plays: no gradients, and the model's own memory, which `shard` takes from the model."""
+    own = {id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in model.parameters()}
+    return copy.deepcopy(model, dict(own))
 
 
 def shard(scorer: Scorer, *, compute: torch.dtype | None = None) -> None:
-    """Spread a scorer's weights over the ranks of the default group.
+    """Spread a scorer's weights over the ranks of the default group, as float32 masters.
 
     Args:
-        scorer: Whose model; its parameters become sharded tensors. They stay in their own type (float32 masters).
-        compute: What forward and backward passes calculate in; None for the parameters' own type.
+        scorer: Whose model; its parameters become sharded tensors, with memory of their own.
+        compute: What forward and backward passes calculate in; None for float32. Gradients are added up in float32.
     """
-    policy = MixedPrecisionPolicy(param_dtype=compute) if compute is not None else MixedPrecisionPolicy()
+    policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32)
     model: Any = scorer.model
-    for block in model.model.language_model.layers:
-        fully_shard(block, mp_policy=policy)
-    fully_shard(scorer, mp_policy=policy)
+    for unit in (*model.model.language_model.layers, scorer):
+        _widen(unit)
+        fully_shard(unit, mp_policy=policy)
+
+
+def _widen(unit: nn.Module) -> None:
+    """Make the weights of one unit float32; those of units that are spread already are."""
+    for weight in unit.parameters():
+        if not isinstance(weight, DTensor):
+            weight.data = weight.data.float()
 
 
 @torch.no_grad()

@@ -42,6 +42,8 @@ class VllmEngine:
         weights: Gives the weights at each `refresh`: all at the first one, then those that learn. None where vLLM's own
             never change.
         temperature: Of sampling.
+        top_p: Draw from the likeliest tokens that together have this probability.
+        top_k: Draw from so many of the likeliest tokens; None for all.
         capacity: Most conversations at a time.
         sleeps: Hand the memory of vLLM back while no conversation is known: during updates.
     """
@@ -54,11 +56,14 @@ class VllmEngine:
         sampling: Callable[..., Any],
         weights: Weights | None = None,
         temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int | None = None,
         capacity: int = 256,
         sleeps: bool = False,
     ) -> None:
         self._engine, self._vocabulary, self._sampling = engine, vocabulary, sampling
         self._weights, self._temperature, self._capacity = weights, temperature, capacity
+        self._top_p, self._top_k = top_p, -1 if top_k is None else top_k
         self._sleeps, self._is_asleep, self._has_weights = sleeps, False, False
         self._forbidden = dict.fromkeys(vocabulary.is_forbidden_V.nonzero()[:, 0].tolist(), _NEVER)
         self._known: set[int] = set()
@@ -145,8 +150,8 @@ class VllmEngine:
     def _parameters(self, request: TurnRequest) -> Any:
         return self._sampling(
             temperature=0.0 if request.is_greedy else self._temperature,
-            top_p=1.0,
-            top_k=-1,
+            top_p=self._top_p,
+            top_k=self._top_k,
             seed=request.seed % (1 << _SEED_BITS),
             max_tokens=request.max_tokens,
             stop_token_ids=sorted(self._vocabulary.stops),

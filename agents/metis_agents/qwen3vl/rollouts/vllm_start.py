@@ -57,6 +57,7 @@ def make_vllm_engine(
     length: int,
     config: VllmConfig | None = None,
     has_weights: bool = True,
+    **sampling: Any,
 ) -> VllmEngine:
     """Start vLLM in this process. Under torchrun each rank starts its own, on its own GPU.
 
@@ -68,6 +69,7 @@ def make_vllm_engine(
         length: Most tokens of a conversation.
         config: How it shares the GPU.
         has_weights: False for a checkpoint without weights: all come from `weights`.
+        **sampling: `top_p` and `top_k` of `VllmEngine`.
 
     Raises:
         MissingDependencyError: vLLM is not installed.
@@ -96,6 +98,7 @@ def make_vllm_engine(
         temperature=network.temperature,
         capacity=capacity,
         sleeps=config.sleep,
+        **sampling,
     )
 
 

@@ -11,11 +11,12 @@ from metis_agents.qwen3vl.rollouts.vllm_start import VllmConfig
 from metis_agents.qwen3vl.sft.demonstrations import Habits
 from metis_agents.qwen3vl.sft.sft import SFTConfig
 from metis_agents.qwen3vl.train.optimizers import ROUNDINGS
+from metis_agents.qwen3vl.train.schedules import SCHEDULES
 from metis_agents.rl import TrainerConfig
 from metis_agents.settings.fields import assemble, frozen, read_json, to_json
 from metis_gym import rewards
 from metis_gym.errors import ConfigError
-from metis_gym.parameters import check_parameters, choice, flag, whole
+from metis_gym.parameters import check_parameters, choice, flag, number, whole
 
 __all__ = ["ColdStartConfig", "RunConfig"]
 
@@ -61,6 +62,10 @@ class RunConfig:
         design: Name or spec of the reward design, such as "hdpo:w_tool=0.15" or "coupled:alpha=0.1".
         batches: Batches of RL; 0 for a cold start alone.
         trainer: How RL learns.
+        schedule: How the learning rate of RL goes on after the warm-up.
+        warmup: Batches in which the learning rate of RL rises.
+        top_p: Rollouts draw from the likeliest tokens that together have this probability; 1 for all.
+        top_k: Rollouts draw from so many of the likeliest tokens; none for all.
         budget: How many tokens the parts of an episode may have.
         cold_start: Supervised fine-tuning before RL; None for none.
         seed: Seed of weights, tasks, episodes and the order of everything.
@@ -75,6 +80,8 @@ class RunConfig:
         share_results: Run the same first calls on the same task once.
         capacity: Episodes that are played at a time; each may hold a sandbox session open.
         engine: What writes the model's turns.
+        cache_gib: Most memory for keys and values of the engine on transformers, in GiB; none for most of what the GPU
+            has left, and for no limit on a CPU.
         vllm: How vLLM shares the GPU, where it is the engine.
         rounding: How weights in bfloat16 take up updates: nearest, with float32 masters, or stochastic, without.
         parallel: What the ranks of torchrun share: ddp the gradients, fsdp the weights, too.
@@ -88,6 +95,10 @@ class RunConfig:
     design: str = "hdpo"
     batches: int = whole(200, low=0)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    schedule: str = choice("constant", *SCHEDULES)
+    warmup: int = whole(0, low=0)
+    top_p: float = number(1.0, above=0, high=1)
+    top_k: int | None = whole(None, low=1, optional=True)
     budget: Budget = field(default_factory=Budget)
     cold_start: ColdStartConfig | None = None
     seed: int = whole(0, low=0)
@@ -101,6 +112,7 @@ class RunConfig:
     share_results: bool = flag(False)
     capacity: int = whole(128, low=1)
     engine: str = choice("transformers", "transformers", "vllm")
+    cache_gib: float | None = number(None, above=0, optional=True)
     vllm: VllmConfig = field(default_factory=VllmConfig)
     rounding: str = choice("nearest", *ROUNDINGS)
     parallel: str = choice("ddp", "ddp", "fsdp")
@@ -111,7 +123,17 @@ class RunConfig:
         object.__setattr__(self, "env", frozen(self.env))
         if self.engine == "vllm":
             self._check_vllm()
+        self._check_learning()
         rewards.make(self.design)  # an unknown design is an error now, not after the cold start
+
+    def _check_learning(self) -> None:
+        if self.warmup and self.warmup >= self.batches:
+            raise ConfigError(f"Expect warmup ({self.warmup}) below batches ({self.batches})")
+        if (self.top_p < 1 or self.top_k is not None) and self.trainer.loss.importance_cap is None:
+            raise ConfigError(
+                f"Expect an importance cap with top_p {self.top_p} and top_k {self.top_k}: what is drawn is then "
+                "likelier than the policy that learns says; such as --importance-cap 2; actually: none"
+            )
 
     def _check_vllm(self) -> None:
         longest, given = self.budget.prompt + self.budget.response, self.vllm.max_model_len

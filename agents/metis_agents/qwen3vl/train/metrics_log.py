@@ -3,16 +3,20 @@
 import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from metis_gym.errors import MissingDependencyError
+from metis_gym.recording import Run
 from metis_gym.storage import write_atomically
 
 __all__ = ["MetricsLog"]
 
 _FILE = "metrics.jsonl"
+_COLUMNS = ("task", "conversation", "first image", "last image", "correct", "tool calls")
 
 
 class MetricsLog:
@@ -56,12 +60,45 @@ class MetricsLog:
         if self._wandb is not None:
             self._wandb.log(dict(finite), step=batch)
 
+    def show_samples(self, batch: int, folder: Path) -> None:
+        """Show recorded episodes in W&B, where asked for: a table of conversations, with their first and last images.
+
+        Args:
+            batch: The batch after which they were played.
+            folder: Holds a recording of each, in a folder of its own.
+        """
+        if self._wandb is None:
+            return
+        import wandb
+
+        table = wandb.Table(columns=[*_COLUMNS])
+        for place in sorted(path.parent for path in folder.glob("*/run.json")):
+            for row in _sample_rows(place):
+                table.add_data(*(wandb.Image(cell) if isinstance(cell, np.ndarray) else cell for cell in row))
+        self._wandb.log({"samples": table}, step=batch)
+
     def close(self) -> None:
         """Close the file, TensorBoard's writer and W&B's run."""
         if self._board is not None:
             self._board.close()
         if self._wandb is not None:
             self._wandb.finish()
+
+
+def _sample_rows(folder: Path) -> Iterator[tuple[Any, ...]]:
+    """What stands in the columns, for each finished episode of a recording."""
+    said, images = list[str](), list[Any]()
+    for event in Run(folder).events():
+        observation, info = event.returned["observation"], event.returned["info"]
+        if event.kind == "reset":
+            said, images = [observation["system"]], []
+        else:
+            said.append(f"assistant: {event.given['action']}")
+        said.append(f"user: {observation['text']}")
+        images += observation["images"]
+        if event.kind == "step" and (event.returned["terminated"] or event.returned["truncated"]):
+            shown = (images[0], images[-1]) if images else (None, None)
+            yield info["task_id"], "\n\n".join(said), *shown, bool(info["correct"]), int(info["tool_calls"])
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -31,7 +31,8 @@ class NarrowAdamW(torch.optim.Optimizer):
         lr: Learning rate.
         weight_decay: Decoupled weight decay.
         rounding: "nearest" keeps float32 masters; "stochastic" keeps none, and rounds bfloat16 up or down by chance, in
-            proportion to what lies between.
+            proportion to what lies between. What is drawn follows from the number of steps alone: ranks that hold the
+            same weights and gradients round in the same way, whatever else each of them draws.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class NarrowAdamW(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
         self._parameters = list(parameters)
         self._keeps_masters = rounding == "nearest"
+        self._steps = 0
         # A wide stand-in for each parameter; without masters it is empty but for its own step.
         self._wide = [nn.Parameter(self._widened(parameter)) for parameter in parameters]
         self._inner = [
@@ -49,6 +51,8 @@ class NarrowAdamW(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002 — torch's signature
         """Move each parameter by its gradient, and round it back."""
+        self._steps += 1
+        chances = dict[torch.device, torch.Generator]()
         for parameter, wide, inner in zip(self._parameters, self._wide, self._inner, strict=True):
             if parameter.grad is None:
                 continue
@@ -61,13 +65,15 @@ class NarrowAdamW(torch.optim.Optimizer):
             if self._keeps_masters:
                 parameter.copy_(wide)
             else:
-                parameter.copy_(_rounded_by_chance(wide))
+                if wide.device not in chances:
+                    chances[wide.device] = torch.Generator(wide.device).manual_seed(self._steps)
+                parameter.copy_(_rounded_by_chance(wide, chances[wide.device]))
                 wide.data = parameter.new_empty(0, dtype=torch.float32)
 
     def state_dict(self) -> dict[str, Any]:
-        """The inner optimisers' states, and the masters where there are any."""
+        """The inner optimisers' states, the masters where there are any, and the number of steps."""
         masters: list[Tensor] = [wide.detach() for wide in self._wide] if self._keeps_masters else []
-        return {"inner": [inner.state_dict() for inner in self._inner], "masters": masters}
+        return {"inner": [inner.state_dict() for inner in self._inner], "masters": masters, "steps": self._steps}
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -78,6 +84,7 @@ class NarrowAdamW(torch.optim.Optimizer):
         """
         if self._keeps_masters != bool(state["masters"]):
             raise CheckpointError("Expect a state with the same rounding: one has float32 masters, the other has none")
+        self._steps = int(state["steps"])
         for inner, saved in zip(self._inner, state["inner"], strict=True):
             inner.load_state_dict(saved)
         if self._keeps_masters:
@@ -106,8 +113,8 @@ def make_optimizer(
     return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
 
 
-def _rounded_by_chance(wide: Tensor) -> Tensor:
+def _rounded_by_chance(wide: Tensor, generator: torch.Generator) -> Tensor:
     """float32 whose lower half, all that bfloat16 cannot hold, was rounded up with its own share as the chance."""
     bits = wide.view(torch.int32)
-    chance = torch.randint_like(bits, 1 << 16)
+    chance = torch.randint(1 << 16, bits.shape, generator=generator, dtype=torch.int32, device=bits.device)
     return ((bits + chance) & ~0xFFFF).view(torch.float32)

@@ -6,24 +6,21 @@
 | `Sharded` | fsdp | a part of the weights that learn, and a whole copy that plays | weights and gradients |
 """
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
-
 from metis_agents.qwen3vl.chat.tokens import Tokens
 from metis_agents.qwen3vl.model.features import FeatureStore
-from metis_agents.qwen3vl.model.models import TORCH_DTYPES, Equipment, ModelConfig
+from metis_agents.qwen3vl.model.models import Equipment, ModelConfig
 from metis_agents.qwen3vl.model.network import Network
 from metis_agents.qwen3vl.model.sharding import (
     ShardedPolicy,
     ShardedRanks,
+    playing_copy,
     read_sharded,
     shard,
     take_up_weights,
-    whole_copy,
     write_sharded,
 )
 from metis_agents.qwen3vl.train.checkpoints import Checkpoints
@@ -58,9 +55,6 @@ class Strategy(Protocol):
     def ranks(self) -> Ranks:
         """The processes that train together."""
 
-    def loaded_as(self, config: ModelConfig) -> ModelConfig:
-        """How a checkpoint is loaded for weights that learn."""
-
     def spread(self, equipment: Equipment, config: ModelConfig) -> Acting:
         """Spread the weights that learn over the ranks; what plays is whole everywhere."""
 
@@ -86,10 +80,6 @@ class Replicated:
     """
 
     ranks: Ranks
-
-    def loaded_as(self, config: ModelConfig) -> ModelConfig:
-        """Every rank loads the whole model, as it is configured."""
-        return config
 
     def spread(self, equipment: Equipment, config: ModelConfig) -> Acting:  # noqa: ARG002 — the interface's
         """Nothing is spread: the model that learns plays, too."""
@@ -125,13 +115,9 @@ class Sharded:
 
     ranks: Ranks
 
-    def loaded_as(self, config: ModelConfig) -> ModelConfig:
-        """In float32: sharded weights are masters, and passes compute in the model's own type."""
-        return dataclasses.replace(config, dtype="float32")
-
     def spread(self, equipment: Equipment, config: ModelConfig) -> Acting:
         """Shard the weights that learn, and keep a whole copy that plays."""
-        whole = whole_copy(equipment.model, TORCH_DTYPES[config.dtype])
+        whole = playing_copy(equipment.model)
         shard(equipment.scorer, compute=config.compute_dtype)
         learning = equipment.network
         network = Network(whole, learning.encoder, learning.vocabulary, temperature=learning.temperature)
@@ -142,7 +128,7 @@ class Sharded:
         """Shard the weights while they learn. LoRA is small, and is trained as if nothing were sharded."""
         if equipment.adapter is not None:
             return Replicated(self.ranks).sft(equipment, config, learn)
-        whole = whole_copy(equipment.model, torch.float32)
+        whole = playing_copy(equipment.model)
         shard(equipment.scorer, compute=config.compute_dtype)
         learn(self.ranks)
         take_up_weights(equipment.model, whole)

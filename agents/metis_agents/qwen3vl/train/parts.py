@@ -39,6 +39,7 @@ OPENS_CALLS = "<tool_call>"
 """What opens a call in the dialects of this model family."""
 
 _TEXTS = 300
+_GIB = 1 << 30
 
 
 def make_env(config: RunConfig, split: str) -> gym.Env[Any, Any]:
@@ -80,7 +81,7 @@ class Parts:
     def load(self) -> LoadedModel:
         """The model to begin with, newly loaded or built."""
         if self.source.name != TINY:
-            return load_pretrained(self.strategy.loaded_as(self.source))
+            return load_pretrained(self.source)
         habits = (self.config.cold_start or ColdStartConfig()).habits
         texts = scripted_texts(lambda: make_env(self.config, "train"), habits, count=_TEXTS, seed=self.config.seed)
         return new_tiny(texts, self.source)
@@ -108,7 +109,13 @@ class Parts:
         acting, config = self.acting, self.config
         if config.engine != "vllm":
             return TransformersEngine(
-                acting.network, capacity=config.capacity, features=acting.features, take_up=acting.take_up
+                acting.network,
+                capacity=config.capacity,
+                features=acting.features,
+                take_up=acting.take_up,
+                top_p=config.top_p,
+                top_k=config.top_k,
+                cache_bytes=None if config.cache_gib is None else int(config.cache_gib * _GIB),
             )
         start = config.out / "start"
         return make_vllm_engine(
@@ -119,6 +126,8 @@ class Parts:
             length=config.budget.prompt + config.budget.response,
             config=config.vllm,
             has_weights=not config.model.random_weights,
+            top_p=config.top_p,
+            top_k=config.top_k,
         )
 
     def _weights(self, everything: bool) -> Iterator[tuple[str, Tensor]]:

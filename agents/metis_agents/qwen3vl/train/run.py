@@ -16,6 +16,7 @@ out/
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from metis_agents.progress import Progress, no_progress
 from metis_agents.qwen3vl.chat.tokens import Tokens
@@ -28,6 +29,7 @@ from metis_agents.qwen3vl.train.config import ColdStartConfig, RunConfig
 from metis_agents.qwen3vl.train.metrics_log import MetricsLog
 from metis_agents.qwen3vl.train.parallel import make_strategy
 from metis_agents.qwen3vl.train.parts import OPENS_CALLS, Parts, make_env
+from metis_agents.qwen3vl.train.schedules import rate
 from metis_agents.rl import BatchReport, Ranks, Trainer
 from metis_gym.errors import CheckpointError, ConfigError
 from metis_gym.metrics import Estimate, summarise
@@ -47,6 +49,7 @@ def build(
     ranks: Ranks | None = None,
     say: Callable[[str], None] = lambda _: None,
     progress: Progress = no_progress,
+    evaluated: Callable[[int, Mapping[str, Estimate]], None] = lambda *_: None,
 ) -> "Training":
     """Put a run together. Nothing is loaded, trained or written yet.
 
@@ -56,6 +59,7 @@ def build(
         ranks: The ranks that share the work; by default those of torch.distributed's default group.
         say: Told what happens, in sentences; by rank 0 only.
         progress: Shows how far each part is; on rank 0 only.
+        evaluated: Told the number of batches and the metrics after each evaluation; on rank 0 only.
 
     Raises:
         ConfigError: Something in the configuration cannot be right.
@@ -75,7 +79,14 @@ def build(
     start = config.out / "start"
     has_start = is_resumed and start.is_dir()
     source = dataclasses.replace(config.model, name=str(start)) if has_start else config.model
-    return Training(Parts(config, strategy, source), checkpoints, is_resumed=is_resumed, say=say, progress=progress)
+    return Training(
+        Parts(config, strategy, source),
+        checkpoints,
+        is_resumed=is_resumed,
+        say=say,
+        progress=progress,
+        evaluated=evaluated,
+    )
 
 
 class Training:
@@ -87,6 +98,7 @@ class Training:
         is_resumed: Whether it goes on after the last of them.
         say: Told what happens, in sentences; by rank 0 only.
         progress: Shows how far each part is; on rank 0 only.
+        evaluated: Told the number of batches and the metrics after each evaluation; on rank 0 only.
     """
 
     def __init__(
@@ -97,11 +109,13 @@ class Training:
         is_resumed: bool,
         say: Callable[[str], None],
         progress: Progress = no_progress,
+        evaluated: Callable[[int, Mapping[str, Estimate]], None] = lambda *_: None,
     ) -> None:
         self.parts, self.checkpoints, self.is_resumed = parts, checkpoints, is_resumed
         self.config, self.ranks = parts.config, parts.strategy.ranks
         self._say = say if self.ranks.rank == 0 else lambda _: None
         self._progress = progress if self.ranks.rank == 0 else no_progress
+        self._evaluated = evaluated
         self._has_start = False
 
     @functools.cached_property
@@ -138,6 +152,7 @@ class Training:
         try:
             with self._progress("RL, batches", self.config.batches, done=trainer.batches_done) as advance:
                 while trainer.batches_done < self.config.batches:
+                    self._set_rate(trainer)
                     self._after(trainer.step(), log)
                     advance(1)
         finally:
@@ -171,6 +186,19 @@ class Training:
         """End environments and threads."""
         self.parts.close()
 
+    def _set_rate(self, trainer: Trainer[Tokens]) -> None:
+        """The learning rate of the next batch; a resumed run goes on with it."""
+        config = self.config
+        now = rate(
+            config.trainer.lr,
+            trainer.batches_done,
+            batches=config.batches,
+            schedule=config.schedule,
+            warmup=config.warmup,
+        )
+        for group in trainer.optimizer.param_groups:
+            group["lr"] = now
+
     def _ensure_start(self) -> None:
         if not self._has_start:
             self._start(None)
@@ -197,7 +225,7 @@ class Training:
     def _play_test(self) -> dict[str, Estimate]:
         """Play tasks of the test split, and record a few."""
         done = self.trainer.batches_done
-        samples = self.config.out / "samples" / f"{done:06d}" if self.config.samples else None
+        samples = self._samples if self.config.samples else None
         if samples is not None and samples.exists():
             samples = None  # a resumed run has them already
         player = self.parts.player("test")
@@ -215,7 +243,14 @@ class Training:
         self._say(f"evaluation after {done} batches: {_shown(metrics)}")
         if any(not outcome.scored for outcome in outcomes):
             self._say(f"unscored so far: {_reasons(player.counts)}")
+        if self.ranks.rank == 0:
+            self._evaluated(done, metrics)
         return metrics
+
+    @property
+    def _samples(self) -> Path:
+        """Where the episodes of an evaluation at this point are recorded."""
+        return self.config.out / "samples" / f"{self.trainer.batches_done:06d}"
 
     def _play_without_tools(self) -> dict[str, Estimate]:
         """Play the same tasks, while the token that opens a call cannot be written: what is right without a tool?
@@ -249,6 +284,7 @@ class Training:
             metrics |= {f"update/{name}": value for name, value in update.flat().items()}
         player = self.parts.player("train")
         metrics |= {f"unscored/{name}": float(count) for name, count in player.counts.items()}
+        metrics["update/lr"] = float(self.trainer.optimizer.param_groups[0]["lr"])
         metrics["cut/observations"] = float(player.cut_observations)
         self._say(
             f"batch {report.index}: accuracy {report.batch.accuracy:.3f}, tool rate {report.batch.tool_rate:.3f}, "
@@ -256,6 +292,8 @@ class Training:
         )
         if config.evaluate_every and done % config.evaluate_every == 0 and done < config.batches:
             metrics |= {f"evaluation/{name}": estimate.mean for name, estimate in self._play_test().items()}
+            if log is not None:
+                log.show_samples(report.index, self._samples)
         if log is not None:
             log.write(report.index, metrics)
         if config.save_every and done % config.save_every == 0 and done < config.batches:
