@@ -356,12 +356,9 @@ def draw(rows: Sequence[Mapping[str, Any]], form: str) -> bytes:
         axes.set_ylim(-3, 103)
         tidy(axes)
     drawn.axes[0].set_ylabel("% of test episodes")
-    seeds = len({row["seed"] for row in rows})
-    drawn.supxlabel(
-        f"trained on trajectories that are …   (mean and Student's 95 % interval, {seeds} seeds)",
-        fontsize=9,
-        color=MUTED,
-    )
+    seeds = sorted({row["seed"] for row in rows})
+    told = f"mean and Student's 95 % interval over {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
+    drawn.supxlabel(f"trained on trajectories that are …   ({told})", fontsize=9, color=MUTED)
     drawn.tight_layout()
     return image(drawn, form)
 
@@ -375,7 +372,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         for metric in METRICS:
             mean, reach = interval([row[metric] for row in mine])
             each = ", ".join(f"{row[metric]:.0f}" for row in mine)
-            cells.append(f"{mean:.1f} ± {reach:.1f} ({each})")
+            cells.append(f"{mean:.1f} ± {reach:.1f} ({each})" if len(mine) > 1 else f"{mean:.1f}")
         lines.append(f"| {arm} | {statistics.fmean(row['trajectories'] for row in mine):.0f} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -75,7 +75,8 @@ def _lost(stage: StageReport) -> list[str]:
     found = sorted([*stage.reasons.items(), *stage.undecided.items()], key=lambda pair: (-pair[1], pair[0]))
     lines = [f"−{lost:,}"]
     for reason, count in found[:_MAX_REASONS]:
-        lines += textwrap.wrap(reason.replace("_", " ") + (f" {count:,}" if len(found) > 1 else ""), 19)
+        counted = f"\N{NO-BREAK SPACE}{count:,}" if len(found) > 1 else ""
+        lines += textwrap.wrap(reason.replace("_", " ") + counted, 19)
     more = len(found) - _MAX_REASONS
     return [*lines, f"and {more} more"] if more > 0 else lines
 
