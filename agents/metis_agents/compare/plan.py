@@ -69,8 +69,8 @@ class Settings:
 class Start:
     """A cold start. All designs of a seed share it, whatever the grader's noise.
 
-    Tools are right in its demonstrations; where its policy and those trained from it are played, they are wrong as often
-    as in training (`tool_noise`).
+    Tools are right in its demonstrations. Where its policy and those trained from it are played, they are wrong as
+    often as in training (`tool_noise`).
 
     Attributes:
         seed: The run's.
