@@ -53,7 +53,7 @@ from metis_gym.tools.crop_code import crop_call
 BASE_SEED, SEEDS = 100, (0, 1, 2, 3, 4)
 VIEW, SOURCE = 64, 1_024
 EPISODES, COPIES = 700, 80
-ENV = {"taskset": "patches", "view_size": VIEW, "max_source": SOURCE, "answers": "choice"}
+ENV: Mapping[str, Any] = {"taskset": "patches", "view_size": VIEW, "max_source": SOURCE, "answers": "choice"}
 DIRECT: Mapping[str, Any] = {"tools": (), "dialect": "metis:tool_images=view", "required_share": 0.0}
 """The base model learns from tasks that need no tool, and is told of none: as it is asked by the stage `direct`."""
 FEW, MORE = 1_000, 2_500
