@@ -144,7 +144,7 @@ def flat_chart(values, printed=True):
         top=80, ticks=4, printed=printed,
     )  # fmt: skip
     place = ChartPlace(
-        chart=chart, letter="A", printer=Printer(sheet, 40.0, (0.0, 0.0), (0, 0, 0)), width=20, height=16
+        chart=chart, letter="A", printer=Printer(sheet, 40.0, (0.0, 0.0), (0, 0, 0)), ink=(0, 0, 0), width=20, height=16
     )
     draft = Draft(canvas, np.full((320, 400, 3), 255, np.uint8))
     place.paint(draft)
