@@ -123,7 +123,7 @@ TRAIN = Scheme(
         "model.name": "model",
         **{
             f"model.{name}": name.replace("_", "-")
-            for name in ("lora", "lora_alpha", "train_vision", "dtype", "device")
+            for name in ("lora", "train_vision", "dtype", "device")
         },
         "model.temperature": "temperature",
         "model.gradient_checkpointing": "gradient-checkpointing",
