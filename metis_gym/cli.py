@@ -34,7 +34,10 @@ COMMANDS = {
     "train": ("metis_agents.qwen3vl.train.command:train_command", "train a Qwen3-VL with a reward design"),
     "replay": ("metis_gym.replaying:replay_command", "replay a recorded run and report differences"),
     "play": ("metis_gym.play.command:play_command", "play the tasks yourself, on a page of this machine"),
+    "verl": ("metis_agents.verl.command:verl_command", "train with verl on one or many nodes"),
+    "verl-check": ("metis_agents.verl.command:verl_check_command", "check that verl finds the parts of metis-gym"),
     "view": ("metis_gym.viewer.command:view_command", "show recorded runs as one HTML page"),
+    "serve": ("metis_gym.serve.command:serve_command", "serve environments to trainers on other machines"),
     "sandbox": ("metis_gym.sandbox.command:main", "check or build what isolates model-written code"),
 }
 """Sub-command → where it is and what it does."""

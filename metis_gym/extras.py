@@ -18,6 +18,9 @@ EXTRAS: Mapping[str, Sequence[str]] = {
     "docker": ("docker",),
     "search": ("bm25s",),
     "vllm": ("vllm",),
+    "trl": ("trl",),
+    "openenv": ("openenv", "uvicorn", "websockets"),
+    "verl": ("verl", "transfer_queue"),
     "inspect": ("inspect_ai",),
 }
 """Extra → the import names of what it brings."""

@@ -5,9 +5,10 @@ import importlib
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-__all__ = ["ENV_IDS", "FAMILY_IDS", "NUMERIC_IDS", "entry_point", "find_spec", "register_all"]
+__all__ = ["ENV_IDS", "FAMILY_IDS", "NUMERIC_IDS", "REMOTE_ID", "entry_point", "find_spec", "register_all"]
 
 _TEXT_ENTRY = "metis_gym.env:ToolUseEnv"
+_REMOTE_ENTRY = "metis_gym.serve.client:RemoteEnv"
 _NUMERIC_ENTRY = "metis_gym.numeric:NumericToolUseEnv"
 
 FAMILY_IDS = {
@@ -35,8 +36,11 @@ FAMILY_IDS = {
 NUMERIC_IDS = ("MetisVQA-Discrete-v0",)
 """Ids with arrays as observations and numbers as actions."""
 
+REMOTE_ID = "MetisRemote-v0"
+"""Plays on other machines, on servers whose addresses it is given."""
+
 ENV_IDS = ("MetisVQA-v0", *NUMERIC_IDS, *FAMILY_IDS)
-"""All ids."""
+"""All ids of environments that are played here."""
 
 
 def register_all() -> None:
@@ -45,6 +49,8 @@ def register_all() -> None:
         if env_id not in gym.registry:
             kwargs = {"taskset": FAMILY_IDS[env_id]} if env_id in FAMILY_IDS else {}
             gym.register(id=env_id, entry_point=entry_point(env_id), kwargs=kwargs)
+    if REMOTE_ID not in gym.registry:
+        gym.register(id=REMOTE_ID, entry_point=_REMOTE_ENTRY)
 
 
 def find_spec(env_id: str) -> EnvSpec:

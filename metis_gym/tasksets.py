@@ -102,6 +102,8 @@ class Taskset(ABC):
     """The tools that its tasks are made for: what an environment offers unless it is told otherwise."""
     is_benchmark: bool = False
     """Whether it is a benchmark: there an environment offers the tools that the dialect's models are tested with."""
+    is_elsewhere: bool = False
+    """Whether other machines play its tasks: loading them here beforehand is of no use."""
 
     @property
     @abstractmethod

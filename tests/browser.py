@@ -121,7 +121,9 @@ class Tab:
 
     def key(self, key):
         """Press a key."""
-        text = {"text": key} if len(key) == 1 else {}
+        code = {"Enter": 13, "Tab": 9}.get(key, 0)
+        text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
+        text |= {"windowsVirtualKeyCode": code} if code else {}
         self.send("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key)
 

@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -16,6 +17,8 @@ PACKAGES = {
     "metis_envs": ROOT / "envs/metis_envs",
     "metis_agents": ROOT / "agents/metis_agents",
 }
+ENGINES = {"verl", "transfer_queue", "ray", "openenv", "uvicorn"}
+"""Packages of which some modules are the adapters; those that need an environment of their own are tested there."""
 HEAVY = {"torch", "transformers", "matplotlib", "skimage", "sklearn", "requests", "metis_envs", "metis_agents", "rich"}
 MAY_IMPORT = {"metis_gym": set(), "metis_envs": {"metis_gym"}, "metis_agents": {"metis_gym"}}
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
@@ -46,6 +49,16 @@ def imports_of(path, *, at_import_time):
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         nodes.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def needed_by(name):
+    """What a module imports when it is imported, through modules of the project, too."""
+    found, waiting = set(), [name]
+    while waiting:
+        for other in imports_of(MODULES[waiting.pop()], at_import_time=True) - found:
+            found.add(other)
+            waiting += [other] if other in MODULES else []
     return found
 
 
@@ -102,6 +115,9 @@ def test_functions_are_short(name):
 def test_public_names_exist_and_examples_run(name):
     if name.startswith(("metis_gym.sandbox.inside", "metis_gym.sandbox.boot")):
         pytest.skip("not imported on the host")
+    absent = {engine for engine in ENGINES if importlib.util.find_spec(engine) is None}
+    if {found.partition(".")[0] for found in needed_by(name)} & absent:
+        pytest.skip("its engine is not installed here")
     module = importlib.import_module(name)
     for public in getattr(module, "__all__", ()):
         assert hasattr(module, public), f"{name}.__all__ names {public}, which is not there"

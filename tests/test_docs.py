@@ -6,6 +6,7 @@
 import argparse
 import json
 import re
+import shlex
 import sys
 import types
 from pathlib import Path
@@ -46,6 +47,10 @@ COMMAND_LINES = [
     for block in blocks(page, "bash")
     for words in commands_of(block)
 ]
+COMMAND_LINES += [
+    pytest.param(shlex.split(words), id=f"Makefile {words[:50]}")
+    for words in re.findall(r"(?m)^\t\$\(BIN\)/metis-gym (.+)$", (ROOT / "Makefile").read_text("utf-8"))
+]
 RUN = [
     pytest.param(commands_of(block), id=f"{page}:{block.line}")
     for page in PAGES
@@ -83,7 +88,8 @@ def test_every_command_is_understood_by_its_command_line(words, monkeypatch):
         stop_after_reading(monkeypatch, module)
     words = [STANDING_FOR.get(word, word) for word in words]
     if words[0] == "eval":
-        read_environment("MetisVQA-v0", take_environment(words)[1])
+        env_id = words[words.index("--env") + 1] if "--env" in words else "MetisVQA-v0"
+        read_environment(env_id, take_environment(words)[1])
     with pytest.raises(Understood):
         main(words)
 

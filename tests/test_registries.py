@@ -328,7 +328,7 @@ def test_vector_environments_say_that_a_worker_could_not_know_a_name(local_tool,
 
 
 def test_seats_in_workers_say_that_they_could_not_know_a_name(local_tool):
-    from metis_agents.sb3.sub_envs import WorkerSubEnvs
+    from metis_agents.sub_envs import WorkerSubEnvs
 
     sub_envs = WorkerSubEnvs(gym.make("MetisVQA-v0", **local_tool).spec, [0])
     try:

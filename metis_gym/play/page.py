@@ -101,8 +101,18 @@ def _moves(game: Game, card: EpisodeCard, key: Sequence[Html]) -> list[Html]:
     if "image_search" in game.tools:
         moves.append(_form("search_image", key, tag("button", "Search for the image: one tool call", class_="tool")))
     if "python" in game.tools and card.views:
-        moves.append(_form("crop", key, *(_hidden(side, "") for side in ("left", "top", "right", "bottom")), id="crop"))
+        moves.append(_crop(key))
     return moves
+
+
+def _crop(key: Sequence[Html]) -> Html:
+    """What a drag fills in; by hand for those who play by keyboard or without script."""
+    sides = [
+        tag("label", side, tag("input", type="number", name=side, min=0)) for side in ("left", "top", "right", "bottom")
+    ]
+    said = "Crop by numbers, in pixels of the source: one tool call"
+    form = _form("crop", key, *sides, tag("button", "Crop", class_="tool"), id="crop")
+    return tag("details", tag("summary", said), form, class_="numbers")
 
 
 def _afterwards(card: EpisodeCard, key: Sequence[Html]) -> Html:

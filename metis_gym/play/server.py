@@ -135,7 +135,7 @@ class PlayServer:
 def _crop(game: Game, fields: Mapping[str, str]) -> None:
     sides = [fields.get(name, "") for name in ("left", "top", "right", "bottom")]
     if not all(side.isascii() and side.isdigit() and len(side) <= _MAX_DIGITS for side in sides):
-        raise InvalidActionError("a box is four whole numbers: drag it on the image")
+        raise InvalidActionError("a box is four whole numbers: drag it on the image, or type them")
     left, top, right, bottom = map(int, sides)
     game.crop((left, top, right, bottom))
 

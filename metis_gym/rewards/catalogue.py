@@ -39,6 +39,7 @@ DESIGNS: Registry[RewardDesign] = Registry(
         "eapo": f"{_HERE}.gated:Eapo",
         "gdpo": f"{_HERE}.decoupled:Gdpo",
         "hdpo": f"{_HERE}.hdpo:Hdpo",
+        "hdpo_gap": f"{_HERE}.gap:HdpoGap",
         "ikea": f"{_HERE}.gated:Ikea",
         "kimi_decay": f"{_HERE}.gated:KimiDecay",
         "l1_budget": f"{_HERE}.budget:L1Budget",

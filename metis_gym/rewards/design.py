@@ -49,6 +49,8 @@ class Evidence(StrEnum):
     """In somebody else's account: check before citing an exact constant."""
     FOLKLORE = "folklore"
     """Common practice without one source."""
+    OWN = "own"
+    """Of this project; not published elsewhere."""
 
 
 class Cost(StrEnum):

@@ -55,16 +55,18 @@ class Fidelity:
     Attributes:
         quality: Of WebP, up to 100.
         max_side: Longest side in pixels; larger images are reduced. What a page shows is seldom wider.
+        resampling: How they are reduced.
     """
 
     quality: int
     max_side: int
+    resampling: Image.Resampling = Image.Resampling.LANCZOS
 
 
 FINE = Fidelity(quality=82, max_side=960)
 """For pages of a few episodes."""
-SMALL = Fidelity(quality=55, max_side=400)
-"""For pages of hundreds of episodes, which would have tens of megabytes otherwise."""
+SMALL = Fidelity(quality=55, max_side=400, resampling=Image.Resampling.HAMMING)
+"""For pages of hundreds of episodes, which would have tens of megabytes, and take long to write, otherwise."""
 
 
 class Html(str):
@@ -125,7 +127,7 @@ def tag(name: str, /, *content: Part, **attributes: object) -> Html:
 def image_data(image: ImageArray, fidelity: Fidelity = FINE) -> str:
     """An image as a `data:` address."""
     kept = Image.fromarray(np.ascontiguousarray(image))
-    kept.thumbnail((fidelity.max_side, fidelity.max_side), Image.Resampling.LANCZOS)
+    kept.thumbnail((fidelity.max_side, fidelity.max_side), fidelity.resampling)
     stream = io.BytesIO()
     kept.save(stream, format="WEBP", quality=fidelity.quality, method=2)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()

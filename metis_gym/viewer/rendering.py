@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from metis_gym import rewards
 from metis_gym.errors import MetisError
@@ -26,6 +26,7 @@ __all__ = [
 DESIGNS = (
     "accuracy",
     "hdpo",
+    "hdpo_gap",
     "coupled:alpha=0.05",
     "coupled:alpha=1,gated=false",
     "linear_cost",
@@ -76,8 +77,10 @@ def episode_html(card: EpisodeCard) -> Html:
 def task_html(cards: Sequence[EpisodeCard], fidelity: Fidelity = FINE) -> Html:
     """What several episodes of one task share: image, deciding detail, question, what is known about it."""
     card = cards[0]
-    crops = [(crop, run) for run, other in enumerate(cards) for crop in crops_of(other)]
-    parts = [_view(card, index, crops if index == 0 else [], fidelity) for index in range(len(card.views))]
+    crops = {run: found for run, other in enumerate(cards) if (found := crops_of(other))}
+    cropped = {run: f"cropped by {cards[run].run}" if len(cards) > 1 else "what was cropped" for run in crops}
+    parts = [_view(card, 0, crops, cropped, fidelity)] if card.views else []
+    parts += [_view(card, index, {}, {}, fidelity) for index in range(1, len(card.views))]
     if card.task is not None and card.task.detail is not None:
         left, top, right, bottom = card.task.region or (0, 0, 0, 0)
         caption = tag("figcaption", f"the deciding detail, {right - left} × {bottom - top} pixels of the source")
@@ -118,20 +121,22 @@ def view_html(card: EpisodeCard, index: int, boxes: Sequence[tuple[Box, str]] = 
     return tag("div", image, overlay, class_="frame")
 
 
-def _view(card: EpisodeCard, index: int, crops: Sequence[tuple[Box, int]], fidelity: Fidelity) -> Html:
+def _view(
+    card: EpisodeCard, index: int, crops: Mapping[int, Sequence[Box]], cropped: Mapping[int, str], fidelity: Fidelity
+) -> Html:
+    """An image with the boxes of each run, by its number, and what they are called."""
     height, width = card.views[index].shape[:2]
     source = _source_size(card, index)
-    boxes = [(crop, f"crop run{run % 2}") for crop, run in crops]
-    has_region = index == 0 and card.task is not None and card.task.region is not None
-    if has_region and card.task is not None and card.task.region is not None:
-        boxes.append((card.task.region, "region"))
+    boxes = [(box, f"crop run{run % 2}") for run, found in crops.items() for box in found]
+    region = card.task.region if card.task is not None and index == 0 else None
+    if region is not None:
+        boxes.append((region, "region"))
     size = f"{width} × {height}" + (f" of {source[0]} × {source[1]}" if source != (width, height) else "")
-    legend: list[Html | str] = [f"as the model saw it, {size} pixels"]
-    if has_region:
-        legend += [" ", tag("span", "the deciding detail", class_="key region")]
-    runs = sorted({run % 2 for _, run in crops})
-    legend += [tag("span", "what was cropped", class_=f"key crop run{run}") for run in runs]
-    return tag("figure", view_html(card, index, boxes, fidelity), tag("figcaption", *legend))
+    legend: list[Html] = [tag("span", f"as the model saw it, {size} pixels")]
+    if region is not None:
+        legend.append(tag("span", "the deciding detail", class_="key region"))
+    legend += [tag("span", called, class_=f"key crop run{run % 2}") for run, called in cropped.items()]
+    return tag("figure", view_html(card, index, boxes, fidelity), tag("figcaption", *legend, class_="legend"))
 
 
 def _source_size(card: EpisodeCard, index: int) -> tuple[int, int]:

@@ -39,7 +39,10 @@ def test_always_tool_calls_once_everywhere():
     assert report.metrics["accuracy"].mean == 1.0
 
 
-@pytest.mark.parametrize(("choices", "chance"), [(2, 1 / 2), (4, 1 / 4), (8, 1 / 8)])
+@pytest.mark.parametrize(
+    ("choices", "chance"),
+    [pytest.param(2, 1 / 2, marks=pytest.mark.slow), (4, 1 / 4), pytest.param(8, 1 / 8, marks=pytest.mark.slow)],
+)
 def test_never_tool_is_at_chance_where_a_tool_is_required(choices, chance):
     report = play(NeverToolAgent(), 400, choices=choices)
     assert report.metrics["accuracy_none"].mean == 1.0
@@ -48,7 +51,9 @@ def test_never_tool_is_at_chance_where_a_tool_is_required(choices, chance):
     assert abs(guesses.mean - chance) < 4 * np.sqrt(chance * (1 - chance) / guesses.n)
 
 
-@pytest.mark.parametrize("taskset", ["charts", "spotting", "patches"])
+@pytest.mark.parametrize(
+    "taskset", ["patches", *(pytest.param(name, marks=pytest.mark.slow) for name in ("charts", "spotting"))]
+)
 def test_never_tool_is_at_chance_on_open_questions_too(taskset):
     kwargs = {"taskset": taskset, "answers": "open", "required_share": 1.0, "max_source": 1792}
     report = play(NeverToolAgent(), 40, env_id="MetisVQA-v0", **kwargs)

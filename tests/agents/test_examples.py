@@ -1,6 +1,7 @@
 """The examples run, as a user runs them; the demo with fewer seeds and batches."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,26 @@ def test_the_demo_prints_its_table_and_where_its_image_is(tmp_path):
         assert f"\n{design} " in out
     assert f"Look at {tmp_path / 'summary.png'}" in out
     assert (tmp_path / "summary.png").stat().st_size > 10_000
+
+
+def test_a_room_of_minigrid_is_trained_and_its_table_printed(tmp_path):
+    pytest.importorskip("minigrid")
+    small = ["--seeds", "1", "--batches", "1", "--episodes", "4", "--designs", "hdpo:w_tool=0.15"]
+    out = run("minigrid_hint.py", *small, "--out", str(tmp_path))
+    assert "| `hdpo:w_tool=0.15` |" in out
+    assert (tmp_path / "results.csv").read_text().startswith("design,seed,redundant,needed,right,calls")
+
+
+def test_the_room_of_minigrid_tells_what_it_came_to():
+    pytest.importorskip("minigrid")
+    example = runpy.run_path(str(ROOT / "examples" / "minigrid_hint.py"))
+    needed = []
+    for seed in range(20):
+        env = example["TwoBoxes"]()
+        env.reset(seed=seed)
+        needed.append(env.needed)
+        for action in (env.actions.done, (env.actions.left, env.actions.right)[env.prize], env.actions.toggle):
+            *_, ended, _, info = env.step(action)
+        assert ended
+        assert info == {"correct": True, "tool_calls": 1, "needed": env.needed}
+    assert {True, False} == set(needed)

@@ -66,7 +66,7 @@ def assert_no_regret(outcomes, lam):
     ("noise", "lam", "prices"), [(0.0, 0.1, 1.0), (0.2, 0.1, 1.0), (0.3, 0.8, 1.0), (0.9, 0.05, 0.5), (0.0, 0.1, 9.0)]
 )
 def test_the_optimal_agent_has_no_regret(noise, lam, prices):
-    report = played(OptimalAgent(lam=lam), 60, tool_noise=noise, prices={"python": prices}, lam=lam)
+    report = played(OptimalAgent(lam=lam), 24, tool_noise=noise, prices={"python": prices}, lam=lam)
     assert_no_regret(report.outcomes, lam)
     assert report.metrics["excess_calls"].mean == report.metrics["missing_calls"].mean == 0.0
     assert report.metrics["accuracy_none"].mean == 1.0

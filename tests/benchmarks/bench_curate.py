@@ -1,10 +1,11 @@
 """Speed and memory of the cheap stages of `metis-gym curate`, and of finding duplicates.
 
-python tests/benchmarks/bench_curate.py [--samples 2000] [--many 100000]
+python tests/benchmarks/bench_curate.py [--samples 2000] [--many 100000] [--workers 2]
 
 Trajectories have two images of 500 px, as JPEG. The alternative in the same run is Pillow's own decoding and dHash of
 the same images, which is the least that any such filter must do. Memory is that of the parent process, which grows by
-the ledger and by the index of duplicates, and by nothing else; `--many` small trajectories are used for it.
+the ledger and by the index of duplicates, and by nothing else; a tenth, three tenths and all of `--many` small
+trajectories are used for it, each number in a process of its own, which is named where it dies.
 """
 
 import argparse
@@ -14,6 +15,8 @@ import io
 import json
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -121,28 +124,30 @@ def duplicates(count: int) -> None:
     say(f"\nduplicates of {count:,}: {taken:.0f} CPU seconds (target: < 240), {resident() - before:.0f} MB left over")
 
 
-def memory(count: int, folder: Path) -> None:
-    """Memory after each stage, with a tenth and with all of many small trajectories, each in a process of its own."""
-    for share in (count // 10, count):
-        write(folder / "many.jsonl", share, 48, 64)
-        child = os.fork()
-        if not child:
-            _run_and_say(share, folder)
-            os._exit(0)
-        os.waitpid(child, 0)
+def memory(count: int, workers: int) -> None:
+    """Memory after each stage, with a tenth, three tenths and all of many small trajectories."""
+    for share in (count // 10, 3 * count // 10, count):
+        command = [sys.executable, __file__, "--once", str(share), "--workers", str(workers)]
+        ended = subprocess.run(command, check=False).returncode
+        if ended:
+            say(f"{share:>9,} trajectories: the process ended with {ended}")
 
 
-def _run_and_say(count: int, folder: Path) -> None:
+def once(count: int, workers: int, folder: Path) -> None:
+    """Curate so many small trajectories, and say how much memory this process had after each stage."""
+    write(folder / "many.jsonl", count, 48, 64)
     options = Options(kind="sft", inputs=(str(folder / "many.jsonl"),), execute=False, dialect="source")
     seen: dict[str, float] = {}
 
     def note(text: str) -> None:
         seen.setdefault(text.partition(":")[0], resident())
 
-    start = cpu()
-    curate(options, folder / f"many{count}", workers=2, say=note)
+    before, start = resident(), cpu()
+    curate(options, folder / "out", workers=workers, say=note)
     stages = ", ".join(f"{name} {seen[name]:.0f} MB" for name in ("read", "structure", "duplicates", "write"))
-    say(f"{count:>9,} trajectories: {stages}; {cpu() - start:.0f} CPU seconds in all")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    used = f"{cpu() - start:.0f} CPU seconds, {size:.0f} MB of files"
+    say(f"{count:>9,} trajectories: before {before:.0f} MB, {stages}; {used}")
 
 
 def main() -> None:
@@ -150,14 +155,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--samples", type=int, default=2_000)
     parser.add_argument("--many", type=int, default=100_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--once", type=int, default=0, help=argparse.SUPPRESS)
     given = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-curate-")))
-        speed(given.samples, folder)
+        if given.once:
+            once(given.once, given.workers, folder)
+            return
+        if given.samples:
+            speed(given.samples, folder)
         if given.many:
             duplicates(given.many)
             say("\nresident memory of the parent process after each stage:")
-            memory(given.many, folder)
+            memory(given.many, given.workers)
 
 
 if __name__ == "__main__":

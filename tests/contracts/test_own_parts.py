@@ -19,8 +19,19 @@ from judge_server import JudgeServer, always
 PAGES = [Passage(title=f"Page {n}", text=f"An otter swims {n} miles.", link=f"https://a.example/{n}") for n in range(5)]
 
 
-@pytest.mark.parametrize("name", [*FAMILY_IDS.values(), "mixture", "patches:choices=2,max_source=1792", "signs+sums"])
+@pytest.mark.parametrize("name", [*FAMILY_IDS.values(), "mixture", "patches:choices=2"])
 def test_tasksets(name):
+    """With small sources, which are drawn quickly; what is checked does not depend on the size."""
+    check_taskset(f"{name}{',' if ':' in name else ':'}max_source=1792", tasks=2)
+
+
+def test_two_tasksets_joined():
+    check_taskset("patches+sums", tasks=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*FAMILY_IDS.values(), "mixture", "signs+sums"])
+def test_tasksets_in_full_size(name):
     check_taskset(name, tasks=3)
 
 

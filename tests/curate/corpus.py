@@ -1,6 +1,7 @@
 """A synthetic corpus: clean trajectories in the project's own dialects, and the same with one planted fault each."""
 
 import base64
+import functools
 import io
 import json
 from dataclasses import dataclass, field, replace
@@ -127,6 +128,7 @@ def _bomb():
     return bytes(data)
 
 
+@functools.cache
 def cheap_faults():
     """(stage, reason, chat row) for each reason of the cheap stages."""
     base = Row(9_000)

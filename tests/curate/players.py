@@ -1,6 +1,7 @@
 """Agents and judges that the tests ask: agents of a known rate, and a judge that reads its verdict in the question."""
 
 import json
+from typing import ClassVar
 
 from metis_agents.chat.stub import Stub
 from metis_agents.chat.stub_replies import completion
@@ -22,6 +23,16 @@ class Coin(ScriptedAgent):
         if task.options:
             return next(letter for letter in "ABCDEFGH" if letter != task.gold.value)
         return self.wrong if self.wrong != "varied" else f"{self.wrong} {rng.integers(1 << 30)}"
+
+
+class Nearsighted(Coin):
+    """Brings the environment's arguments from its training: right where the view is as small as it was there."""
+
+    env_kwargs: ClassVar = {"view_size": 64, "max_turns": 3, "tools": None, "taskset": "patches"}
+
+    def act(self, observation, info):
+        answer = super().act(observation, info)
+        return answer if max(observation["images"][0].shape) == 64 else {"answer": "nothing"}
 
 
 def said(body):

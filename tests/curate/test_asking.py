@@ -169,6 +169,30 @@ def test_prompts_with_a_rate_between_0_and_1_stay(tmp_path):
     assert [taskset.build(name).gold.value for name in taskset.task_ids()] == ["red", "red"]
 
 
+def test_a_policy_plays_as_it_was_trained(tmp_path):
+    source = write_jsonl(tmp_path / "rl.jsonl", prompts(["An easy one?"]))
+    curate("rl", source, tmp_path / "out", "--agent", "tests.curate.players:Nearsighted", "--rollouts", 2)
+    assert reasons(tmp_path / "out") == {0: "always_right"}
+
+
+def test_prompts_of_a_recorded_run_have_the_images_that_tools_work_on(tmp_path):
+    from metis_agents.evaluate import evaluate
+    from metis_agents.scripted import NeverToolAgent
+    from metis_gym.tasksets import make_taskset
+
+    env = {"taskset": "patches", "view_size": 64, "max_source": 1024, "required_share": 1.0}
+    evaluate(NeverToolAgent(), "MetisVQA-v0", 2, 0, record=tmp_path / "run", progress=False, **env)
+    assert curate("rl", tmp_path / "run", tmp_path / "out") == 0
+    taskset = make_taskset(f"parquet:{tmp_path}/out/data-00000.parquet", split="train", view_size=64)
+    tasks = [taskset.build(name) for name in taskset.task_ids()]
+    assert [task.images[0].source.shape for task in tasks] == [(1024, 1024, 3)] * 2
+    assert [task.images[0].view.shape for task in tasks] == [(64, 64, 3)] * 2
+    for file in (tmp_path / "run").rglob("*.jsonl"):  # of a family that is not there any more
+        file.write_text(file.read_text().replace("patches", "patchwork"))
+    assert curate("rl", tmp_path / "run", tmp_path / "other") == 3
+    assert {line["reason"] for line in lines(tmp_path / "other/undecided.jsonl")} == {"sources_missing"}
+
+
 @pytest.mark.slow
 def test_the_share_that_stays_is_that_of_the_policy(tmp_path):
     # Of tasks solved at rate .2, 1 − .2⁸ − .8⁸ = .832 are solved sometimes; 60 tasks: 50 ± 6 (two deviations).

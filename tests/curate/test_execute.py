@@ -1,14 +1,22 @@
 """Code runs again: failures and inconsistencies are told apart, and what only looks different stays."""
 
+import base64
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from metis_agents.curate.command import curate_command
 from metis_agents.curate.stages.recorded import image_difference, text_difference
 from metis_gym import sandbox
 from metis_gym.dialects import DIALECTS
+from metis_gym.images import decode
 from tests.curate.corpus import Row, clean, crop, encoded, lines, picture, read_rows, write_jsonl
+from tests.curate.players import judge, said
 from tests.curate.test_cheap_stages import curate
+from tests.curate.test_formats import thyme_sft_row
+from tests.curate.test_going_on import written
 
 pytestmark = pytest.mark.usefixtures("sandbox_kwargs")
 
@@ -81,6 +89,74 @@ def test_a_library_that_is_missing_may_drop_instead(tmp_path):
     source = write_jsonl(tmp_path / "data.jsonl", as_rows(UNDECIDED))
     assert curate("sft", source, tmp_path / "out", "--missing", "drop") == 0
     assert [line["reason"] for line in lines(tmp_path / "out/dropped.jsonl")] == list(UNDECIDED)
+
+
+REPAIRABLE = ("images_differ", "count_differs", "stdout_differs")
+
+
+def test_repair_records_anew_what_differs_and_nothing_else(tmp_path):
+    rows = {name: DROPPED[name] for name in (*REPAIRABLE, "not_reproducible", "code_error")}
+    source = write_jsonl(tmp_path / "data.jsonl", [*as_rows(rows), Row(80).chat()])
+    out = tmp_path / "out"
+    assert curate("sft", source, out, "--repair") == 0
+    assert [line["reason"] for line in lines(out / "dropped.jsonl")] == ["not_reproducible", "code_error"]
+    found = {row["row"]: row for row in read_rows(out)}
+    assert {place: row["repaired"] for place, row in found.items()} == {0: True, 1: True, 2: True, 5: False}
+    for place in (0, 1):  # the crop of the corpus, as the sandbox shows it
+        (shown,) = found[place]["images"][1:]
+        assert np.array_equal(decode(shown["bytes"]), crop(picture(60)))
+    assert "17" in found[2]["messages"][3]["content"]
+    assert "18" not in found[2]["messages"][3]["content"]
+    again = tmp_path / "again"  # what was kept is a source of which nothing differs any more
+    assert curate("sft", out / "data-00000.parquet", again) == 0
+    assert lines(again / "dropped.jsonl") == []
+
+
+def test_what_is_recorded_anew_is_the_same_in_shards_and_after_a_stop(tmp_path):
+    rows = [DROPPED[name].but(question=f"Again {name} {n}?").chat() for n in range(3) for name in REPAIRABLE]
+    source = write_jsonl(tmp_path / "data.jsonl", rows)
+    outs = [tmp_path / name for name in ("whole", "shard1", "shard2", "merged", "stopped")]
+    whole, *shards, merged, stopped = outs
+    assert curate("sft", source, whole, "--repair") == 0
+    for number, shard in enumerate(shards, start=1):
+        assert curate("sft", source, shard, "--repair", "--shard", f"{number}/2") == 0
+    assert curate_command(["merge", *map(str, shards), str(merged), "--workers", "1"]) == 0
+    shutil.copytree(whole / "ledger", stopped / "ledger")
+    ledger = stopped / "ledger/execute.jsonl"
+    ledger.write_bytes(ledger.read_bytes()[:-2_000])  # the last verdicts, and a part of a line
+    assert curate("sft", source, stopped, "--repair") == 0
+    assert len(read_rows(whole)) == len(rows)
+    assert written(merged) == written(stopped) == written(whole)
+
+
+def test_a_repaired_sample_keeps_its_id_and_is_judged_as_it_is_now(tmp_path, capsys):
+    row = DROPPED["stdout_differs"].but(question="Is it 17?").chat()
+    source = write_jsonl(tmp_path / "data.jsonl", [row, row])
+    out = tmp_path / "out"
+    with judge() as stub:
+        asked = ("--judge", f'openai:model=m,base_url="{stub.url}"', "--repair")
+        assert curate("sft", source, out, "--no-execute", *asked) == 0
+        assert curate("sft", source, out, *asked) == 0
+        assert ["18" in said(body) for body in stub.requests] == [True, False]
+        assert curate("sft", source, out, *asked) == 0
+        assert len(stub.requests) == 2
+    (kept,) = read_rows(out)
+    assert kept["repaired"]
+    report = (out / "report.md").read_text()
+    assert "| execute | repaired (counted) | 1 |" in report
+    assert curate_command(["explain", str(out), kept["id"]]) == 0
+    told = capsys.readouterr().out
+    assert "execute: kept, repaired" in told
+    assert "write: kept" in told
+
+
+def test_a_repaired_trajectory_of_one_text_shows_the_new_image(tmp_path):
+    row = thyme_sft_row() | {"image": [base64.b64encode(encoded(picture(seed))).decode() for seed in (1, 2)]}
+    source = write_jsonl(tmp_path / "data.jsonl", [row])
+    assert curate("sft", source, tmp_path / "out", "--repair", "--dialect", "source") == 0
+    (kept,) = read_rows(tmp_path / "out")
+    assert kept["messages"][2]["content"] == "<image>"
+    assert image_difference([decode(kept["images"][1]["bytes"])], [crop(picture(1))]) == ("", "")
 
 
 def test_variables_live_from_call_to_call(tmp_path):

@@ -1,10 +1,15 @@
 """Rows with anything in them end as reasons, never as crashes."""
 
 import contextlib
+import datetime
+import decimal
+import os
 import random
 import struct
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from metis_agents.curate.formats.readers import FORMATS, Context, read_row
 from metis_agents.curate.records import RowError, Sample
@@ -12,7 +17,8 @@ from metis_agents.curate.stages.images import ImagesStage, checked_image
 from metis_agents.curate.stages.structure import StructureStage
 from metis_agents.curate.translation import NotTranslatableError, translated
 from metis_gym.filesets.rows import ImageFolder
-from tests.curate.corpus import Row, encoded, picture
+from tests.curate.corpus import Row, encoded, lines, picture, write_jsonl
+from tests.curate.test_cheap_stages import curate
 from tests.curate.test_formats import openmm_row, thyme_sft_row, verl_row
 
 REASONS = {"unreadable", "no_question", "marks_differ", "unknown_role", "no_model_turn"}
@@ -148,3 +154,62 @@ def test_a_bomb_is_too_large_before_it_is_decoded():
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
     )
     assert checked_image(SampleImage(data), 50_000_000, 100)[0] == "too_large"
+
+
+SCHEMAS = {
+    "bytes for texts": {"messages": [[{"role": b"user", "content": b"\xff"}]], "images": [[b""]]},
+    "JSON behind a dictionary": {"messages": pa.array(["[[[["]).dictionary_encode(), "images": [[b""]]},
+    "maps": {"messages": pa.array([[[("role", "user")]]], pa.list_(pa.map_(pa.string(), pa.string()))), "images": [[]]},
+    "nothing": {"messages": pa.nulls(2), "images": pa.nulls(2)},
+    "decimals": {"question": [decimal.Decimal("1.5")], "answer": [decimal.Decimal("1.5")], "image": [b"x"]},
+    "times": {"question": [datetime.timedelta(1)], "answer": [datetime.date(2020, 1, 1)], "image": [b"x"]},
+    "objects for texts": {"question": [{"a": [{"b": 1}]}], "answer": [{"c": {"d": 1}}], "image": [{"bytes": 1}]},
+    "names": {"question": ["?"], "answer": ["b"], "image": [b"x"], "\x1b[31m\x07": ["x"], "": ["y"], "a" * 5_000: [1]},
+    "verl's, texts for objects": {
+        "prompt": [[{"role": "user", "content": "q"}]],
+        "reward_model": ["x"],
+        "images": [[]],
+    },
+    "verl's, a list of notes": {
+        "prompt": [[{"role": "user", "content": "q?"}]],
+        "reward_model": [{"ground_truth": "red"}],
+        "images": [[]],
+        "extra_info": [[1, 2]],
+    },
+}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_tables_of_any_schema_end_as_reasons(tmp_path, name):
+    table = pa.table(SCHEMAS[name])
+    parquet.write_table(table, tmp_path / "data.parquet")
+    for kind in ("sft", "rl"):
+        assert curate(kind, tmp_path / "data.parquet", tmp_path / kind) == 0
+        found = lines(tmp_path / kind / "dropped.jsonl")
+        assert {line["row"] for line in found} == set(range(table.num_rows))
+
+
+def test_links_in_a_folder_of_images_lead_nowhere_else(tmp_path):
+    folder = tmp_path / "data/images"
+    folder.mkdir(parents=True)
+    (tmp_path / "secret.png").write_bytes(encoded(picture(3)))
+    (folder / "own.png").write_bytes(encoded(picture(1)))
+    targets = {
+        "out": tmp_path / "secret.png",
+        "endless": "/dev/zero",
+        "loop": folder / "loop.png",
+        "own link": "own.png",
+    }
+    for name, target in targets.items():
+        os.symlink(target, folder / f"{name}.png")
+    os.symlink(tmp_path, folder / "up")
+    os.mkfifo(folder / "pipe.png")
+    os.symlink(folder / "pipe.png", folder / "to the pipe.png")
+    (folder / "folder.png").mkdir()
+    names = [*(f"{name}.png" for name in targets), "up/secret.png", "pipe.png", "to the pipe.png", "folder.png"]
+    good = Row(1).chat()
+    rows = [{**good, "images": [f"images/{name}", good["images"][1]]} for name in names]
+    out = tmp_path / "out"
+    assert curate("sft", write_jsonl(tmp_path / "data/rows.jsonl", rows), out, "--no-execute") == 0
+    found = {line["row"]: line["reason"] for line in lines(out / "dropped.jsonl")}
+    assert found == {row: "missing" for row, name in enumerate(names) if name != "own link.png"}

@@ -11,7 +11,7 @@ from metis_agents.curate.reading import curated_conversations, is_curated
 from metis_agents.qwen3vl.sft.cold_start import _conversations
 from metis_gym.errors import TaskDataError
 from metis_gym.records import Role
-from tests.curate.corpus import clean, crop, lines, picture, read_rows, write_jsonl
+from tests.curate.corpus import clean, crop, lines, picture, read_rows, text_edit, write_jsonl
 from tests.curate.test_cheap_stages import curate
 from tests.curate.test_formats import as_parquet, verl_row
 
@@ -49,6 +49,55 @@ def test_trajectories_have_the_columns_of_verls_sft(tmp_path):
         assert all(message.keys() == {"role", "content"} for message in row["messages"])
         assert sum(message["content"].count("<image>") for message in row["messages"]) == len(row["images"])
         assert all(image["bytes"].startswith(b"\x89PNG") for image in row["images"])
+
+
+@pytest.mark.parametrize("mark", ["<image>", "<video>", "<audio>"])
+@pytest.mark.parametrize("dialect", ["metis", "qwen", "source"])
+def test_marks_that_stand_for_no_image_are_not_written(tmp_path, mark, dialect):
+    """Training takes an image for each mark, whoever wrote it: such a row would end a whole training."""
+    stray = [text_edit(place, lambda text: text.replace("small", f"small {mark}")) for place in (0, 2)]
+    stray[0] = text_edit(0, lambda text: f"{text} {mark}")
+    rows = [row.but(edit=edit).chat() for row, edit in zip(clean(2), stray, strict=True)] + [
+        clean(1, start=2)[0].chat()
+    ]
+    out = tmp_path / "out"
+    curate("sft", write_jsonl(tmp_path / "data.jsonl", rows), out, "--no-execute", "--dialect", dialect)
+    found = {line["row"]: line["reason"] for line in lines(out / "dropped.jsonl")}
+    assert found[1] == "not_translatable"
+    conversations = list(_conversations(str(out)))
+    assert len(conversations) == 3 - len(found) > 0
+    texts = [message.text for conversation in conversations for message in conversation]
+    assert sum(text.count("<image>") for text in texts) == 2 * len(conversations)
+    assert not any(mark in text for text in texts for mark in ("<video>", "<audio>"))
+
+
+def test_prompts_have_as_many_marks_as_images(tmp_path):
+    from tests.curate.test_asking import prompts
+
+    odd = "Which <video>one <im<audio>age>?"
+    source = write_jsonl(tmp_path / "rows.jsonl", prompts([odd], options=["red", "<image>blue"]))
+    assert curate("rl", source, tmp_path / "out") == 0
+    (row,) = read_rows(tmp_path / "out")
+    assert row["prompt"][0]["content"] == "<image>\nWhich one ?\nA. red\nB. blue"
+
+
+@pytest.mark.parametrize("model", ["tiny", "Qwen/Qwen3-VL-8B-Instruct"])
+def test_training_plays_the_prompts_that_were_kept(tmp_path, model):
+    """With the defaults of every size: files hold their tasks as they are, and have no parameters of a family."""
+    from metis_agents.qwen3vl.train.command import read_config
+    from metis_agents.qwen3vl.train.parts import make_env
+    from tests.curate.test_asking import prompts
+
+    source = write_jsonl(tmp_path / "rows.jsonl", prompts(["Which one?"], options=["red", "blue"]))
+    assert curate("rl", source, tmp_path / "out") == 0
+    kept = f"parquet:{tmp_path}/out/data-00000.parquet"
+    config = read_config(["--model", model, "--taskset", kept, "--sft-data", "x", "--out", str(tmp_path / "run")])
+    for split in ("train", "test"):
+        env = make_env(config, split)
+        observation, _ = env.reset(seed=0)
+        assert "Which one?" in observation["text"]
+        env.close()
+    assert read_config(["--taskset", "patches", "--out", "x"]).env["answers"] == "open"
 
 
 def test_prompts_are_written_back_as_they_were(tmp_path):

@@ -79,7 +79,7 @@ def test_the_answers_are_spread_evenly(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_tasks_are_whole(name):
-    for seed in range(8):
+    for seed in range(5):
         task = family(name).build(family(name).task_id(seed))
         source, view = task.images[0].source, task.images[0].view
         factor = source.shape[0] // view.shape[0]
@@ -100,19 +100,21 @@ def test_tasks_are_whole(name):
 def test_thousands_of_distinct_tasks(name):
     kind = family(name)
     assert len({kind.draw(np.random.default_rng(seed)) for seed in range(3000)}) == 3000
-    sources = {fingerprint(kind.build(kind.task_id(seed)).images[0].view) for seed in range(12)}
-    assert len(sources) == 12
+    sources = {fingerprint(kind.build(kind.task_id(seed)).images[0].view) for seed in range(5)}
+    assert len(sources) == 5
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_images_are_the_same_in_another_process(name):
+def test_images_are_the_same_in_another_process():
+    """One process draws all families, in the other order: what one leaves behind must not show in the next."""
     code = (
         f"import json, sys; sys.path[:0] = {sys.path!r}\n"
-        f"import test_families\nprint(json.dumps(test_families.digest({name!r}, 4)))"
+        "from test_families import FAMILIES, digest\n"
+        "print(json.dumps({name: digest(name, 4) for name in reversed(FAMILIES)}))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTHONHASHSEED": "7", "MPLBACKEND": "agg"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert tuple(json.loads(done.stdout)) == digest(name, 4)
+    drawn = {name: tuple(found) for name, found in json.loads(done.stdout).items()}
+    assert drawn == {name: digest(name, 4) for name in FAMILIES}
 
 
 @pytest.mark.parametrize("name", FAMILIES)

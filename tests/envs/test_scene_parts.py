@@ -6,10 +6,12 @@ import pytest
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.concealment import cell_sums, conceal_among
 from metis_envs.scenes.draft import doubled
+from metis_envs.scenes.drawing import faded
 from metis_envs.scenes.materials import fall_of_light, sky
 from metis_envs.scenes.noise import add_grain
 from metis_envs.scenes.reliefs import RELIEFS, light_up
 from metis_envs.scenes.sheets import Sheet, lay_sheet
+from metis_envs.scenes.walls import WALLS
 
 
 def test_grain_has_its_strength_and_stays_inside_its_part():
@@ -110,3 +112,14 @@ def test_a_sky_has_no_seam_along_its_edges(shape):
     if min(shape) > 100:  # neighbouring rows and columns differ no more at the edge than inside
         steps = np.abs(np.diff(drawn.astype(int), axis=0)).mean(axis=(1, 2))
         assert steps[:40].max() < 5 * np.median(steps) + 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_wooden_boards_run_on_without_steps(seed):
+    wall = WALLS["boards"](np.random.default_rng(seed), 320, 400)[..., 0].astype(int)
+    steps = np.abs(np.diff(wall, axis=0)).reshape(319, 20, 20).mean(axis=2)  # of strips of 20 columns
+    assert steps.max() < 3  # fibres change by less than a grey level from row to row
+
+
+def test_small_print_is_paler_than_large_print():
+    assert faded((20, 20, 20), (220, 220, 220)) == (100, 100, 100)

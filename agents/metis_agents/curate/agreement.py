@@ -25,7 +25,7 @@ def write_sheet(curation: Curation, count: int, seed: int) -> None:
     path = curation.out / SHEET
     if path.exists() or not any(isinstance(stage, JudgeStage) for stage in curation.stages):
         return
-    judged = {entry.id: entry for entry in reversed(curation.entries) if _verdicts(curation, entry.id)}
+    judged = {entry.name: entry for entry in reversed(curation.entries) if _verdicts(curation, entry.name)}
     chosen = sorted(judged, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())[:count]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

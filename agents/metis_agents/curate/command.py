@@ -102,6 +102,7 @@ def _add_sft(parser: argparse.ArgumentParser) -> None:
     add("--no-execute", dest="execute", action="store_false", default=None, help="do not run code again")
     add("--seconds", type=float, help="most seconds of one run of code (default: 20)")
     add("--missing", choices=("undecided", "drop"), help="if the sandbox lacks a library (default: undecided)")
+    add("--repair", action="store_true", help="keep trajectories whose results differ, with those of the new run")
     add("--agent", help="the base model, which is asked without tools, such as openai:model=NAME,base_url=URL")
     add("--direct", choices=READINGS, help="when that counts as answered (default: above_chance)")
     add("--direct-tries", dest="rollouts", type=int, metavar="K", help="how often it is asked (default: 8)")

@@ -125,7 +125,11 @@ def _write(curation: Curation, options: Options, say: Say) -> int:
 def _tables(curation: Curation, kind: str, dialect: str) -> Iterator[tuple[Any, Iterable[Mapping[str, Any]]]]:
     """The kept samples as rows, with the schema that they share."""
     if kind == "sft":
-        yield trajectory_schema(), (trajectory_row(curation.sample(entry), dialect) for entry in curation.survivors())
+        rows = (
+            trajectory_row(curation.sample(entry), dialect, name=entry.id, is_repaired=entry.is_repaired)
+            for entry in curation.survivors()
+        )
+        yield trajectory_schema(), rows
         return
     for place, entries in groupby(curation.survivors(), key=lambda entry: entry.source):
         source = curation.sources[place]

@@ -8,6 +8,7 @@ from metis_agents.curate.ledger import lines_of
 from metis_agents.curate.options import Options
 from metis_agents.curate.pipelines import stages_of
 from metis_agents.curate.run import LEDGER
+from metis_agents.curate.stages.repair import OBSERVATIONS
 from metis_gym.errors import ConfigError
 
 __all__ = ["explain"]
@@ -55,5 +56,7 @@ def _told(stage: str, line: Mapping[str, Any]) -> str:
     parts = [head, f"  {line.get('seconds', 0)} s, rules and settings {line.get('key')}"]
     if line.get("detail"):
         parts += [f"  {one}" for one in str(line["detail"]).splitlines()]
-    notes = {key: value for key, value in line.get("notes", {}).items() if key not in ("hashes", "images")}
+    notes = {
+        key: value for key, value in line.get("notes", {}).items() if key not in ("hashes", "images", OBSERVATIONS)
+    }
     return "\n".join([*parts, *(f"  {key}: {value!s:.{_SHOWN_NOTES}}" for key, value in notes.items())])

@@ -36,6 +36,7 @@ class Options:
         sandbox: Where code runs.
         seconds: Most seconds of one run of code.
         missing: "undecided" or "drop": trajectories whose code needs a library that the sandbox lacks.
+        repair: Record results anew that differ when code runs again.
         agent: The base model (sft) or the policy (rl); empty to leave out what it is asked for.
         agent_dialect: What it writes and reads; empty for its own.
         rollouts: How often it plays each sample.
@@ -67,6 +68,7 @@ class Options:
     sandbox: str = "auto"
     seconds: float = 20.0
     missing: str = "undecided"
+    repair: bool = False
     agent: str = ""
     agent_dialect: str = ""
     rollouts: int = 8

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from metis_agents.curate.formats.parts import without_marks
+from metis_agents.curate.formats.runs import tool_images
 from metis_agents.curate.records import Sample, SampleImage
 from metis_agents.curate.run import LEDGER, Curation, Entry
 from metis_agents.curate.stages.pass_rate import PassRateStage
@@ -35,19 +37,27 @@ _EXAMPLES_A_REASON = 10
 _MAX_EXAMPLE_IMAGES = 8
 
 
-def trajectory_row(sample: Sample, dialect: str) -> dict[str, Any]:
-    """A trajectory as a row that SFT of this project and verl's multi-turn SFT read."""
+def trajectory_row(sample: Sample, dialect: str, *, name: str = "", is_repaired: bool = False) -> dict[str, Any]:
+    """A trajectory as a row that SFT of this project and verl's multi-turn SFT read.
+
+    Args:
+        sample: The trajectory.
+        dialect: What it is written in; "source" for its own.
+        name: The id that `metis-gym curate explain` knows; empty for the sample's own.
+        is_repaired: Its results were recorded anew.
+    """
     lines = translated(sample, dialect)
     return {
         "messages": [{"role": line.role.value, "content": line.text} for line in lines],
         "images": [_stored(image) for line in lines for image in line.images],
-        "id": sample.id,
+        "id": name or sample.id,
         "question": sample.question,
         "answer": sample.answer,
         "gold": sample.gold,
         "options": list(sample.options),
         "source": sample.source,
         "row": sample.row,
+        "repaired": is_repaired,
     }
 
 
@@ -57,7 +67,7 @@ def prompt_row(sample: Sample, notes: Mapping[str, Any]) -> dict[str, Any]:
         extra = dict(sample.raw.get("extra_info") or {})
         return {**sample.raw, "extra_info": {**extra, "metis_gym": dict(notes)}}
     lines = "\n".join(f"{chr(ord('A') + n)}. {option}" for n, option in enumerate(sample.options))
-    question = "\n".join(filter(None, [sample.question, lines]))
+    question = without_marks("\n".join(filter(None, [sample.question, lines])))
     graded: dict[str, Any] = {
         "ground_truth": sample.gold,
         "style": "rule",
@@ -66,7 +76,7 @@ def prompt_row(sample: Sample, notes: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "data_source": sample.source,
         "prompt": [{"role": "user", "content": IMAGE_MARK * len(sample.images) + "\n" + question}],
-        "images": [_stored(image) for image in sample.images],
+        "images": [_stored(image) for image in tool_images(sample)],
         "ability": sample.ability,
         "reward_model": graded,
         "extra_info": {"index": sample.id, "question": question, "answer": sample.gold, "metis_gym": dict(notes)},

@@ -72,7 +72,9 @@ def stages_of(options: Options) -> list[Stage]:
 def _execute(options: Options) -> list[Stage]:
     if not options.execute:
         return []
-    return [ExecuteStage(sandbox=options.sandbox, seconds=options.seconds, missing=options.missing)]
+    return [
+        ExecuteStage(sandbox=options.sandbox, seconds=options.seconds, missing=options.missing, repair=options.repair)
+    ]
 
 
 def _direct(options: Options) -> list[Stage]:

@@ -222,7 +222,7 @@ def _counted(curation: Curation, stage: Stage) -> dict[str, float]:
         return {}
     sums = dict.fromkeys(names, 0.0)
     ledger = curation.ledgers[stage.name]
-    for name in dict.fromkeys(entry.id for entry in curation.entries):
+    for name in dict.fromkeys(curation.name_in(ledger, entry) for entry in curation.entries):
         if ledger.get(name) is not None:
             notes = ledger.read(name).get("notes", {})
             for counted in names:

@@ -15,6 +15,7 @@ from typing import Any
 
 from metis_agents.agent import Agent, BatchAgent, RolloutRequest
 from metis_agents.agents import AGENTS, make_agent
+from metis_agents.curate.formats.runs import tool_images
 from metis_agents.curate.records import Sample
 from metis_agents.curate.tables import task_schema, write_tables
 from metis_agents.episodes import EnvFactory, Played
@@ -26,6 +27,8 @@ from metis_gym.tasksets import make_taskset
 __all__ = ["Player", "Rollouts", "who"]
 
 _ENV = "MetisVQA-v0"
+_OWN = ("dialect", "view_size", "max_turns", "calls_per_turn", "tools")
+"""Arguments of the environment that a policy brings from its training."""
 _WHERE = ("base_url", "api_key_env", "attempts", "timeout", "max_request_bytes", "label", "device", "workers")
 
 
@@ -95,7 +98,7 @@ class Player:
         agent: Any = make_agent(_sampling(self.agent))
         found = [Rollouts() for _ in samples]
         with tempfile.TemporaryDirectory(prefix="metis-curate-") as folder:
-            path = _written(samples, Path(folder))
+            path = _written(samples, Path(folder), sees_all=self.tools != ())
             spec = f'parquet:path="{path}"'
             ids = make_taskset([spec], split="test", view_size=448).task_ids() or ()
             pairs = [(place, member) for place in range(len(samples)) for member in members]
@@ -110,8 +113,8 @@ class Player:
     def _factory(self, agent: Agent | BatchAgent, taskset: str) -> EnvFactory:
         own: Mapping[str, Any] = getattr(agent, "env_kwargs", {})
         kwargs: dict[str, Any] = {"taskset": [taskset], "split": "test", "grader": self.grader, "sandbox": self.sandbox}
-        dialect = self.dialect or own.get("dialect", "")
-        kwargs |= {"dialect": dialect} if dialect else {}
+        kwargs |= {name: own[name] for name in _OWN if own.get(name) is not None}
+        kwargs |= {"dialect": self.dialect} if self.dialect else {}
         kwargs |= {} if self.tools is None else {"tools": self.tools}
         return EnvFactory(_ENV, kwargs)
 
@@ -139,14 +142,23 @@ def who(spec: str) -> str:
     return format_spec(name, {key: value for key, value in parameters.items() if key not in _WHERE})
 
 
-def _written(samples: Sequence[Sample], folder: Path) -> Path:
+def _written(samples: Sequence[Sample], folder: Path, *, sees_all: bool) -> Path:
+    """The samples as a file of tasks.
+
+    Args:
+        samples: What is played.
+        folder: Where the file is written.
+        sees_all: Give the images that tools work on; else those that the prompt shows.
+    """
     rows = [
         {
             "question": sample.question,
             "answer": sample.gold or sample.answer,
             "options": list(sample.options),
             "candidates": list(sample.candidates),
-            "images": [{"bytes": image.data, "path": None} for image in sample.images],
+            "images": [
+                {"bytes": image.data, "path": None} for image in (tool_images(sample) if sees_all else sample.images)
+            ],
         }
         for sample in samples
     ]

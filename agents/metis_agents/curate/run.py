@@ -13,6 +13,8 @@ from metis_agents.curate.first_pass import CHUNK, Chunk, ReadStage, Shard, exami
 from metis_agents.curate.formats.sources import Source, SourceRows
 from metis_agents.curate.ledger import Ledger
 from metis_agents.curate.records import RowError, Sample, Verdict, kept, undecided
+from metis_agents.curate.stages.execute import ExecuteStage
+from metis_agents.curate.stages.repair import OBSERVATIONS, REPAIRED, repaired
 from metis_agents.curate.stages.stage import Item, SampleStage, Stage, Timed, WholeStage
 from metis_gym.errors import TaskDataError
 
@@ -41,14 +43,21 @@ class Entry:
         id: Of its sample.
         uid: The id; of further copies of the same sample, with their number.
         fate: None for as long as every stage has kept it.
+        name: Under which stages know it: the id, until its results are recorded anew.
     """
 
-    __slots__ = ("fate", "id", "row", "source", "uid")
+    __slots__ = ("fate", "id", "name", "row", "source", "uid")
     source: int
     row: int
     id: str
     uid: str
     fate: Fate | None
+    name: str
+
+    @property
+    def is_repaired(self) -> bool:
+        """Were its results recorded anew?"""
+        return self.name != self.id
 
 
 @dataclass
@@ -127,6 +136,8 @@ class Curation:
             raise TaskDataError(f"{name} has changed while it was read: row {entry.row} is now {error}") from None
         if sample.id != entry.id:
             raise TaskDataError(f"{name} has changed while it was read: row {entry.row} is now another sample")
+        if entry.is_repaired:
+            return repaired(sample, self.ledgers[ExecuteStage.name].read(entry.id).get("notes", {}))
         return sample
 
     def name_of(self, entry: Entry) -> str:
@@ -153,7 +164,7 @@ class Curation:
                 continue
             copies[name] = copies.get(name, 0) + 1
             uid = name if copies[name] == 1 else f"{name}-{copies[name]}"
-            self.entries.append(Entry(place, row, name, uid, self._fate(self.read, name)))
+            self.entries.append(Entry(place, row, name, uid, self._fate(self.read, name), name))
         self.say(f"read: {len(self.entries):,} rows, {len(self.survivors()):,} samples")
 
     def _chosen_rows(self) -> Callable[[], Iterator[tuple[int, int]]]:
@@ -212,21 +223,23 @@ class Curation:
     def _decide(self, stage: SampleStage, waiting: Sequence[Entry]) -> None:
         """Decide about each sample once, however many copies there are."""
         ledger = self.ledgers[stage.name]
-        first = {entry.id: entry for entry in reversed(waiting)}
-        missing = (entry for entry in waiting if first[entry.id] is entry and ledger.get(entry.id) is None)
+        first = {entry.name: entry for entry in reversed(waiting)}
+        missing = (entry for entry in waiting if first[entry.name] is entry and ledger.get(entry.name) is None)
         for batch in _batches(missing, stage.batch):
             samples = [self.sample(entry) for entry in batch]
             with contextlib.closing(_as_generator(stage.decide_all(samples, self.workers))) as decided:
                 found = list(zip(batch, decided, strict=True))
             for entry, timed in found:
-                ledger.add(entry.id, timed.verdict, timed.seconds)
+                ledger.add(entry.name, timed.verdict, timed.seconds)
             if stage.is_remote and all(timed.verdict.reason in _FAILED for _, timed in found):
                 self.say(f"{stage.name}: {found[0][1].verdict.detail}. The others are not tried now.")
                 break
         for entry in missing:
-            ledger.add(entry.id, undecided("not_tried", "nobody answered for a whole batch before it"), 0.0)
+            ledger.add(entry.name, undecided("not_tried", "nobody answered for a whole batch before it"), 0.0)
         for entry in waiting:
-            entry.fate = self._fate(stage, entry.id)
+            entry.fate, brief = self._fate(stage, entry.name), ledger.get(entry.name)
+            if brief is not None and brief.kept and brief.reason == REPAIRED:
+                entry.name = f"{entry.id}-{REPAIRED}"
 
     def _decide_whole(self, stage: WholeStage, waiting: Sequence[Entry]) -> None:
         """Decide about all at once, unless the same samples were decided about before."""
@@ -236,25 +249,29 @@ class Curation:
         key = f"{stage.key}-{_digest(waiting)}"
         ledger = self.ledgers[stage.name] = Ledger(self.out / LEDGER / f"{stage.name}.jsonl", key)
         if any(ledger.get(entry.uid) is None for entry in waiting):
-            verdicts = stage.decide_whole(
-                Item(entry.uid, entry.source, self._notes(seen, entry.id)) for entry in waiting
-            )
+            verdicts = stage.decide_whole(Item(entry.uid, entry.source, self._notes(seen, entry)) for entry in waiting)
             for entry in waiting:
                 ledger.add(entry.uid, verdicts.get(entry.uid) or kept(), 0.0)
         for entry in waiting:
             entry.fate = self._fate(stage, entry.uid)
 
-    def _notes(self, stages: Sequence[Stage], name: str) -> dict[str, object]:
+    def name_in(self, ledger: Ledger, entry: Entry) -> str:
+        """The name under which a ledger holds the verdict on a sample, if it holds one."""
+        return entry.id if ledger.get(entry.name) is None else entry.name
+
+    def _notes(self, stages: Sequence[Stage], entry: Entry) -> dict[str, object]:
         found: dict[str, object] = {}
         for stage in stages:
-            found |= self.ledgers[stage.name].read(name).get("notes", {})
+            ledger = self.ledgers[stage.name]
+            found |= ledger.read(self.name_in(ledger, entry)).get("notes", {})
+        found.pop(OBSERVATIONS, None)
         return found
 
     def measured(self, entry: Entry) -> dict[str, object]:
         """What the stages noted about a kept sample, for the output."""
         stages = [stage for stage in self.stages if isinstance(stage, SampleStage) and not stage.is_cheap]
         versions = {stage.name: f"{stage.version}-{stage.key}" for stage in (self.read, *self.stages)}
-        notes = self._notes(stages, entry.id)
+        notes = self._notes(stages, entry)
         return {**notes, "id": entry.id, "stage_versions": json.dumps(versions, sort_keys=True)}
 
     def verdict_of(self, entry: Entry) -> tuple[str, Verdict]:
@@ -262,7 +279,7 @@ class Curation:
         if entry.fate is None:
             raise KeyError(entry.uid)
         ledger = self.ledgers[entry.fate.stage]
-        name = entry.id if ledger.get(entry.uid) is None else entry.uid
+        name = self.name_in(ledger, entry) if ledger.get(entry.uid) is None else entry.uid
         line = ledger.read(name)
         return entry.fate.stage, Verdict(
             line["kept"], line.get("reason", ""), line.get("detail", ""), line.get("notes", {})

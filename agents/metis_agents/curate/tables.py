@@ -73,7 +73,7 @@ def trajectory_schema() -> Any:
     message = pa.struct([("role", text), ("content", text)])
     names = dict.fromkeys(("id", "question", "answer", "gold", "source"), text)
     columns = {"messages": pa.list_(message), "images": pa.list_(_image(pa)), **names}
-    return pa.schema([*columns.items(), ("options", pa.list_(text)), ("row", pa.int64())])
+    return pa.schema([*columns.items(), ("options", pa.list_(text)), ("row", pa.int64()), ("repaired", pa.bool_())])
 
 
 def task_schema() -> Any:

@@ -29,11 +29,12 @@ AS_IT_IS = "source"
 _TOOLS = ("python", "text_search", "image_search")
 _LIMITS = Limits(max_turns=10, calls_per_turn=8)
 _TAG = re.compile(r"</?(?:think|reason)>")
+_OTHER_MARKS = ("<video>", "<audio>")
 _NOTHING = np.zeros((1, 1, 3), np.uint8)
 
 
 class NotTranslatableError(Exception):
-    """The trajectory cannot be written so that the target dialect reads the same calls and the same answer."""
+    """The trajectory cannot be written so that others read the same calls, answer and images."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,26 @@ def translated(sample: Sample, target: str) -> tuple[Line, ...]:
         target: The dialect's spec, or "source" for the trajectory's own.
 
     Raises:
-        NotTranslatableError: The target dialect would read other calls or another answer.
+        NotTranslatableError: The target dialect would read other calls or another answer, or a program that trains on
+            the messages other images.
     """
-    if target in (AS_IT_IS, sample.dialect):
-        return _as_it_is(sample)
+    lines = _as_it_is(sample) if target in (AS_IT_IS, sample.dialect) else _in_dialect(sample, target)
+    for line in lines:
+        _check_marks(line)
+    return lines
+
+
+def _check_marks(line: Line) -> None:
+    """Whoever trains on the messages takes an image for each mark, whoever wrote it; verl films and sounds, too."""
+    if marks(line.text) != len(line.images):
+        said = f"{marks(line.text)} <image> for {len(line.images)} images"
+        raise NotTranslatableError(f"the text of the {line.role.value} has {said}")
+    for mark in _OTHER_MARKS:
+        if mark in line.text:
+            raise NotTranslatableError(f"the text of the {line.role.value} has {mark}, which verl takes for a file")
+
+
+def _in_dialect(sample: Sample, target: str) -> tuple[Line, ...]:
     source, dialect = dialect_of(sample.dialect), dialect_of(target)
     if source.image_files and not dialect.image_files and sample.calls:
         raise NotTranslatableError(f"code of {source.name} opens files of images, which {dialect.name} has not")

@@ -9,6 +9,7 @@ reports = trainer.train(batches=100)
 
 A `Policy` recomputes log-probabilities, a `Collector` plays; `metis_agents.rl.bandit` is the smallest example.
 Those with a loop of their own use the parts: `compute_channels` (outcomes → advantages), `LossCounts`, `channel_loss`.
+Engines that know one advantage for each episode take `joined`.
 """
 
 try:
@@ -23,6 +24,7 @@ from metis_agents.rl.collect import Collector, Policy, Rollout, TokenLogprobs, c
 from metis_agents.rl.counts import Aggregation, Count, Denominator, LossCounts
 from metis_agents.rl.diagnostics import BatchDiagnostics, UpdateDiagnostics
 from metis_agents.rl.distributed import Ranks
+from metis_agents.rl.joined import Joined, joined
 from metis_agents.rl.loss import ChannelLoss, LossConfig, LossStats, channel_loss
 from metis_agents.rl.microbatch import micro_batches
 from metis_agents.rl.surrogates import SURROGATES, Surrogate, make_surrogate
@@ -40,6 +42,7 @@ __all__ = [
     "Collector",
     "Count",
     "Denominator",
+    "Joined",
     "LossConfig",
     "LossCounts",
     "LossStats",
@@ -55,6 +58,7 @@ __all__ = [
     "check_groups",
     "compute_channels",
     "group_by_task",
+    "joined",
     "make_surrogate",
     "micro_batches",
     "select",

@@ -20,7 +20,7 @@ from metis_gym.errors import ConfigError, NonFiniteError
 from metis_gym.parameters import check_parameters, choice, number, whole
 from metis_gym.rewards.contract import Channel
 
-__all__ = ["ChannelLoss", "LossConfig", "LossStats", "channel_loss"]
+__all__ = ["ChannelLoss", "LossConfig", "LossStats", "channel_loss", "divisor"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ def channel_loss(
     if config.importance_cap is not None and tokens.sampled_logprobs_BT is not None:
         sampled_BT = _kept(tokens.sampled_logprobs_BT, is_model_token_BT)
         objective_CBT = objective_CBT * clamped(old_BT - sampled_BT).exp().clamp(max=config.importance_cap).detach()
-    divisors_C = logprobs_BT.new_tensor([_divisor(counts.by_channel[index], config) for index in active])
+    divisors_C = logprobs_BT.new_tensor([divisor(counts.by_channel[index], config) for index in active])
     losses_C = -_episode_sums(objective_CBT, is_model_token_BT, config) / divisors_C
     weights_C = logprobs_BT.new_tensor([channels[index].weight for index in active])
     loss = (weights_C * losses_C).sum() + _regularisers(tokens, logprobs_BT, is_model_token_BT, counts.everyone, config)
@@ -153,7 +153,7 @@ def _episode_sums(values_BT: Tensor, is_model_token_BT: Tensor, config: LossConf
     return sums_B.sum(-1)
 
 
-def _divisor(count: Count, config: LossConfig) -> float:
+def divisor(count: Count, config: LossConfig) -> float:
     """What a sum over the whole batch is divided by; 1 where nobody counts and the sum is 0."""
     if config.aggregation == Aggregation.TOKEN_MEAN:
         return max(count.tokens, 1)
@@ -171,7 +171,7 @@ def _regularisers(
     if config.kl_coef > 0 and tokens.reference_logprobs_BT is not None:
         towards_BT = _kept(tokens.reference_logprobs_BT, is_model_token_BT).detach() - logprobs_BT
         total = total + config.kl_coef * _episode_sums(_k3(towards_BT), is_model_token_BT, config)
-    return total / _divisor(everyone, config)
+    return total / divisor(everyone, config)
 
 
 def _k3(towards: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from metis_agents.agent import MakeEnv, RolloutRequest
 from metis_agents.sb3.rollouts import Seen, action_logprobs, draw
-from metis_agents.sb3.sub_envs import LocalSubEnvs, Observations
+from metis_agents.sub_envs import LocalSubEnvs, Observations
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
 

@@ -34,8 +34,8 @@ from metis_agents.sb3.saving import (
     write_model,
 )
 from metis_agents.sb3.snapshot import content_of, take_up, take_up_training
-from metis_agents.sb3.sub_envs import Returned
 from metis_agents.states import check_optimizer_state, fitting
+from metis_agents.sub_envs import Returned
 from metis_gym import rewards
 from metis_gym.errors import CheckpointError, ConfigError
 from metis_gym.records import Outcome

@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import (
 )
 
 from metis_agents.sb3.group_env import DEFAULT_GROUP_SIZE, DEFAULT_TASKS, Env, GroupVecEnv, without_monitor
-from metis_agents.sb3.sub_envs import make_from_spec
+from metis_agents.sub_envs import make_from_spec
 from metis_gym.errors import ConfigError
 
 __all__ = ["as_group_env"]

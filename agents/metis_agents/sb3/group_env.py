@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor, ResultsWriter
 from stable_baselines3.common.vec_env import VecEnv
 
-from metis_agents.sb3.sub_envs import LocalSubEnvs, Returned, SubEnvs, WorkerSubEnvs, make_from_spec
 from metis_agents.sb3.tool_tasks import ToolTasks
+from metis_agents.sub_envs import LocalSubEnvs, Returned, SubEnvs, WorkerSubEnvs, make_from_spec
 from metis_gym.backstage import backstage, stream_task_id
 from metis_gym.errors import ConfigError
 from metis_gym.registration import register_all

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from metis_agents.rl import Rollout, TokenLogprobs
 from metis_agents.sb3.group_env import GroupVecEnv
-from metis_agents.sb3.sub_envs import Observations, Returned
+from metis_agents.sub_envs import Observations, Returned
 from metis_gym.errors import ConfigError
 from metis_gym.records import Outcome
 

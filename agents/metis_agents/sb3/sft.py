@@ -26,8 +26,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 
 from metis_agents.sb3.rollouts import action_logprobs
-from metis_agents.sb3.sub_envs import Observations
 from metis_agents.scripted import AlwaysToolAgent, NeverToolAgent
+from metis_agents.sub_envs import Observations
 from metis_gym.backstage import backstage
 from metis_gym.parameters import check_parameters, number, whole
 from metis_gym.records import Necessity

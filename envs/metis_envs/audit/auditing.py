@@ -24,6 +24,8 @@ _VIEWS_SHARE, _READINGS_SHARE = 1 / 25, 1 / 10
 _MIN_VIEWS, _MIN_READINGS = 8, 16
 _WORDS_TIMES = 4
 """So many times more tasks are drawn where only their words are needed, which costs little."""
+_SEARCHED_TIMES = 3
+"""So many times more are searched for, which takes no drawing either."""
 _MIN_TASKS = 20
 _QUESTIONS, _WORDINGS = 60, 6
 
@@ -32,6 +34,7 @@ def audit(
     taskset: TasksetSpec,
     *,
     tasks: int = 400,
+    words: int = 0,
     seed: int = 0,
     split: str = "train",
     view_size: int = 448,
@@ -44,8 +47,9 @@ def audit(
 
     Args:
         taskset: What to audit.
-        tasks: Tasks to draw of each of its families. The words of four times as many are looked at, where they are
-            known without drawing.
+        tasks: Tasks to draw of each of its families.
+        words: Tasks of each family whose words and pages are looked at, where they are known without drawing; 0 for
+            four times as many as are drawn.
         seed: The same seed gives the same tasks, folds and results.
         split: "train" or "test".
         view_size: Longest side of the views, pixels.
@@ -57,18 +61,19 @@ def audit(
     Raises:
         ConfigError: An argument is not valid.
     """
-    _check(tasks, probes, workers)
+    words = words or _WORDS_TIMES * tasks
+    _check(tasks, words, probes, workers)
     parts = parts_of(make_taskset(taskset, split=split, view_size=view_size))
     for spec in also:
         parts += parts_of(make_taskset(spec, split=split, view_size=view_size), weight=0.0)
     looks = Looks(
         drawn=tasks,
         images=not {"statistics", "thumbnail"}.isdisjoint(probes),
-        searches="blind" in probes,
+        searched=min(words, _SEARCHED_TIMES * tasks) if "blind" in probes else 0,
         views=max(_MIN_VIEWS, round(tasks * _VIEWS_SHARE)) if "views" in probes else 0,
         readings=max(_MIN_READINGS, round(tasks * _READINGS_SHARE)) if "print" in probes and has_tesseract() else 0,
     )
-    drawn = _drawn(parts, tasks, looks, seed, workers, progress)
+    drawn = _drawn(parts, words, looks, seed, workers, progress)
     studied = [(part.name, drawn[place]) for place, part in enumerate(parts)]
     if sum(part.weight > 0 for part in parts) > 1:
         studied.append((OVERALL, _weighted(parts, drawn)))
@@ -78,6 +83,7 @@ def audit(
         split=split,
         view_size=view_size,
         tasks=tasks,
+        words=words,
         seed=seed,
         results=tuple(outcome for outcome in outcomes if isinstance(outcome, ProbeResult)),
         not_probed=tuple(outcome for outcome in outcomes if isinstance(outcome, NotProbed)),
@@ -90,24 +96,26 @@ def available_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _check(tasks: int, probes: Sequence[str], workers: int) -> None:
+def _check(tasks: int, words: int, probes: Sequence[str], workers: int) -> None:
     if tasks < _MIN_TASKS or workers < 1:
         raise ConfigError(
             f"tasks must be at least {_MIN_TASKS} and workers at least 1, actually: {tasks} and {workers}"
         )
+    if words < tasks:
+        raise ConfigError(f"words must be at least as many as tasks, actually: {words} and {tasks}")
     for name in probes:
         if name not in PROBES:
             raise ConfigError(f"unknown probe {name!r}. {nearest(name, tuple(PROBES))}")
 
 
 def _drawn(
-    parts: Sequence[Part], tasks: int, looks: Looks, seed: int, workers: int, progress: Callable[[str], None]
+    parts: Sequence[Part], words: int, looks: Looks, seed: int, workers: int, progress: Callable[[str], None]
 ) -> list[list[Sample]]:
     drawn: list[list[Sample]] = [[] for _ in parts]
-    for place, sample in draw_samples(parts, _WORDS_TIMES * tasks, looks, seed=seed, workers=workers):
+    for place, sample in draw_samples(parts, words, looks, seed=seed, workers=workers):
         drawn[place].append(sample)
-        if len(drawn[place]) == tasks:
-            progress(f"{parts[place].name}: {tasks} tasks drawn")
+        if len(drawn[place]) == looks.drawn:
+            progress(f"{parts[place].name}: {looks.drawn} tasks drawn")
     return drawn
 
 

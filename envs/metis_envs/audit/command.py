@@ -29,6 +29,7 @@ def audit_command(argv: Sequence[str]) -> int:
     report = audit(
         given.taskset,
         tasks=given.tasks,
+        words=given.words,
         seed=given.seed,
         split=given.split,
         view_size=given.view_size,
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("taskset", help="such as signs, mixture, signs+sums or my_pkg.tasks:Dots")
     add("--tasks", type=int, default=400, help="tasks of each family (default: %(default)s)")
+    add("--words", type=int, default=0, help="tasks of each whose words are looked at (default: 4 times --tasks)")
     add("--seed", type=int, default=0, help="(default: %(default)s)")
     add("--split", default="train", help="train or test (default: %(default)s)")
     add("--view-size", type=int, default=448, help="longest side of the views, pixels (default: %(default)s)")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metis_envs.audit.features import within_ranks
-from metis_gym.records import Task
+from metis_gym.records import Passage
 from metis_gym.search import TextHit, make_text_engine, search_text
 
 __all__ = ["lookup_features"]
@@ -21,18 +21,18 @@ _FOLLOWED = 3
 _ENGINE = "fts5"
 
 
-def lookup_features(task: Task, candidates: Sequence[str]) -> NDArray[np.float64]:
+def lookup_features(question: str, passages: Sequence[Passage], candidates: Sequence[str]) -> NDArray[np.float64]:
     """Counts and places of each candidate in what the searches find, shape (candidates, features)."""
     engine = make_text_engine(_ENGINE)
 
     def search(query: str) -> tuple[TextHit, ...]:
-        return search_text(engine, query, task.passages, limit=_RESULTS) if query.strip() else ()
+        return search_text(engine, query, passages, limit=_RESULTS) if query.strip() else ()
 
-    asked = search(task.question)
-    followed = [hit for first in asked[:_FOLLOWED] for hit in search(f"{first.title} {task.question}")]
+    asked = search(question)
+    followed = [hit for first in asked[:_FOLLOWED] for hit in search(f"{first.title} {question}")]
     rows = []
     for candidate in candidates:
-        alone, beside = search(candidate), search(f"{task.question} {candidate}")
+        alone, beside = search(candidate), search(f"{question} {candidate}")
         rows.append(
             [
                 *_counted(candidate, asked),

@@ -105,9 +105,11 @@ def page_text(values: Mapping[str, Any], folder: str) -> str:
         folder: Where its images are, relative to it.
     """
     report = values["report"]
+    command = f"metis-gym audit {report['taskset']} --tasks {report['tasks']} --words {report['words']}"
     about = (
-        f"`metis-gym audit {report['taskset']} --docs docs/tasks.md` wrote this page: {report['tasks']} tasks of each "
-        f"family of the {report['split']} split, views of {report['view_size']} px, seed {report['seed']}."
+        f"`{command} --docs docs/tasks.md` wrote this page: {report['tasks']} tasks of each family of the "
+        f"{report['split']} split and the words of {report['words']}, views of {report['view_size']} px, "
+        f"seed {report['seed']}."
     )
     parts = [INTRODUCTION, about, PROBES_TABLE, _overview(report), *_overall(report)]
     for family, examples in values["examples"].items():

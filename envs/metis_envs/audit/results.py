@@ -106,6 +106,7 @@ class Report:
         split: "train" or "test".
         view_size: Longest side of the views, pixels.
         tasks: Tasks drawn for each family.
+        words: Tasks of each family whose words are looked at.
         seed: Seed of the draws and of the probes.
         results: What the probes came to.
         not_probed: What could not be probed.
@@ -116,6 +117,7 @@ class Report:
     split: str
     view_size: int
     tasks: int
+    words: int
     seed: int
     results: tuple[ProbeResult, ...]
     not_probed: tuple[NotProbed, ...]

@@ -35,21 +35,21 @@ class Looks:
     Attributes:
         drawn: How many tasks of each part are drawn; of the others only the words are looked at.
         images: Statistics and thumbnails of the views.
-        searches: What text search finds for the question and for each candidate.
+        searched: In how many tasks of each part the question and each candidate are searched for.
         views: In how many tasks of each part the views of all answers are compared.
         readings: In how many tasks of each part and necessity print is read.
     """
 
     drawn: int
     images: bool = True
-    searches: bool = True
+    searched: int = 0
     views: int = 0
     readings: int = 0
 
     @property
     def needs_drawing(self) -> bool:
         """Whether the task has to be drawn."""
-        return bool(self.images or self.searches or self.views or self.readings)
+        return bool(self.images or self.views or self.readings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +166,7 @@ def _sample(taskset: Taskset, number: int, looks: Looks, seed: int) -> Sample:
     now = replace(
         looks,
         images=looks.images and is_drawn,
-        searches=looks.searches and is_drawn,
+        searched=int(number < looks.searched),
         views=int(number < looks.views),
         readings=int(number < looks.readings),
     )
@@ -191,11 +191,14 @@ def _of_family(family: Family, number: int, rng: np.random.Generator, looks: Loo
     )
     other = _elsewhere(family, SPLITS[1 - SPLITS.index(family.split)])
     sample = replace(sample, gold_elsewhere=other.answer_index(seed, count), **_planned(blueprint, brief, state))
+    if looks.searched and _can_search(family):
+        pages = blueprint.overlay(state, np.zeros((1, 1, 3), np.uint8)).passages  # of no image: nobody sees it
+        sample = replace(sample, found=lookup_features(sample.question, pages, sample.candidates))
     if not looks.needs_drawing:
         return sample
     task = family.make(seed, family.task_id(seed), (blueprint, brief))
     return replace(
-        _looked_at(sample, task, family, looks),
+        _looked_at(sample, task, looks),
         views_hold=views_hold(task, blueprint, state, rng) if looks.views else None,
         reading=read_task(task, blueprint, state, rng) if looks.readings else None,
     )
@@ -227,7 +230,9 @@ def _of_any(taskset: Taskset, number: int, rng: np.random.Generator, looks: Look
     candidates = task.options
     gold = _right_option(task) if task.options else -1
     sample = _basic(number, task.family, task.question, task.options, task.necessity, candidates, gold)
-    sample = _looked_at(sample, task, taskset, looks)
+    sample = _looked_at(sample, task, looks)
+    if looks.searched and _can_search(taskset) and task.images and sample.choosing is not None:
+        sample = replace(sample, found=lookup_features(task.question, task.passages, sample.candidates))
     if not looks.views:
         return sample
     return replace(sample, views_hold=_variants_hold(taskset, task))
@@ -256,16 +261,17 @@ def _basic(
     )
 
 
-def _looked_at(sample: Sample, task: Task, taskset: Taskset, looks: Looks) -> Sample:
+def _can_search(taskset: Taskset) -> bool:
+    return any(tool.partition(":")[0] == "text_search" for tool in taskset.tools)
+
+
+def _looked_at(sample: Sample, task: Task, looks: Looks) -> Sample:
     plan = task.best_plan
     calls = plan.calls if plan is not None else {call.name for call in task.solution}
     sample = replace(sample, tools=tuple(sorted(calls)), blind_accuracy=task.blind_accuracy, min_calls=task.min_calls)
     if looks.images and task.images:
         image = task.images[0]
         sample = replace(sample, statistics=image_statistics(image.view, image.source), thumbnail=thumbnail(image.view))
-    searches = any(tool.partition(":")[0] == "text_search" for tool in taskset.tools)
-    if looks.searches and searches and task.images and sample.choosing is not None:
-        sample = replace(sample, found=lookup_features(task, sample.candidates))
     return sample
 
 

@@ -141,9 +141,14 @@ class Blueprint:
         """The calls of the shortest solution in a state; empty for a look at the focus."""
         return self.searches if self.chain is None else self.chain(state // len(self.answers))
 
-    def render(self, index: int) -> ImageArray:
-        """The source image for a state, shape (height, width, 3); the caller's own."""
-        scene = self._scene.copy()
+    def render(self, index: int, *, is_last: bool = False) -> ImageArray:
+        """The source image for a state, shape (height, width, 3); the caller's own.
+
+        Args:
+            index: The state.
+            is_last: No other state will be asked for, so that the scene need not be kept for it.
+        """
+        scene = self.paint() if is_last else self._scene.copy()
         block = self.block(index)
         if len(block) == 1:
             self.draw_detail(scene, index)

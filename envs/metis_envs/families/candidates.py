@@ -20,6 +20,8 @@ __all__ = ["OPEN_ANSWERS", "Candidates", "draw_candidates", "fact_line"]
 
 OPEN_ANSWERS = 6
 """Candidates of an open question. Every attribute has more values than that."""
+_PATIENCE = 16
+"""After so many draws of a name, one that is a letter longer or shorter will do."""
 _STALE_SHARE = 1 / 3
 _LINES = {
     "year": "Completed in {}",
@@ -98,10 +100,11 @@ def draw_candidates(brief: Brief) -> Candidates:
     rng, count = brief.rng, brief.choices or OPEN_ANSWERS
     first = draw_thing(rng, owner=brief.split)
     asked, other = _two(rng, first.traits.attributes)
-    names = [first.name]
+    names, attempt = [first.name], 0
     while len(names) < count:
         name = draw_thing(rng, owner=brief.split, kind=first.kind, town=first.town).name
-        if name not in names:
+        attempt += 1
+        if name not in names and abs(len(name) - len(first.name)) <= attempt // _PATIENCE:
             names.append(name)
     things = [draw_thing(rng, owner=brief.split, kind=first.kind, town=first.town) for _ in names]
     shared = first.facts[other.name]

@@ -15,7 +15,9 @@ from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.families.wordings import choose_wording
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.charts import Chart, ChartPlace
+from metis_envs.scenes.concealment import conceal_among
 from metis_envs.scenes.draft import Draft
+from metis_envs.scenes.drawing import faded
 from metis_envs.scenes.places import Place
 from metis_envs.scenes.prints import Printer
 from metis_envs.scenes.sheets import Sheet, lay_sheet, roughen
@@ -29,7 +31,7 @@ _MARGIN = 15
 """Wall around the poster, view pixels."""
 _LARGE_EM, _SMALL_EM = (13.5, 15.5), 4.0
 """Text sizes in view pixels."""
-_PAPER = (241, 240, 235)
+_PAPER, _INK = (241, 240, 235), (36, 36, 42)
 _SHEET_GRAIN = 1.5
 _LETTERS = "ABCD"
 _YEARS = tuple(str(year) for year in range(2004, 2024))
@@ -82,6 +84,7 @@ class Charts(Family):
     """Bar charts and line charts: which is highest, which has a value, which value has a name."""
 
     name: ClassVar[str] = "charts"
+    generation: ClassVar[int] = 3
     necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.NONE, Necessity.PARTIAL, Necessity.REQUIRED)
     smallest_view: ClassVar[int] = 384
     max_choices: ClassVar[int] = 6
@@ -108,9 +111,14 @@ class Charts(Family):
 
         def paint() -> ImageArray:
             scene = _paint_poster(around, sheet, places, seed)
-            for place, index in zip(places, shown, strict=True):
-                if place is not asked:
+            for number, (place, index) in enumerate(zip(places, shown, strict=True)):
+                if place is asked:
+                    continue
+                if number == 0:
                     place.print_names(scene, index)
+                else:  # concealed as if it were asked for
+                    every = range(len(place.chart.names))
+                    conceal_among(scene, place.parts, place.print_names, index, every, canvas.factor)
             return scene
 
         size = "small: crop it and enlarge the crop" if brief.hides else "large: read it in the view"
@@ -322,10 +330,11 @@ def _spans(start: int, end: int, count: int, gap: int) -> list[tuple[int, int]]:
 def _placed(sheet: Sheet, chart: Chart, letter: str, box: tuple[float, float, float, float], em: float) -> ChartPlace:
     left, top, right, bottom = box
     factor = sheet.canvas.factor
-    printer = Printer(sheet, em * factor, (left * factor, top * factor), (36, 36, 42))
-    return ChartPlace(
-        chart=chart, letter=letter, printer=printer, width=(right - left) / em, height=(bottom - top) / em
+    size = (right - left) / em, (bottom - top) / em
+    printer = Printer(
+        sheet, em * factor, (left * factor, top * factor), faded(_INK, _PAPER) if em == _SMALL_EM else _INK
     )
+    return ChartPlace(chart=chart, letter=letter, printer=printer, ink=_INK, width=size[0], height=size[1])
 
 
 def _paint_poster(around: Place, sheet: Sheet, places: list[ChartPlace], seed: int) -> ImageArray:

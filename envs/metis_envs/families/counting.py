@@ -42,6 +42,7 @@ class Counting(ListFamily):
     """Sheets with marks of two kinds beside each name; one kind is to be counted."""
 
     name: ClassVar[str] = "counting"
+    generation: ClassVar[int] = 3
 
     def draw_task(self, brief: Brief) -> ListTask:
         """Draw two sheets; the lines of each have different numbers of the asked marks."""

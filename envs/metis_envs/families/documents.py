@@ -19,7 +19,7 @@ _Value = Callable[[np.random.Generator, str], str]
 
 def _price(rng: np.random.Generator, split: str) -> str:
     """Train and test have no price in common: the last digit tells them apart."""
-    return f"{int(rng.integers(1, 60))}.{int(rng.integers(10))}{(0, 5)[split == 'test']}"
+    return f"{int(rng.integers(10, 60))}.{int(rng.integers(10))}{(0, 5)[split == 'test']}"
 
 
 def _clock(rng: np.random.Generator, split: str) -> str:
@@ -132,6 +132,7 @@ class Documents(ListFamily):
     """Receipts, timetables, forms and tables: the value of one line."""
 
     name: ClassVar[str] = "documents"
+    generation: ClassVar[int] = 3
 
     def draw_task(self, brief: Brief) -> ListTask:
         """Draw two documents of one kind."""

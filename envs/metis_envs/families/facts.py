@@ -23,6 +23,7 @@ class Facts(SearchFamily):
     """Heights, years, architects and the like of buildings that are named on a plaque."""
 
     name: ClassVar[str] = "facts"
+    generation: ClassVar[int] = 3
     smallest_view: ClassVar[int] = 384
 
     def plan(self, brief: Brief) -> Blueprint:

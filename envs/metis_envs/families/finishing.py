@@ -31,9 +31,9 @@ def plans_of(blueprint: Blueprint, solution: tuple[ToolCall, ...], blind_accurac
     return (at_once, *(blueprint.plans or (*begun, Plan(calls=Counter(names), accuracy=1.0))))
 
 
-def image_of(blueprint: Blueprint, brief: Brief, state: int) -> TaskImage:
-    """The image of a state, and the view that a model is shown of it."""
-    source = blueprint.render(state)
+def image_of(blueprint: Blueprint, brief: Brief, state: int, *, is_last: bool = False) -> TaskImage:
+    """The image of a state, and the view that a model is shown of it; the last one that is asked for, or not."""
+    source = blueprint.render(state, is_last=is_last)
     return TaskImage(source=_frozen(source), view=_frozen(box_view(source, brief.canvas.factor)))
 
 

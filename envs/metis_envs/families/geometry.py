@@ -101,6 +101,7 @@ class Geometry(WorksheetFamily):
     """Rectangles or right triangles; the answer decides which measures stand at which figure."""
 
     name: ClassVar[str] = "geometry"
+    generation: ClassVar[int] = 3
     aspects: ClassVar[tuple[float, ...]] = (1.0, 4 / 3, 3 / 4)
 
     def draw_task(self, brief: Brief) -> WorksheetTask:

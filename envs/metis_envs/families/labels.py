@@ -20,8 +20,6 @@ __all__ = ["OPEN_ANSWERS", "LabelTask", "plan_labels"]
 
 OPEN_ANSWERS = 10
 """Possible answers of an open question."""
-_SMUDGED = 4
-"""How many texts make up what the view shows of small print that is not asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +103,7 @@ def _print_others(scene: ImageArray, task: LabelTask, start: int, factor: int) -
 
     if task.others[0].is_small:
         parts = [thing.print_box for thing in task.others]
-        every = [(start + step) % len(task.answers) for step in range(_SMUDGED)]
+        every = range(len(task.answers))  # as many as if it were asked for, so that the smudge is no crisper
         conceal_among(scene, parts, draw, start, every, factor)
     else:
         draw(scene, start)

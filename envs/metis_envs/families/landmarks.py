@@ -64,6 +64,7 @@ class Landmarks(SearchFamily):
     """Names and facts of buildings on postcards."""
 
     name: ClassVar[str] = "landmarks"
+    generation: ClassVar[int] = 3
     smallest_view: ClassVar[int] = 384
     aspects: ClassVar[tuple[float, ...]] = (1.0, 4 / 3, 3 / 2)
     tools = ("python", "image_search", "text_search")

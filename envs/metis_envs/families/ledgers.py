@@ -52,6 +52,7 @@ class Ledgers(WorksheetFamily):
     """Columns of amounts, and lists of dates; the answer decides which stands where."""
 
     name: ClassVar[str] = "ledgers"
+    generation: ClassVar[int] = 3
     necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.UNKNOWN,)
     aspects: ClassVar[tuple[float, ...]] = (1.0, 4 / 3, 3 / 4)
 

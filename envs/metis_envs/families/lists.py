@@ -16,6 +16,7 @@ from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.families.wordings import choose_wording
 from metis_envs.scenes.concealment import conceal_among
 from metis_envs.scenes.draft import Draft
+from metis_envs.scenes.drawing import font, text_width
 from metis_envs.scenes.lists import ListLook, ListSheet, lay_lists
 from metis_envs.scenes.places import choose_place
 from metis_gym.records import AnswerKind, ImageArray, Necessity
@@ -25,8 +26,8 @@ __all__ = ["OPEN_ANSWERS", "ListFamily", "ListTask", "draw_fields", "draw_lines"
 OPEN_ANSWERS = 10
 """Possible answers of an open question."""
 _MIN_LINES, _MAX_LINES = 3, 5
-_SMUDGED = 4
-"""How many values make up what the view shows of small print that is not asked for."""
+_MEASURED_SIZE, _SPARE_STEP = 50, 0.5
+"""Values are measured at this font size; the difference that is allowed grows by so much with each that is drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +130,7 @@ def draw_fields(brief: Brief, possible: Sequence[str]) -> tuple[str, ...]:
 def draw_lines(
     brief: Brief, possible: Sequence[str], value: Callable[[], str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Draw what lists say.
+    """Draw what lists say: values of about one width, so that none leaves a tail beside the others in small print.
 
     Args:
         brief: The task's.
@@ -141,9 +142,14 @@ def draw_lines(
     """
     fields = draw_fields(brief, possible)
     answers = brief.choices or OPEN_ANSWERS
-    values: dict[str, None] = {}
+    values: dict[str, None] = {value(): None}
+    widest = text_width(next(iter(values)), font("sans", _MEASURED_SIZE))
+    spare = 0.0
     while len(values) < max(answers, len(fields)):
-        values.setdefault(value())
+        drawn = value()
+        if abs(text_width(drawn, font("sans", _MEASURED_SIZE)) - widest) <= spare:
+            values.setdefault(drawn)
+        spare += _SPARE_STEP
     return fields, tuple(values), tuple(values)[:answers]
 
 
@@ -161,7 +167,7 @@ def _print_other(scene: ImageArray, sheet: ListSheet, task: ListTask, start: int
         sheet.print_values(scene, _turned(task, index, line))
 
     if sheet.is_small:
-        every = [(start + step) % len(task.answers) for step in range(_SMUDGED)]
+        every = range(len(task.answers))  # as many as if it were asked for, so that the smudge is no crisper
         conceal_among(scene, (sheet.values_box,), draw, start, every, sheet.sheet.canvas.factor)
     else:
         draw(scene, start)

@@ -18,6 +18,7 @@ class Plaques(PrintedFamily):
     """Heights, years, architects and the like of buildings that are named in small print."""
 
     name: ClassVar[str] = "plaques"
+    generation: ClassVar[int] = 3
 
     def draw_printed(self, brief: Brief) -> Printed:
         """Draw buildings of one kind and town; the plaque belongs to one of them."""

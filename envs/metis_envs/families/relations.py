@@ -48,6 +48,7 @@ class Relations(Family):
     """Which letter is on the thing furthest to the left, second from the left, highest up, …?"""
 
     name: ClassVar[str] = "relations"
+    generation: ClassVar[int] = 3
     necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.NONE, Necessity.PARTIAL, Necessity.REQUIRED)
     smallest_view: ClassVar[int] = 384
     max_choices: ClassVar[int] = 6

@@ -19,16 +19,16 @@ _Value = Callable[[np.random.Generator, str], str]
 
 
 def _distance(rng: np.random.Generator, split: str) -> str:
-    return str(2 * int(rng.integers(2, 49)) + (0 if split == "train" else 1))
+    return str(2 * int(rng.integers(5, 49)) + (0 if split == "train" else 1))
 
 
 def _room(rng: np.random.Generator, split: str) -> str:
-    return str(2 * int(rng.integers(5, 150)) + (0 if split == "train" else 1))
+    return str(2 * int(rng.integers(50, 150)) + (0 if split == "train" else 1))
 
 
 def _opening(rng: np.random.Generator, split: str) -> str:
     minutes = ("00", "30") if split == "train" else ("15", "45")
-    return f"{int(rng.integers(6, 13))}:{minutes[int(rng.integers(2))]}"
+    return f"{int(rng.integers(6, 13)):02d}:{minutes[int(rng.integers(2))]}"
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,7 @@ class Signs(ListFamily):
     """Road signs, museum signs, door plates and house signs: the value of one line."""
 
     name: ClassVar[str] = "signs"
+    generation: ClassVar[int] = 3
 
     def draw_task(self, brief: Brief) -> ListTask:
         """Draw two signs of one kind."""

@@ -84,6 +84,7 @@ class Spotting(Family):
     """Balloons and kites, boats and buoys, crates, parcels and tins, jerseys and bags, each with a label."""
 
     name: ClassVar[str] = "spotting"
+    generation: ClassVar[int] = 3
     necessities: ClassVar[tuple[Necessity, ...]] = (Necessity.NONE, Necessity.PARTIAL, Necessity.REQUIRED)
     smallest_view: ClassVar[int] = 320
     max_choices: ClassVar[int] = 6

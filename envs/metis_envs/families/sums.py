@@ -78,6 +78,7 @@ class Sums(WorksheetFamily):
     """Calculations of one kind, one under the other; the answer decides which stands in which row."""
 
     name: ClassVar[str] = "sums"
+    generation: ClassVar[int] = 3
 
     def draw_task(self, brief: Brief) -> WorksheetTask:
         """Draw as many calculations of one kind as there are answers, all with different results."""

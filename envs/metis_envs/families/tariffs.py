@@ -41,6 +41,7 @@ class Tariffs(PrintedFamily):
     """Prices of several tickets."""
 
     name: ClassVar[str] = "tariffs"
+    generation: ClassVar[int] = 3
     ability: ClassVar[str] = "maths"
 
     def draw_printed(self, brief: Brief) -> Printed:
@@ -83,5 +84,5 @@ def _prices(rng: np.random.Generator, split: str, count: int) -> tuple[int, ...]
     """Different prices in cents; their last digits tell the splits apart."""
     prices: dict[int, None] = {}
     while len(prices) < count:
-        prices[10 * int(rng.integers(30, 190)) + (0 if split == "train" else 5)] = None
+        prices[10 * int(rng.integers(100, 190)) + (0 if split == "train" else 5)] = None
     return tuple(prices)

@@ -57,6 +57,7 @@ class Timetables(PrintedFamily):
     """Times of ferries, buses, trains and trams."""
 
     name: ClassVar[str] = "timetables"
+    generation: ClassVar[int] = 3
 
     def draw_printed(self, brief: Brief) -> Printed:
         """Draw a line and its times; which timetable is in force, and what it says, is left open."""
@@ -96,5 +97,5 @@ def _times(rng: np.random.Generator, split: str, order: str, count: int) -> tupl
     minutes = ("05", "15", "25", "35", "45", "55") if split == "train" else ("00", "10", "20", "30", "40", "50")
     times: dict[str, None] = {}
     while len(times) < count:
-        times[f"{int(rng.integers(*hours))}:{choose(rng, minutes)}"] = None
+        times[f"{int(rng.integers(*hours)):02d}:{choose(rng, minutes)}"] = None
     return tuple(times)

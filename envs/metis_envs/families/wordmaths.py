@@ -152,6 +152,7 @@ class Wordmaths(WorksheetFamily):
     """Price lists, times and calculations in steps; the answer decides which value stands in which row."""
 
     name: ClassVar[str] = "wordmaths"
+    generation: ClassVar[int] = 3
 
     def draw_task(self, brief: Brief) -> WorksheetTask:
         """Draw one of the kinds."""

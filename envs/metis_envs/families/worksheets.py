@@ -11,9 +11,10 @@ from typing import ClassVar, TypeVar
 
 from metis_envs.families.family import Blueprint, Brief, Family
 from metis_envs.families.wordings import choose_wording
+from metis_envs.scenes.concealment import conceal_among
 from metis_envs.scenes.drawing import font, text_width
 from metis_envs.scenes.prints import Print, hull
-from metis_envs.scenes.worksheets import Content, drawn_place, lay_worksheets, paint_worksheets
+from metis_envs.scenes.worksheets import Content, Worksheet, drawn_place, lay_worksheets, paint_worksheets
 from metis_gym.records import AnswerKind, ImageArray, Necessity
 
 __all__ = ["OPEN_ANSWERS", "PITCH", "ROWS", "WorksheetFamily", "WorksheetTask", "list_content", "turned"]
@@ -81,7 +82,7 @@ class WorksheetFamily(Family):
         def paint() -> ImageArray:
             scene = paint_worksheets(place, canvas, worksheets)
             for worksheet, index in zip(worksheets[1:], shown, strict=False):
-                worksheet.print_varying(scene, index)
+                _print_other(scene, worksheet, index)
             return scene
 
         where = f"{asked.phrase.capitalize()} is in small print: crop it, then" if brief.hides else "Look at it and"
@@ -97,6 +98,15 @@ class WorksheetFamily(Family):
             kind=task.kind,
             tool_benefit=task.tool_benefit,
         )
+
+
+def _print_other(scene: ImageArray, worksheet: Worksheet, index: int) -> None:
+    """What a worksheet that is not asked for says; small print concealed as if it were."""
+    if not worksheet.is_far:
+        worksheet.print_varying(scene, index)
+        return
+    every, factor = range(len(worksheet.content.varying)), worksheet.sheet.canvas.factor
+    conceal_among(scene, worksheet.parts, worksheet.print_varying, index, every, factor)
 
 
 def turned(values: Sequence[T], index: int, asked: int, rows: int) -> list[T]:

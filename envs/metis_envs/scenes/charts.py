@@ -5,7 +5,7 @@ names say what is what.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metis_envs.scenes.draft import Draft
 from metis_envs.scenes.drawing import Colour
@@ -23,7 +23,7 @@ CHART_COLOURS: tuple[Colour, ...] = (
     (84, 84, 88),
 )
 
-_INK, _AXIS, _GRID = (36, 36, 42), (70, 70, 76), (206, 206, 204)
+_AXIS, _GRID = (70, 70, 76), (206, 206, 204)
 _TITLE, _UNIT, _TICK, _NAME = 1.12, 0.82, 0.82, 0.92
 _LEFT, _TOP, _BOTTOM, _RIGHT = 2.3, 3.6, 2.0, 0.8
 _LEGEND = 5.2
@@ -69,6 +69,7 @@ class ChartPlace:
         chart: The chart.
         letter: By which the question names it.
         printer: Sets its text; its origin is the upper left corner.
+        ink: Of its letter and title.
         width: Width in em.
         height: Height in em.
     """
@@ -76,6 +77,7 @@ class ChartPlace:
     chart: Chart
     letter: str
     printer: Printer
+    ink: Colour
     width: float
     height: float
 
@@ -114,11 +116,12 @@ class ChartPlace:
     def print_fixed(self, scene: ImageArray) -> None:
         """Print title, unit, ticks, and the values above bars."""
         chart, bottom = self.chart, self._y(0)
-        pieces = [
+        title = [
             Print(0.2, 0.9, self.letter, "lm", "sans-bold", 1.25),
             Print(1.7, 0.9, chart.title, "lm", "sans-bold", _TITLE),
-            Print(0.2, 2.5, chart.unit, "lm", "sans", _UNIT),
         ]
+        replace(self.printer, ink=self.ink).draw(scene, title)
+        pieces = [Print(0.2, 2.5, chart.unit, "lm", "sans", _UNIT)]
         for tick in range(chart.ticks + 1):
             value = chart.top * tick // chart.ticks
             pieces.append(Print(_LEFT - 0.3, self._y(value), str(value), "rm", "sans", _TICK))

@@ -21,6 +21,7 @@ Points: TypeAlias = Sequence[tuple[float, float]]
 
 _SCALE = 2
 _GRAIN = 4.0
+_ROWS = 32
 _SHADOW_STEP = 8
 """Shadows are computed at this fraction of the draft's size: they have no detail."""
 
@@ -28,10 +29,13 @@ _SHADOW_STEP = 8
 def doubled(half: ImageArray, canvas: Canvas) -> ImageArray:
     """A scene painted at half its size, at its own: shape (height, width, 3), uint8; the caller's own."""
     height, width = half.shape[:2]
-    wide = np.asarray(Image.fromarray(half).resize((_SCALE * width, height), Image.Resampling.NEAREST))
     full = np.empty((height, _SCALE, _SCALE * width * 3), dtype=np.uint8)
-    for row in range(_SCALE):
-        full[:, row] = wide.reshape(height, -1)
+    for top in range(0, height, _ROWS):  # a strip at a time, which stays in the processor's cache
+        strip = half[top : top + _ROWS]
+        size = (_SCALE * width, len(strip))
+        wide = np.asarray(Image.fromarray(strip).resize(size, Image.Resampling.NEAREST)).reshape(len(strip), -1)
+        for row in range(_SCALE):
+            full[top : top + _ROWS, row] = wide
     scene = full.reshape(_SCALE * height, _SCALE * width, 3)
     return np.ascontiguousarray(scene[: canvas.height, : canvas.width])
 

@@ -16,6 +16,7 @@ __all__ = [
     "Colour",
     "FontName",
     "cap_height",
+    "faded",
     "font",
     "font_path",
     "ink",
@@ -29,6 +30,8 @@ __all__ = [
 Colour: TypeAlias = tuple[int, int, int]
 FontName: TypeAlias = str
 
+_FADED = 0.4
+"""How much of its paper is in the ink of small print."""
 _FONT_FILES = {
     "sans": "DejaVuSans.ttf",
     "sans-bold": "DejaVuSans-Bold.ttf",
@@ -65,6 +68,16 @@ def font(name: FontName, size: int) -> ImageFont.FreeTypeFont:
 def text_width(text: str, face: ImageFont.FreeTypeFont) -> int:
     """Width of one line in pixels."""
     return int(np.ceil(face.getlength(text)))
+
+
+def faded(ink: Colour, paper: Colour) -> Colour:
+    """The ink of small print: paler than that of large print, as it often is. A concealed line then has fewer ghosts.
+
+    >>> faded((0, 40, 255), (100, 240, 255))
+    (40, 120, 255)
+    """
+    red, green, blue = (round(dark + _FADED * (light - dark)) for dark, light in zip(ink, paper, strict=True))
+    return red, green, blue
 
 
 def cap_height(face: ImageFont.FreeTypeFont) -> int:

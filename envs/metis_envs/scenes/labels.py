@@ -8,7 +8,7 @@ from PIL import Image, ImageFont
 
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.draft import Draft, lit
-from metis_envs.scenes.drawing import Colour, font, text_width
+from metis_envs.scenes.drawing import Colour, faded, font, text_width
 from metis_envs.scenes.lists import SMALL_PRINT
 from metis_envs.scenes.objects import LABEL, THINGS, Thing, draw_thing
 from metis_envs.scenes.sheets import Sheet, lay_sheet, print_mask, print_text, roughen
@@ -97,7 +97,7 @@ class Labelled:
         x, y, half = self.label
         if self.is_small:
             size = round(SMALL_PRINT * self.sheet.canvas.factor)
-            print_text(scene, self.sheet, (x, y), text, font("sans", size), _INK, anchor="mm")
+            print_text(scene, self.sheet, (x, y), text, font("sans", size), faded(_INK, LABEL), anchor="mm")
             return
         lift = 2.5 * self.sheet.canvas.factor if self.thing.has_code else 0.0
         print_text(scene, self.sheet, (x, y - lift), text, self._large(text, half), _INK, anchor="mm")

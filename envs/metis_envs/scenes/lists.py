@@ -12,7 +12,7 @@ from PIL import ImageFont
 
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.draft import Draft, Points, lit
-from metis_envs.scenes.drawing import Colour, FontName, font, text_width
+from metis_envs.scenes.drawing import Colour, FontName, faded, font, text_width
 from metis_envs.scenes.sheets import Sheet, lay_sheet, print_text, roughen
 from metis_gym.records import Box, ImageArray
 
@@ -164,11 +164,12 @@ class ListSheet:
         place = (_PAD * em, (0.5 * _TITLE + 0.08) * em)
         print_text(scene, sheet, place, self.title, font(look.title_face, em), title_ink)
         for number, field in enumerate(self.fields):
-            print_text(scene, sheet, (self.corner[0], self._middle(number)), field, self._face, look.ink)
+            print_text(scene, sheet, (self.corner[0], self._middle(number)), field, self._face, self._ink)
         left, top = self.other_at
         other = font(look.title_face, em) if self.is_small else font("sans", _small(sheet.canvas))
+        ink = look.ink if self.is_small else faded(look.ink, look.fill)
         for number, line in enumerate(self.other_print):
-            print_text(scene, sheet, (left, top + number * 1.5 * other.size), line, other, look.ink)
+            print_text(scene, sheet, (left, top + number * 1.5 * other.size), line, other, ink)
         self._print_sign(scene)
 
     def _print_sign(self, scene: ImageArray) -> None:
@@ -187,7 +188,12 @@ class ListSheet:
         """Print what the lines say."""
         left = self.corner[0] + self.column
         for number, value in enumerate(values):
-            print_text(scene, self.sheet, (left, self._middle(number)), value, self._face, self.look.ink)
+            print_text(scene, self.sheet, (left, self._middle(number)), value, self._face, self._ink)
+
+    @property
+    def _ink(self) -> Colour:
+        """Of its lines."""
+        return faded(self.look.ink, self.look.fill) if self.is_small else self.look.ink
 
     @property
     def _face(self) -> ImageFont.FreeTypeFont:

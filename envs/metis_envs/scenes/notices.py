@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.concealment import conceal_among
 from metis_envs.scenes.draft import Draft
-from metis_envs.scenes.drawing import Colour, FontName, font, paste_ink, text_width
+from metis_envs.scenes.drawing import Colour, FontName, faded, font, paste_ink, text_width
 from metis_envs.scenes.sheets import Sheet
 from metis_gym.records import Box, ImageArray
 
@@ -206,7 +206,8 @@ def write_row(scene: ImageArray, notice: Notice, row: int, text: str) -> None:
     ImageDraw.Draw(mask).text((left, height / 2), text, fill=240, font=face, anchor="lm")
     turned = mask.rotate(notice.angle, Image.Resampling.BILINEAR, expand=True)
     x, y = notice.middle(row)
-    paste_ink(scene, turned, style.ink, round(x - turned.width / 2), round(y - turned.height / 2))
+    ink = faded(style.ink, style.fill) if is_small else style.ink
+    paste_ink(scene, turned, ink, round(x - turned.width / 2), round(y - turned.height / 2))
 
 
 def row_box(notice: Notice, row: int) -> Box:

@@ -13,6 +13,8 @@ from metis_gym.records import ImageArray
 
 __all__ = ["box_view", "conceal"]
 
+_ROWS = 16
+
 
 def box_view(source: ImageArray, factor: int) -> ImageArray:
     """Reduce an image by an integer factor.
@@ -30,7 +32,11 @@ def box_view(source: ImageArray, factor: int) -> ImageArray:
     height, width = source.shape[:2]
     if height % factor or width % factor:
         raise ValueError(f"a {width} x {height} image cannot be cut into {factor} x {factor} cells")
-    return np.array(Image.fromarray(source).reduce(factor), dtype=np.uint8)
+    view = np.empty((height // factor, width // factor, 3), dtype=np.uint8)
+    for top in range(0, len(view), _ROWS):  # a strip at a time: the memory of a whole image costs more than reducing it
+        strip = source[top * factor : (top + _ROWS) * factor]
+        view[top : top + _ROWS] = Image.fromarray(strip).reduce(factor)
+    return view
 
 
 def conceal(detail: NDArray[np.floating], base: tuple[int, int, int], factor: int) -> ImageArray:

@@ -22,6 +22,7 @@ _DARKEST = 0.72
 
 _PLASTERS: tuple[Colour, ...] = ((214, 200, 172), (196, 178, 150), (222, 218, 206), (186, 164, 140), (168, 178, 176))
 _BRICKS: tuple[Colour, ...] = ((150, 82, 62), (132, 76, 66), (168, 104, 78), (176, 140, 108))
+_MORTAR: Colour = (178, 168, 152)
 _BOARDS: tuple[Colour, ...] = ((140, 104, 70), (104, 84, 66), (96, 112, 104), (158, 132, 98))
 _CONCRETES: tuple[Colour, ...] = ((150, 148, 142), (132, 134, 136), (168, 162, 152))
 
@@ -63,7 +64,10 @@ def _mottled(rng: np.random.Generator, height: int, width: int, colour: Colour, 
     """One colour, a little stained, with a rough surface that light falls on from the upper left."""
     stains = np.asarray(clouds(rng, height, width, ((height / 2, width / 2), (60, 60), (20, 24)), step=2), np.int16)
     shade = ((stains - 128) * 0.5 * depth).astype(np.int16) + roughness(rng, height, width)
-    return _whole(np.array(colour, np.int16) + shade[:, :, None])
+    wall = np.empty((height, width, 3), np.uint8)
+    for channel, tone in enumerate(colour):
+        np.clip(shade + np.int16(tone), 0, 255, out=wall[:, :, channel], casting="unsafe")
+    return wall
 
 
 def _whole(wall: NDArray[np.int16]) -> ImageArray:
@@ -89,14 +93,14 @@ def _brick(rng: np.random.Generator, height: int, width: int) -> ImageArray:
     colour = _BRICKS[int(rng.integers(len(_BRICKS)))]
     brick_height = max(4, int(height / rng.uniform(14, 20)))
     brick_width, joint = int(2.9 * brick_height), max(1, brick_height // 10)
-    wall = Image.fromarray(_mottled(rng, height, width, (178, 168, 152), 0.3))
+    wall = Image.new("RGB", (width, height), _MORTAR)
     pen = ImageDraw.Draw(wall)
     for row in range(height // brick_height + 1):
         start = -(brick_width // 2) * (row % 2) - int(rng.integers(3))
         for left in range(start, width, brick_width):
             tone = rng.normal(1.0, 0.1)
             top = row * brick_height
-            box = (left, top, left + brick_width - joint, top + brick_height - joint)
+            box = (left, top, left + brick_width - joint - 1, top + brick_height - joint - 1)  # inclusive
             pen.rectangle(box, fill=tuple(int(np.clip(part * tone, 0, 255)) for part in colour))
             edge = tuple(int(np.clip(part * tone * 0.8, 0, 255)) for part in colour)
             pen.line((box[0], box[3], box[2], box[3]), fill=edge, width=joint)
@@ -111,9 +115,10 @@ def _boards(rng: np.random.Generator, height: int, width: int) -> ImageArray:
     board = max(4, int(width / rng.uniform(7, 11)))
     wall = np.empty((height, width, 3), np.int16)
     for left in range(-int(rng.integers(board)), width, board):
-        place = slice(max(0, left), left + board)
-        fibres = np.roll(grain[:, place], int(rng.integers(height)), axis=0)  # each board is of another piece
-        wall[:, place] = colour + int(rng.normal(0, 9)) + ((fibres - 128) // 2)[:, :, None]
+        place = slice(max(0, left), min(width, left + board))
+        start, way = int(rng.integers(width - board + 1)), int(rng.choice((-1, 1)))
+        fibres = grain[::way, start : start + place.stop - place.start]  # each board is of another piece
+        wall[:, place] = colour + int(rng.normal(0, 13)) + ((fibres - 128) // 3)[:, :, None]
         if left >= 0:
             wall[:, left : left + 1] = wall[:, left : left + 1] // 4
             wall[:, left + 1 : left + 2] += 14

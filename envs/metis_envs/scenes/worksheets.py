@@ -13,7 +13,7 @@ import numpy as np
 
 from metis_envs.scenes.canvas import Canvas
 from metis_envs.scenes.draft import Draft
-from metis_envs.scenes.drawing import Colour, FontName, font
+from metis_envs.scenes.drawing import Colour, FontName, faded, font
 from metis_envs.scenes.places import DrawnPlace, Place, choose_place
 from metis_envs.scenes.prints import Print, Printer
 from metis_envs.scenes.sheets import Sheet, lay_sheet, print_text, roughen
@@ -148,18 +148,23 @@ class Worksheet:
     @functools.cached_property
     def printer(self) -> Printer:
         """Sets its text."""
-        return Printer(self.sheet, self.em, (0.0, _BAND * self.em), self.material.ink)
+        ink = faded(self.material.ink, self._paper) if self.is_far else self.material.ink
+        return Printer(self.sheet, self.em, (0.0, _BAND * self.em), ink)
 
     @functools.cached_property
     def parts(self) -> tuple[Box, ...]:
         """The boxes that the answer may change, on the cells; none overlap."""
         return self.printer.parts(self.content.varying)
 
+    @property
+    def _paper(self) -> Colour:
+        return self.material.paper or _pale(SHEET_COLOURS[self.colour])
+
     def paint(self, draft: Draft) -> None:
         """Paint it without its text."""
         scale = self.em
         draft.shadow(self.sheet.outline(), blur=scale * 0.5, drop=(scale * 0.12, scale * 0.2))
-        colour, paper = SHEET_COLOURS[self.colour], self.material.paper or _pale(SHEET_COLOURS[self.colour])
+        colour, paper = SHEET_COLOURS[self.colour], self._paper
         light = tuple(0.94 + 0.08 * ((self.seed >> bit) & 1) for bit in range(4))
         width = self.sheet.width
         draft.fill(self.sheet.outline(), colour if self.material.framed else paper, grain=_GRAIN / 2, seed=self.seed)
@@ -239,7 +244,7 @@ def drawn_place(rng: np.random.Generator, canvas: Canvas, split: str, setting: s
 def paint_worksheets(place: Place, canvas: Canvas, worksheets: Sequence[Worksheet]) -> ImageArray:
     """The place with all worksheets, and the text that does not depend on an answer."""
     draft = Draft(canvas, place.paint_half())
-    for worksheet in worksheets:
+    for worksheet in sorted(worksheets, key=lambda one: not one.is_far):  # whichever is asked for: shadows would tell
         worksheet.paint(draft)
     scene = draft.scene()
     for worksheet in worksheets:

@@ -20,6 +20,8 @@ OWNERS = ("corpus", "train", "test")
 """Who may draw a thing: the corpus, or the tasks of a split."""
 
 _ATTEMPTS = 100
+_PATIENCE = 16
+"""After so many draws of a value, one that is a letter longer or shorter will do."""
 _SHARES = ("corpus", "corpus", "train", "test")
 
 
@@ -108,16 +110,19 @@ def draw_thing(
 
 
 def draw_values(rng: np.random.Generator, attribute: Attribute, count: int) -> tuple[str, ...]:
-    """So many different values that an attribute could have, such as the options of a choice.
+    """So many different values that an attribute could have, such as the options of a choice; about equally long.
 
     Raises:
         ConfigError: It has not that many.
     """
-    values: dict[str, None] = {}
-    for _ in range(_ATTEMPTS * count):
+    values: dict[str, None] = {attribute.draw(rng): None}
+    length = len(next(iter(values)))
+    for attempt in range(_ATTEMPTS * count):
         if len(values) == count:
             return tuple(values)
-        values[attribute.draw(rng)] = None
+        value = attribute.draw(rng)
+        if abs(len(value) - length) <= attempt // _PATIENCE:
+            values[value] = None
     raise ConfigError(f"{attribute.name!r} has not {count} different values")
 
 

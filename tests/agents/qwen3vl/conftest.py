@@ -20,3 +20,13 @@ def conversations(kit):
     from qwen_toys import played_conversations
 
     return played_conversations(kit)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _small_vocabulary():
+    """Tiny models read what is said in forty tasks, not in hundreds: drawing these took most of a run's time here."""
+    from metis_agents.qwen3vl.train import parts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "_TEXTS", 40)
+        yield

@@ -160,9 +160,19 @@ def test_a_whole_run_is_the_same_to_the_last_bit(kit):
         np.testing.assert_array_equal(one.logprobs_T, other.logprobs_T)
 
 
-@pytest.mark.parametrize("layout", Layout)
-@pytest.mark.parametrize("lora", [None, pytest.param(4, marks=pytest.mark.slow)])
-def test_activations_computed_again_change_neither_rollouts_nor_gradients(lora, layout):
+@pytest.mark.parametrize(
+    ("layout", "lora"),
+    [
+        (Layout.SHARED, None),
+        *(
+            pytest.param(layout, lora, marks=pytest.mark.slow)
+            for layout in Layout
+            for lora in (None, 4)
+            if (layout, lora) != (Layout.SHARED, None)
+        ),
+    ],
+)
+def test_activations_computed_again_change_neither_rollouts_nor_gradients(layout, lora):
     found = []
     for recomputes in (False, True):
         kit = equipment(lora=lora, layout=layout, gradient_checkpointing=recomputes)
@@ -189,6 +199,26 @@ def test_activations_computed_again_change_neither_rollouts_nor_gradients(lora, 
     assert gradient.norm() > 0
     torch.testing.assert_close(same, gradient, rtol=0, atol=EXACT)
     assert little < much / 2
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_activations_computed_again_give_the_gradients_of_kept_ones(conversations, layout):
+    gradients, kept = [], []
+
+    def count(tensor):
+        kept[-1] += tensor.numel()
+        return tensor
+
+    for recomputes in (False, True):
+        kit = equipment(layout=layout, gradient_checkpointing=recomputes)
+        kept.append(0)
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            loss = kit.scorer(conversations).logprobs_N.mean()
+        loss.backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in kit.scorer.parameters() if p.requires_grad]))
+    assert gradients[0].norm() > 0
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=EXACT)
+    assert kept[1] < kept[0] / 2
 
 
 def test_forbidden_tokens_are_never_drawn(kit):

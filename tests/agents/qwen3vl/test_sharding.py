@@ -14,17 +14,29 @@ from qwen_toys import equipment
 from metis_agents.qwen3vl.model import sharding
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shards")
+def run(folder, *parts):
     script = Path(__file__).with_name("two_shards.py")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, script, folder], env=environment, check=True, timeout=280)
+    subprocess.run([sys.executable, script, folder, *parts], env=environment, check=True, timeout=280)
     return folder
 
 
-@pytest.mark.parametrize("case", ["full", pytest.param("lora", marks=pytest.mark.slow)])
-def test_two_shards_are_one_model(folder, case):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("shards"), "imitation", "full", "lora", "resume")
+
+
+def test_two_shards_are_one_model(tmp_path):
+    assert_two_are_one(run(tmp_path, "full"), "full")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["full", "lora"])
+def test_two_shards_are_one_model_with_every_part(folder, case):
+    assert_two_are_one(folder, case)
+
+
+def assert_two_are_one(folder, case):
     one = json.loads((folder / f"{case}.one.json").read_text())
     two = json.loads((folder / f"{case}.json").read_text())
     moved = np.array(one["end"]) - np.array(one["start"])

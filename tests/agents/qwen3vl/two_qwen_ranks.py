@@ -64,5 +64,7 @@ def worker(rank, folder):
 
 
 if __name__ == "__main__":
+    ranks = mp.start_processes(worker, args=(sys.argv[1],), nprocs=2, join=False, start_method="fork")
     Path(sys.argv[1], "one.json").write_text(json.dumps(train(4, Ranks())))
-    mp.spawn(worker, args=(sys.argv[1],), nprocs=2)
+    while not ranks.join():
+        pass

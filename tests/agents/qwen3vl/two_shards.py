@@ -1,6 +1,6 @@
 """Two gloo processes train the tiny model sharded, save, and go on from the checkpoint. Run by test_sharding.py.
 
-Usage: python two_shards.py FOLDER
+Usage: python two_shards.py FOLDER PART…, of "imitation", "full", "lora"; with "resume", checkpoints are gone on from.
 """
 
 import json
@@ -89,42 +89,58 @@ def weights(kit, playing):
     return torch.cat([whole[name].flatten() for name in names]).tolist()
 
 
-def worker(rank, folder):
+TRAINED = {"full": None, "lora": 4}
+
+
+def worker(rank, folder, parts):
     """One of the two processes."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    after = imitated(ShardedRanks())
-    if rank == 0:
-        Path(folder, "imitation.json").write_text(json.dumps(after))
-    for name, lora in (("full", None), ("lora", 4)):
+    said = {}
+    if "imitation" in parts:
+        said["imitation"] = imitated(ShardedRanks())
+    for name in filter(parts.__contains__, TRAINED):
         checkpoints = Checkpoints(Path(folder, name))
-        trainer, kit, playing, acting = setup(2, lora, ShardedRanks())
+        trainer, kit, playing, acting = setup(2, TRAINED[name], ShardedRanks())
         trainer.train(1)
-        write_sharded(checkpoints, trainer, kit.scorer, Ranks())
+        if "resume" in parts:
+            write_sharded(checkpoints, trainer, kit.scorer, Ranks())
         trainer.train(1)
-        whole = weights(kit, playing)
+        said[name] = {"whole": weights(kit, playing)}
         acting.close()
-        trainer, kit, playing, acting = setup(2, lora, ShardedRanks())
-        read_sharded(checkpoints, trainer, kit.scorer)
-        done = trainer.batches_done
-        trainer.train(1)
-        resumed = weights(kit, playing)
-        acting.close()
-        if rank == 0:
-            Path(folder, f"{name}.json").write_text(json.dumps({"whole": whole, "resumed": resumed, "done": done}))
+        if "resume" in parts:
+            trainer, kit, playing, acting = setup(2, TRAINED[name], ShardedRanks())
+            read_sharded(checkpoints, trainer, kit.scorer)
+            said[name]["done"] = trainer.batches_done
+            trainer.train(1)
+            said[name]["resumed"] = weights(kit, playing)
+            acting.close()
+    if rank == 0:
+        for name, told in said.items():
+            Path(folder, f"{name}.json").write_text(json.dumps(told))
     dist.barrier()
     os._exit(0)  # gloo's own teardown aborts once in a while, after the work is done
 
 
-if __name__ == "__main__":
-    kit = equipment()
-    start = weights(kit, playing_copy(kit.model))
-    Path(sys.argv[1], "imitation.one.json").write_text(json.dumps({"start": start, "end": imitated(Ranks())}))
-    for name, lora in (("full", None), ("lora", 4)):
-        trainer, kit, playing, acting = setup(4, lora)
+def alone(folder, parts):
+    """The same by one process."""
+    if "imitation" in parts:
+        kit = equipment()
+        start = weights(kit, playing_copy(kit.model))
+        Path(folder, "imitation.one.json").write_text(json.dumps({"start": start, "end": imitated(Ranks())}))
+    for name in filter(parts.__contains__, TRAINED):
+        trainer, kit, playing, acting = setup(4, TRAINED[name])
         start = weights(kit, playing)
         trainer.train(2)
         one = {"start": start, "end": weights(kit, playing)}
-        Path(sys.argv[1], f"{name}.one.json").write_text(json.dumps(one))
+        Path(folder, f"{name}.one.json").write_text(json.dumps(one))
         acting.close()
-    mp.spawn(worker, args=(sys.argv[1],), nprocs=2)
+
+
+if __name__ == "__main__":
+    folder, *parts = sys.argv[1:]
+    # Forked, before anything has been computed: imports take longer than all that follows.
+    ranks = mp.start_processes(worker, args=(folder, parts), nprocs=2, join=False, start_method="fork")
+    alone(folder, parts)
+    while not ranks.join():
+        pass

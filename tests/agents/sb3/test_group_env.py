@@ -110,6 +110,9 @@ def test_seats_that_are_done_wait_for_the_next_round():
 )
 def test_workers_change_nothing(workers):
     here, there = make(tasks=3, grader_noise=0.3), make(tasks=3, grader_noise=0.3, workers=workers)
+    owners = there._sub_envs._owners.reshape(3, -1)
+    assert (owners == owners[:, :1]).all(), "a group stays in one worker"
+    assert set(owners[:, 0]) == set(range(min(workers, 3)))
     assert same(here.begin(1), there.begin(1))
     sub_envs, actions = np.array([8, 0, 4, 5]), np.array([CROP, ANSWER, CROP + 7, 1])
     one, other = here.play(sub_envs, actions), there.play(sub_envs, actions)
@@ -124,12 +127,6 @@ def test_workers_change_nothing(workers):
     assert there.get_attr("choices", [3, 1]) == [4, 4]
     there.close()
     there.close()
-
-
-def test_groups_stay_in_one_worker():
-    env = make(tasks=3, workers=2)
-    assert env._sub_envs._owners.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0]
-    env.close()
 
 
 def test_errors_of_workers_arrive_here():

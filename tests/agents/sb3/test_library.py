@@ -159,6 +159,19 @@ def test_environments_that_cannot_be_made_again_are_refused():
         make(Plain(gym.make(HINT)))
 
 
+def test_wrappers_of_the_entry_point_need_not_say_how_they_were_made():
+    class Plain(gym.ObservationWrapper):
+        def observation(self, observation):
+            return observation
+
+    gym.register("TestsOwnPlain-v0", lambda: Plain(hint_env.HintEnv()))
+    try:
+        assert make("TestsOwnPlain-v0").learn(1).batches_done == 1
+        assert make(gym.wrappers.TimeLimit(gym.make("TestsOwnPlain-v0"), 5)).learn(1).batches_done == 1
+    finally:
+        gym.registry.pop("TestsOwnPlain-v0", None)
+
+
 @pytest.mark.parametrize("sizes", [(2, 4), (3, 4), (1, 8), (4, 2)])
 def test_another_environment_may_have_other_groups(sizes):
     model = make().learn(1)

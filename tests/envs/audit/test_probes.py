@@ -18,7 +18,8 @@ def leaky_is_importable(monkeypatch):
 
 def audited(probes, *, leak="", tasks=240, spec="leaky:Notes", **options):
     parameters = ",".join(f"{key}={value}" for key, value in (("leak", leak), *options.items()) if value)
-    return audit(f"{spec}:{parameters}" if parameters else spec, tasks=tasks, view_size=224, probes=probes)
+    spec = f"{spec}:{parameters}" if parameters else spec
+    return audit(spec, tasks=tasks, words=tasks, view_size=224, probes=probes)
 
 
 def broken(report):
@@ -38,7 +39,7 @@ LEAKS = [
     ("pixel", "views", "views of all answers"),
     ("blocks", "views", "views of all answers"),
     pytest.param("tiny", "print", "print in the view, none", marks=needs_tesseract),
-    pytest.param("noise", "print", "print in the crop, required", marks=needs_tesseract),
+    pytest.param("noise", "print", "print in the crop, required", marks=[needs_tesseract, pytest.mark.slow]),
 ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from metis_envs.audit import NotProbed, ProbeResult, Report, Share, Verdict, audit
+from metis_envs.audit.guessing import best_share
 from metis_envs.audit.page import page_text
 from metis_envs.audit.table import as_table
 from metis_envs.audit.views import block_sums
@@ -56,6 +57,7 @@ def test_the_table_fits_and_says_everything():
         split="train",
         view_size=448,
         tasks=400,
+        words=1600,
         seed=0,
         results=(result(0.6, 1000, 0.55, note=long), result(0.6, 100, 0.55), result(0.5, 100, 0.55)),
         not_probed=(NotProbed(part="notes", probe="another", reason=long),),
@@ -79,8 +81,39 @@ def test_the_command_ends_in_1_where_a_limit_is_broken(tmp_path, capsys):
     assert main(["audit", "leaky:Notes", *options]) == 0
 
 
+def test_the_best_of_many_guessers_is_no_luckier_than_one():
+    def by_coin(seed):
+        return lambda _learnt, held_out: np.random.default_rng([seed, *held_out[:3]]).integers(0, 2, len(held_out))
+
+    shares = [
+        best_share({str(guesser): by_coin(100 * start + guesser) for guesser in range(30)}, 100, seed=start).value
+        for start in range(40)
+    ]
+    # 4,000 throws of a coin: the standard error is .008. The luckiest of 30 is right in .60 of a hundred.
+    assert abs(np.mean(shares) - 0.5) < 0.03
+
+
+def test_a_guesser_that_knows_is_chosen_among_others():
+    def right(_learnt, held_out):
+        return np.ones(len(held_out))
+
+    def wrong(_learnt, held_out):
+        return np.zeros(len(held_out))
+
+    share = best_share({"wrong": wrong, "right": right, "also wrong": wrong}, 50, seed=0)
+    assert (share.value, share.by) == (1.0, "right")
+
+
+def test_words_and_pages_of_more_tasks_are_looked_at_than_are_drawn():
+    report = audit("leaky:Notes", tasks=20, words=60, view_size=224, probes=("answer", "blind", "statistics"))
+    tasks = {one.probe: one.share.tasks for one in report.results}
+    assert tasks["words → answer, choice"] + tasks["words → answer, open"] == 60
+    assert tasks["blind with tools"] == 60
+    assert {one.probe for one in report.not_probed} == {"image statistics → necessity"}  # 20 tasks are too few
+
+
 def test_processes_change_nothing():
-    made = [audit("leaky:Notes", tasks=24, view_size=224, probes=("statistics", "answer"), workers=n) for n in (1, 2)]
+    made = [audit("leaky:Notes", tasks=24, view_size=224, probes=("statistics", "position"), workers=n) for n in (1, 2)]
     assert made[0] == made[1]
 
 
@@ -103,10 +136,10 @@ def test_of_several_families_the_whole_is_probed_too():
     assert [one.verdict for one in found if "other family" in one.probe] == [Verdict.BROKEN]
 
 
-@pytest.mark.parametrize("wrong", [{"tasks": 5}, {"probes": ("wrods",)}, {"workers": 0}])
+@pytest.mark.parametrize("wrong", [{"tasks": 5}, {"probes": ("wrods",)}, {"workers": 0}, {"words": 50}])
 def test_wrong_arguments_are_refused(wrong):
     with pytest.raises(ConfigError):
-        audit("leaky:Notes", view_size=224, **wrong)
+        audit("leaky:Notes", view_size=224, **{"tasks": 60, **wrong})
 
 
 def test_the_own_reading_of_a_view_adds_up_its_cells():

@@ -42,10 +42,11 @@ def test_golds_grade_themselves_right_and_shuffled_ones_at_chance(name):
     items = list(bench.items.values())
     assert [item for item in items if grade(item, item.gold.value).score < 1] == []
     order = np.random.default_rng(0).permutation(len(items))
-    shuffled = float(np.mean([grade(items[i], items[j].gold.value).score for i, j in enumerate(order)]))
+    pairs = list(enumerate(order))[:500]
+    shuffled = float(np.mean([grade(items[i], items[j].gold.value).score for i, j in pairs]))
     values = [item.gold.value for item in items]
     same = sum((values.count(value) / len(values)) ** 2 for value in set(values))  # two golds are the same text
-    assert shuffled <= same + 4 * np.sqrt(same * (1 - same) / len(items)) + 0.02
+    assert shuffled <= same + 4 * np.sqrt(same * (1 - same) / len(pairs)) + 0.02
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ _URI = re.compile(r"data:image/[\w.+-]{1,40};base64,")
 _IMAGE_NAME = re.compile(r"[^\x00]+\.(?:png|jpe?g|bmp|gif|webp|tiff?)", re.IGNORECASE)
 _OPTION_LINE = re.compile(r"^[ \t]*\(?([A-Z])[.):][ \t]*(\S.*)$", re.MULTILINE)
 _INLINE = re.compile(r"(?<![\w(])\(([A-Z])\)[ \t]*([^()\n]+?)(?=[ \t,;]*(?:\([A-Z]\)|\n|\Z))")
+_MARKS = (IMAGE_MARK, "<video>", "<audio>")
 _ASKED = re.compile(r"(?:\A|\n)[ \t]*Question:[ \t]*")
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _GOLDS = ("answer", "gold", "ground_truth", "gt", "solution")
@@ -161,6 +162,24 @@ def listed(value: Any, what: str) -> Sequence[Any]:
     if not isinstance(value, list | tuple):
         raise RowError("unreadable", f"{what} must be a list, actually: {shown(value)}")
     return value
+
+
+def without_marks(text: str) -> str:
+    """The text without whatever verl's data sets take for the place of an image, a film or a sound.
+
+    >>> without_marks("Which <video>thing<im<audio>age>?")
+    'Which thing?'
+    """
+    if not any(mark in text for mark in _MARKS):
+        return text
+    kept: list[str] = []  # in time linear in the text, however deeply they are nested
+    for character in text:
+        kept.append(character)
+        for mark in _MARKS if character == ">" else ():
+            if "".join(kept[-len(mark) :]) == mark:
+                del kept[-len(mark) :]
+                break
+    return "".join(kept)
 
 
 def marks(text: str) -> int:

@@ -29,6 +29,7 @@ from metis_agents.curate.formats.parts import (
     listed,
     load_image,
     load_images,
+    marks,
     question_in,
     text_of,
 )
@@ -90,7 +91,9 @@ def _thyme_sft(row: Row, at: Context) -> Sample:
     turns = split_at_results(response, dialect_of(spec), results)
     if not any(turn.text.strip() for turn in turns):
         raise RowError("no_model_turn", "the response is empty")
-    prompt = asked if IMAGE_MARK in asked else f"{IMAGE_MARK}\n{asked}"
+    prompt = asked if IMAGE_MARK in asked else f"{IMAGE_MARK * len(first)}\n{asked}"
+    if marks(prompt) != len(first):
+        raise RowError("marks_differ", f"{marks(prompt)} <image> in the question, {len(first)} images")
     fields = _common(row, at) | {"question": question, "options": options, "prompt": prompt}
     return Sample(**fields, images=first, dialect=spec, turns=turns)
 

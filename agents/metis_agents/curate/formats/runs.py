@@ -19,6 +19,7 @@ from metis_agents.curate.records import ModelTurn, Observed, RowError, Sample, S
 from metis_gym.actions import action_text
 from metis_gym.backstage import backstage
 from metis_gym.errors import InvalidActionError, MetisError, RecordingError
+from metis_gym.images.transforms import to_png
 from metis_gym.recording import Run
 from metis_gym.recording.choices import chosen
 from metis_gym.recording.encoding import decoded
@@ -26,7 +27,7 @@ from metis_gym.recording.files import EVENTS, IMAGES, MAX_LINE_BYTES, TASKS, ope
 from metis_gym.records import Task
 from metis_gym.registration import register_all
 
-__all__ = ["RunRows", "rebuilt_task"]
+__all__ = ["RunRows", "rebuilt_task", "tool_images"]
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _MAX_IMAGE_BYTES = 64 << 20
@@ -197,6 +198,18 @@ def rebuilt_task(folder: Path, task_id: str) -> Task:
         raise
     except MetisError as error:
         raise RecordingError(f"the task {task_id!r:.120} of {folder} cannot be drawn again: {error}") from error
+
+
+def tool_images(sample: Sample) -> tuple[SampleImage, ...]:
+    """The images that tools work on: of a recorded run the full-resolution ones, else those of the prompt.
+
+    Raises:
+        RecordingError: They are those of a run whose task cannot be drawn again.
+    """
+    if not sample.rebuild:
+        return sample.images
+    task = rebuilt_task(Path(sample.source), sample.rebuild)
+    return tuple(SampleImage(to_png(image.source), name=f"{n}.png") for n, image in enumerate(task.images, start=1))
 
 
 @functools.lru_cache(maxsize=8)

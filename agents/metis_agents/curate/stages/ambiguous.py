@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from metis_agents.curate.first_pass import normalised
+from metis_agents.curate.formats.runs import tool_images
 from metis_agents.curate.judging import Judge, question_parts
 from metis_agents.curate.records import Sample, Verdict, dropped, kept, undecided
 from metis_agents.curate.stages.answer import graded_task
 from metis_agents.curate.stages.stage import Item, SampleStage, WholeStage
-from metis_gym.errors import InfrastructureError
+from metis_gym.errors import InfrastructureError, RecordingError
 from metis_gym.grading import GRADERS
 from metis_gym.grading.choice import LETTERS
 
@@ -67,7 +68,11 @@ class AmbiguousStage(SampleStage):
         return {"grader": self.grader}
 
     def decide(self, sample: Sample) -> Verdict:
-        """Apply the rules, in the order of the reasons."""
+        """Apply the rules, in the order of the reasons; a recorded task must be one that can be drawn again."""
+        try:
+            tool_images(sample)
+        except RecordingError as error:
+            return undecided("sources_missing", str(error))
         if not sample.gold.strip():
             return dropped("no_gold", "the row states no right answer")
         if sample.options:

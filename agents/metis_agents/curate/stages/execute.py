@@ -4,6 +4,7 @@ The paper's sentence is that trajectories with "execution failures and inconsist
 (the recorded result itself shows an error), `code_error`, `timeout`, `killed`. Inconsistencies: `stdout_differs`,
 `images_differ`, `count_differs`, and `not_reproducible` where two new runs differ from each other. A library that the
 sandbox lacks is `unavailable:NAME`, undecided unless it is told otherwise; a sandbox that breaks is undecided too.
+Inconsistent results are recorded anew instead, with `--repair`, where two new runs agree.
 
 Searches are not repeated: they are counted.
 """
@@ -19,6 +20,7 @@ from metis_agents.curate.formats.conversations import dialect_of
 from metis_agents.curate.formats.runs import rebuilt_task
 from metis_agents.curate.records import ModelTurn, Sample, SampleImage, Verdict, dropped, kept, undecided
 from metis_agents.curate.stages.recorded import image_difference, is_error, payload, text_difference
+from metis_agents.curate.stages.repair import REPAIRED, recorded_anew
 from metis_agents.curate.stages.stage import SampleStage
 from metis_agents.curate.stages.structure import SEARCHES, code_of
 from metis_gym import sandbox
@@ -44,11 +46,16 @@ _MAX_FILES = 8
 
 
 class _Step(NamedTuple):
-    """What one turn's calls gave in a new run: text without frames, images, and the runs themselves."""
+    """What one turn's calls gave in a new run: the observation, images, and the runs themselves."""
 
-    text: str
+    observation: str
     images: tuple[ImageArray, ...]
     runs: tuple[RunResult, ...]
+
+    @property
+    def text(self) -> str:
+        """The observation without frames."""
+        return payload(self.observation)
 
 
 @dataclass(frozen=True)
@@ -59,21 +66,23 @@ class ExecuteStage(SampleStage):
         sandbox: The sandbox's spec.
         seconds: Most seconds of one run of code.
         missing: "undecided" or "drop": trajectories whose code needs a library that the sandbox lacks.
+        repair: Keep trajectories whose results differ, with those of the new run.
     """
 
     sandbox: str = "auto"
     seconds: float = 20.0
     missing: str = "undecided"
+    repair: bool = False
 
     name: ClassVar[str] = "execute"
     about: ClassVar[str] = "the code runs again and gives what was recorded"
     is_remote: ClassVar[bool] = True
-    counts: ClassVar[tuple[str, ...]] = ("search_not_verified",)
+    counts: ClassVar[tuple[str, ...]] = ("search_not_verified", REPAIRED)
 
     @property
     def settings(self) -> dict[str, Any]:
         """The limits; which sandbox isolates does not change what code gives."""
-        return {"seconds": self.seconds, "missing": self.missing}
+        return {"seconds": self.seconds, "missing": self.missing} | ({"repair": True} if self.repair else {})
 
     def decide(self, sample: Sample) -> Verdict:
         """Run the code of all turns."""
@@ -109,6 +118,9 @@ class ExecuteStage(SampleStage):
         differs = _differ(steps, again)
         if differs:
             return dropped("not_reproducible", differs, notes, sandbox_runs=ran)
+        anew = recorded_anew(sample, _given(sample, steps), reason) if self.repair else None
+        if anew is not None:
+            return Verdict(True, REPAIRED, detail, {**notes, **anew}, {"sandbox_runs": ran})
         return dropped(reason, detail, notes, sandbox_runs=ran)
 
     def _run(self, sample: Sample, seed: int) -> list[_Step]:
@@ -174,7 +186,7 @@ def _named_files(sample: Sample) -> dict[str, bytes]:
 def _step(runs: Sequence[RunResult], turn: ModelTurn, dialect: Dialect) -> _Step:
     """What the turn's observation would be now, in the trajectory's own dialect."""
     results = [dialect.shown(_result(run)) for run in runs]
-    text = payload(dialect.observation(results, dialect.parse(turn.text).notes))
+    text = dialect.observation(results, dialect.parse(turn.text).notes)
     return _Step(text, tuple(image for result in results for image in result.images), tuple(runs))
 
 
@@ -189,8 +201,8 @@ def _difference(sample: Sample, steps: Sequence[_Step]) -> tuple[str, str]:
     """How the recorded results differ from those of a new run; two empty texts if they do not."""
     turns = [turn for turn in sample.turns if _runs_code(turn)]
     for number, (turn, step) in enumerate(zip(turns, steps, strict=False), start=1):
-        if turn.observed is None or any(code_of(call) is None for call in turn.calls):
-            continue  # a search beside the code: its result stands in the same observation
+        if turn.observed is None or not _is_code_alone(turn):
+            continue
         old = _decoded(turn.observed.images)
         reason, detail = image_difference(old, step.images)
         if reason:
@@ -199,6 +211,21 @@ def _difference(sample: Sample, steps: Sequence[_Step]) -> tuple[str, str]:
         if said:
             return "stdout_differs", f"call {number}: {said}"
     return "", ""
+
+
+def _is_code_alone(turn: ModelTurn) -> bool:
+    """No search beside the code, whose result would stand in the same observation."""
+    return all(code_of(call) is not None for call in turn.calls)
+
+
+def _given(sample: Sample, steps: Sequence[_Step]) -> dict[int, tuple[str, Sequence[ImageArray]]]:
+    """The results of a new run by the number of their turn."""
+    places = [place for place, turn in enumerate(sample.turns) if _runs_code(turn)]
+    return {
+        place: (step.observation, step.images)
+        for place, step in zip(places, steps, strict=False)
+        if _is_code_alone(sample.turns[place])
+    }
 
 
 def _differ(first: Sequence[_Step], second: Sequence[_Step]) -> str:

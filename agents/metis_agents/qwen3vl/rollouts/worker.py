@@ -88,13 +88,15 @@ class RolloutWorker:
     def rollouts(self, jobs: Sequence[RolloutPlan]) -> Iterator[tuple[int, Rollout[Tokens]]]:
         """Play episodes; the place of a job and its rollout, as soon as the episode is over."""
         waiting = deque(_groups(jobs, self.engine.capacity))
-        loaded = {name: self._threads.submit(self.taskset.load, name) for name in {job.task_id for job in jobs}}
+        names = set() if self.taskset.is_elsewhere else {job.task_id for job in jobs}
+        loaded = {name: self._threads.submit(self.taskset.load, name) for name in names}
         left = len(jobs)
         try:
             while left:
                 over = []
                 while waiting and len(self._playing) + len(waiting[0]) <= self.engine.capacity:
-                    loaded[waiting[0][0][1].task_id].result()
+                    if waiting[0][0][1].task_id in loaded:
+                        loaded[waiting[0][0][1].task_id].result()
                     over += self._begin(waiting.popleft())
                 for live in over or self._advance():
                     left -= 1

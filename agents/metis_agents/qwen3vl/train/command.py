@@ -1,6 +1,8 @@
 """`metis-gym train`: HDPO, or any other reward design, for Qwen3-VL."""
 
+import dataclasses
 import datetime
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +23,12 @@ from metis_agents.settings.command_line import Invocation, Parsed, parse
 from metis_agents.settings.flags import Defaults, Scheme
 from metis_gym.errors import ConfigError
 from metis_gym.parameters import check_parameters, choice, flag, whole
+from metis_gym.registration import REMOTE_ID
 from metis_gym.terminal import say
 
-__all__ = ["TRAIN", "TrainInvocation", "read_config", "train_command"]
+__all__ = ["TRAIN", "TrainInvocation", "read_config", "train_command", "with_environments"]
+
+_ENVIRONMENTS = "--environments"
 
 _TIMEOUT = datetime.timedelta(seconds=3_600)
 """How long ranks wait for each other: while one still plays its episodes, the others have nothing to send. Torch's own
@@ -52,7 +57,7 @@ class TrainInvocation(Invocation):
 def train_command(argv: Sequence[str]) -> int:
     """Cold start, RL, evaluation."""
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    parsed: Parsed[RunConfig] = parse(TRAIN, argv)
+    parsed: Parsed[RunConfig] = parse(TRAIN, with_environments(argv))
     config, invocation = parsed.config, parsed.invocation
     if invocation.threads:
         torch.set_num_threads(invocation.threads)
@@ -73,14 +78,36 @@ def train_command(argv: Sequence[str]) -> int:
 
 def read_config(argv: Sequence[str]) -> RunConfig:
     """The configuration that a command line asks for."""
-    config: RunConfig = parse(TRAIN, argv).config
+    config: RunConfig = parse(TRAIN, with_environments(argv)).config
     return config
+
+
+def with_environments(argv: Sequence[str]) -> list[str]:
+    """The command line with `--environments URL…` in full: the environment that plays on these servers.
+
+    >>> with_environments(["--environments", "http://a:8000", "http://b:8000", "--lr", "1e-6"])[:4]
+    ['--env', 'MetisRemote-v0', '--env.urls', 'http://a:8000+http://b:8000']
+
+    Raises:
+        ConfigError: No address follows, or one that cannot stand beside others.
+    """
+    words = list(argv)
+    if _ENVIRONMENTS not in words:
+        return words
+    start = words.index(_ENVIRONMENTS)
+    urls = list(itertools.takewhile(lambda word: not word.startswith("-"), words[start + 1 :]))
+    if not urls or any("+" in url for url in urls):
+        raise ConfigError(f"{_ENVIRONMENTS} takes the addresses of servers, without '+', actually: {' '.join(urls)!r}")
+    return ["--env", REMOTE_ID, "--env.urls", "+".join(urls), *words[:start], *words[start + 1 + len(urls) :]]
 
 
 def _defaults(told: Mapping[str, Any]) -> Defaults:
     env = told.get("env", {})
     taskset = told.get("env.taskset", env.get("taskset", "patches"))
-    return defaults_for(told.get("model.name", TINY), taskset=str(taskset), sized=told.get("sized", "auto"))
+    found = defaults_for(told.get("model.name", TINY), taskset=str(taskset), sized=told.get("sized", "auto"))
+    if told.get("env_id") == REMOTE_ID:  # the servers decide what is played
+        return dataclasses.replace(found, values={**found.values, "env": {}})
+    return found
 
 
 def _ranks(parallel: str) -> Ranks:
@@ -96,7 +123,8 @@ TRAIN = Scheme(
     prog="metis-gym train",
     description="Train a Qwen3-VL by a reward design: a cold start by supervised fine-tuning (SFT), then RL, then an "
     "evaluation. Defaults depend on the model: the published settings of arXiv 2604.08545, or small ones for `tiny`; "
-    "`--help --model NAME` shows those of a model. Any flag may also be given by its path in config.json.",
+    "`--help --model NAME` shows those of a model. Any flag may also be given by its path in config.json. "
+    "`--environments URL…` plays on servers that `metis-gym serve` started on other machines.",
     config=RunConfig,
     invocation=TrainInvocation,
     groups={

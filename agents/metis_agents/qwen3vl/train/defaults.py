@@ -3,6 +3,7 @@
 Only what differs from the defaults of the fields stands here, by path.
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 
 from metis_agents.qwen3vl.model.models import TINY
 from metis_agents.settings.flags import Defaults
+from metis_gym.errors import MetisError
+from metis_gym.tasksets import TASKSETS
 
 __all__ = ["defaults_for"]
 
@@ -75,4 +78,17 @@ def defaults_for(model: str = TINY, *, taskset: str = "patches", sized: str = "a
 
 def _environment(taskset: str, view_size: int, max_source: int) -> dict[str, Any]:
     sizes = {"taskset": taskset, "view_size": view_size, "max_source": max_source}
-    return {**sizes, **_ENVIRONMENT, "grader_noise": 0.0}
+    found = {**sizes, **_ENVIRONMENT, "grader_noise": 0.0}
+    return found | {name: None for name in ("answers", "max_source") if not _takes(taskset, name)}
+
+
+def _takes(taskset: str, name: str) -> bool:
+    """Do all parts of a taskset have this parameter? Files hold their tasks as they are, and have none of them."""
+    for part in taskset.split("+"):
+        try:
+            known = inspect.signature(TASKSETS.get(part.partition(":")[0].strip())).parameters
+        except MetisError:
+            continue  # the rest of a path with a plus, or no taskset: the environment says so
+        if name not in known and not any(one.kind is one.VAR_KEYWORD for one in known.values()):
+            return False
+    return True

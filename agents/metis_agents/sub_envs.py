@@ -1,6 +1,7 @@
 """Where the sub-environments of a group environment live: in this process, or in worker processes.
 
 Rendering a task is cached per process, so all sub-environments of a group are in one process: the task is drawn once.
+Workers import this module, and so it needs neither stable-baselines3 nor torch, which would take seconds in each.
 
 Axes: n sub-environments of those that a call names, in the order in which it names them.
 """
@@ -213,13 +214,18 @@ def make_from_spec(spec: EnvSpec | str) -> gym.Env[Any, Any]:
     """
     register_all()
     spec = EnvSpec.from_json(spec) if isinstance(spec, str) else spec
-    for wrapper in spec.additional_wrappers:
-        if wrapper.kwargs is None:
-            raise ConfigError(
-                f"more environments like this one are to be made, but its wrapper {wrapper.name} does not say how it "
-                "was made: let it inherit from gymnasium.utils.RecordConstructorArgs"
-            )
-    return gym.make(spec, disable_env_checker=True)
+    try:
+        return gym.make(spec, disable_env_checker=True)
+    except ValueError as error:
+        # Wrappers that the entry point puts on by itself need not say how they were made: it does so again.
+        unknown = [wrapper.name for wrapper in spec.additional_wrappers if wrapper.kwargs is None]
+        named = next((name for name in unknown if str(error).startswith(f"{name} ")), None)
+        if named is None:
+            raise
+        raise ConfigError(
+            f"more environments like this one are to be made, but its wrapper {named} does not say how it was made: "
+            "let it inherit from gymnasium.utils.RecordConstructorArgs"
+        ) from error
 
 
 def _work(pipe: Connection, spec: str, count: int, names: Sequence[tuple[str, str, str]]) -> None:
