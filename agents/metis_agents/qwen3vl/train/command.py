@@ -149,10 +149,7 @@ TRAIN = Scheme(
     names={
         "env_id": "env",
         "model.name": "model",
-        **{
-            f"model.{name}": name.replace("_", "-")
-            for name in ("lora", "lora_alpha", "train_vision", "dtype", "device")
-        },
+        **{f"model.{name}": name.replace("_", "-") for name in ("lora", "train_vision", "dtype", "device")},
         "model.temperature": "temperature",
         "model.gradient_checkpointing": "gradient-checkpointing",
         "model.random_weights": "random-weights",
