@@ -13,14 +13,15 @@ a backslash. What follows the first colon is a `Thing` if it is an identifier th
 parameter if an `=` follows.
 """
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 from metis_gym.errors import ConfigError
 
-__all__ = ["format_spec", "is_name", "parse_spec", "split_outside_quotes", "unquoted"]
+__all__ = ["format_spec", "is_name", "parse_pairs", "parse_spec", "split_outside_quotes", "unquoted"]
 
 _EXPECTED = "expected name:key=value,key=value"
 _IDENTIFIERS = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
@@ -54,6 +55,32 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     if not name or name.startswith(":"):
         raise ConfigError(f"cannot read {spec!r}: {_EXPECTED}")
     return name, _parse_parameters(rest, spec)
+
+
+def parse_pairs(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
+    """Arguments that a command line gives as `name=value`, each value JSON, or text where it is none.
+
+    >>> parse_pairs(["reward=hdpo", 'tools=["python"]', "view-size=224"])
+    {'reward': 'hdpo', 'tools': ['python'], 'view_size': 224}
+
+    Args:
+        pairs: The texts.
+        option: Named in the message.
+
+    Raises:
+        ConfigError: A text without a name or without `=`.
+    """
+    arguments: dict[str, Any] = {}
+    for pair in pairs:
+        name, is_pair, value = pair.partition("=")
+        if not is_pair or not name:
+            raise ConfigError(f"{option} takes name=value, actually: {pair!r}")
+        try:
+            read = json.loads(value)
+        except ValueError:
+            read = value
+        arguments[name.replace("-", "_")] = read
+    return arguments
 
 
 def format_spec(name: str, parameters: Mapping[str, Any]) -> str:

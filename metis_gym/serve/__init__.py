@@ -4,6 +4,6 @@
 that plays on such servers: `gym.make("metis_gym:MetisRemote-v0", urls=["http://127.0.0.1:8000"])`.
 """
 
-from metis_gym.serve.images import PICTURES, read_data_url, to_data_url
+from metis_gym.serve.images import IMAGE_FORMATS, read_data_url, to_data_url
 
-__all__ = ["PICTURES", "read_data_url", "to_data_url"]
+__all__ = ["IMAGE_FORMATS", "read_data_url", "to_data_url"]

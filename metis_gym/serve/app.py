@@ -21,7 +21,7 @@ from metis_gym.errors import ConfigError
 from metis_gym.recording.choices import LEFT_OUT
 from metis_gym.registration import find_spec
 from metis_gym.serve.environment import MetisEnvironment
-from metis_gym.serve.images import PICTURES
+from metis_gym.serve.images import IMAGE_FORMATS
 from metis_gym.serve.models import MetisAction, MetisObservation, MetisState
 
 __all__ = ["FORMAT", "MIN_TOKEN", "Guard", "ServeConfig", "make_app"]
@@ -52,7 +52,7 @@ class ServeConfig:
         env: Its arguments.
         sessions: Most sessions at a time.
         idle: Seconds after which a session that does nothing is ended.
-        pictures: The form in which images are sent.
+        image_format: The form in which images are sent.
         token: What a client must show; empty on loopback only.
     """
 
@@ -60,12 +60,14 @@ class ServeConfig:
     env: Mapping[str, Any] = field(default_factory=dict)
     sessions: int = 16
     idle: float = 600.0
-    pictures: str = "png"
+    image_format: str = "png"
     token: str = ""
 
     def __post_init__(self) -> None:
-        if self.pictures not in PICTURES:
-            raise ConfigError(f"Expect pictures of {' or '.join(PICTURES)}, actually: {self.pictures!r}")
+        if self.image_format not in IMAGE_FORMATS:
+            raise ConfigError(
+                f"Expect `image_format` to be {' or '.join(IMAGE_FORMATS)}, actually: {self.image_format!r}"
+            )
         if self.sessions < 1 or not self.idle > 0:
             raise ConfigError(f"Expect sessions and idle above 0, actually: {self.sessions} and {self.idle}")
         if self.token and (len(self.token) < MIN_TOKEN or not self.token.isascii() or not self.token.isprintable()):
@@ -139,7 +141,7 @@ def make_app(config: ServeConfig) -> App:
         "env_id": config.env_id,
         "env": {name: value for name, value in {**spec.kwargs, **config.env}.items() if name not in LEFT_OUT},
         "dialect": backstage(made).dialect.name,
-        "pictures": config.pictures,
+        "image_format": config.image_format,
     }
     split = str(config.env.get("split", "train"))
     made.close()
@@ -148,7 +150,7 @@ def make_app(config: ServeConfig) -> App:
         """A session of this configuration."""
 
         def __init__(self) -> None:
-            super().__init__(config.make_env, split, config.pictures)
+            super().__init__(config.make_env, split, config.image_format)
 
     app = create_fastapi_app(
         Session,

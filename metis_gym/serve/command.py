@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import ipaddress
-import json
 import math
 import signal
 import threading
@@ -12,6 +11,7 @@ from typing import Any
 
 from metis_gym.errors import ConfigError, MissingDependencyError
 from metis_gym.registration import find_spec
+from metis_gym.specs import parse_pairs
 from metis_gym.terminal import say
 
 __all__ = ["serve_command"]
@@ -35,7 +35,7 @@ def serve_command(argv: Sequence[str]) -> int:
         env=_environment(given),
         sessions=math.ceil(given.sessions / given.workers),
         idle=given.idle,
-        pictures=given.pictures,
+        image_format=given.image_format,
         token=read_token(given.token_env),
     )
     find_spec(config.env_id)
@@ -81,18 +81,8 @@ def _shown(host: str) -> str:
 
 def _environment(given: argparse.Namespace) -> dict[str, Any]:
     """The arguments of the environment: those of `--set` are JSON, or text where they are not."""
-    arguments: dict[str, Any] = {"split": given.split}
-    if given.taskset:
-        arguments["taskset"] = given.taskset
-    for pair in given.set:
-        name, is_pair, value = pair.partition("=")
-        if not is_pair or not name:
-            raise ConfigError(f"--set takes name=value, actually: {pair!r}")
-        try:
-            arguments[name.replace("-", "_")] = json.loads(value)
-        except ValueError:
-            arguments[name.replace("-", "_")] = value
-    return arguments
+    taskset = {"taskset": given.taskset} if given.taskset else {}
+    return {"split": given.split, **taskset, **parse_pairs(given.set)}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--sessions", type=int, default=16, help="most sessions at a time, of all workers (default: %(default)s)")
     add("--idle", type=float, default=600.0, help="seconds after which an idle session ends (default: %(default)g)")
     add(
-        "--pictures",
+        "--image-format",
         default="png",
         choices=("png", "jpeg"),
         help="how images are sent; jpeg is smaller but no longer the same to the byte (default: %(default)s)",

@@ -33,14 +33,14 @@ class MetisEnvironment(Environment[MetisAction, MetisObservation, MetisState]): 
     Args:
         make_env: Makes the environment of a split.
         split: The split of episodes that name none.
-        pictures: The form in which images are sent.
+        image_format: The form in which images are sent.
     """
 
     SUPPORTS_CONCURRENT_SESSIONS = True
 
-    def __init__(self, make_env: Callable[[str], gym.Env[Any, Any]], split: str, pictures: str) -> None:
+    def __init__(self, make_env: Callable[[str], gym.Env[Any, Any]], split: str, image_format: str) -> None:
         super().__init__()
-        self._make_env, self._split, self._pictures = make_env, split, pictures
+        self._make_env, self._split, self._image_format = make_env, split, image_format
         self._envs: dict[str, gym.Env[Any, Any]] = {}
         self._playing: gym.Env[Any, Any] | None = None
         self._is_over = True
@@ -136,7 +136,7 @@ class MetisEnvironment(Environment[MetisAction, MetisObservation, MetisState]): 
         return MetisObservation(
             system=observation["system"],
             text=observation["text"],
-            images=[to_data_url(image, self._pictures) for image in observation["images"]],
+            images=[to_data_url(image, self._image_format) for image in observation["images"]],
             reward=reward,
             done=terminated or truncated,
             terminated=terminated,

@@ -10,9 +10,9 @@ from metis_gym.errors import ConfigError, ImageError
 from metis_gym.images import decode
 from metis_gym.records import ImageArray
 
-__all__ = ["PICTURES", "read_data_url", "to_data_url"]
+__all__ = ["IMAGE_FORMATS", "read_data_url", "to_data_url"]
 
-PICTURES = ("png", "jpeg")
+IMAGE_FORMATS = ("png", "jpeg")
 """The forms in which a server may send images."""
 
 _PNG_LEVEL = 1
@@ -30,8 +30,8 @@ def to_data_url(image: ImageArray, form: str) -> str:
     Raises:
         ConfigError: There is no such form.
     """
-    if form not in PICTURES:
-        raise ConfigError(f"Expect images as {' or '.join(PICTURES)}, actually: {form!r}")
+    if form not in IMAGE_FORMATS:
+        raise ConfigError(f"Expect images as {' or '.join(IMAGE_FORMATS)}, actually: {form!r}")
     written = io.BytesIO()
     if form == "png":
         Image.fromarray(image).save(written, format="PNG", compress_level=_PNG_LEVEL)

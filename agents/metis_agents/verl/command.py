@@ -1,7 +1,6 @@
 """`metis-gym verl` writes verl's command line and runs it; `metis-gym verl-check` says whether verl knows our parts."""
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from typing import Any
 
 from metis_agents.verl.settings import VerlSettings
 from metis_gym.errors import ConfigError
+from metis_gym.specs import parse_pairs
 from metis_gym.terminal import say
 
 __all__ = ["overrides", "verl_check_command", "verl_command"]
@@ -110,16 +110,8 @@ def _quoted(text: str) -> str:
 
 
 def _environment(given: argparse.Namespace) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"taskset": given.taskset} if given.taskset else {}
-    for pair in given.set:
-        name, is_pair, value = pair.partition("=")
-        if not is_pair or not name:
-            raise ConfigError(f"--set takes name=value, actually: {pair!r}")
-        try:
-            arguments[name.replace("-", "_")] = json.loads(value)
-        except ValueError:
-            arguments[name.replace("-", "_")] = value
-    return arguments
+    taskset = {"taskset": given.taskset} if given.taskset else {}
+    return {**taskset, **parse_pairs(given.set)}
 
 
 def _parser() -> argparse.ArgumentParser:
