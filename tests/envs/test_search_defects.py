@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from metis_envs.families.facts import Facts
 from metis_envs.families.flags import _WORDINGS as FLAG_WORDINGS
@@ -136,15 +137,18 @@ def test_a_caption_hides_no_part_of_the_building():
     kind = family("landmarks")
     for seed in range(12):
         blueprint, brief = kind.blueprint(seed)
-        with_caption = blueprint.render(0).astype(np.int16)
+        with_caption = blueprint.render(0)
         card = blueprint.overlay(0, NOTHING).titled_images[0].image  # without a caption, in some paint
         strip = round(70 / 448 * max(brief.canvas.view_width, brief.canvas.view_height)) * brief.canvas.factor
         assert blueprint.region[1] >= brief.canvas.height - strip - brief.canvas.factor
         height = card.shape[0] * (brief.canvas.height - strip) // brief.canvas.height
-        rows = np.linspace(0, brief.canvas.height - strip - 1, height).astype(int)
-        columns = np.linspace(0, brief.canvas.width - 1, card.shape[1]).astype(int)
-        grey = with_caption[rows][:, columns].mean(axis=2), card[:height].astype(np.int16).mean(axis=2)
-        assert np.abs(grey[0] - grey[1]).mean() < 30
+        above = [small_grey(with_caption[: brief.canvas.height - strip]), small_grey(card[:height])]
+        # The paint differs, the building does not; two buildings reach .84, the same one moved by the caption .77.
+        assert np.corrcoef(*above)[0, 1] > 0.88
+
+
+def small_grey(image):
+    return np.asarray(Image.fromarray(image).convert("L").resize((64, 64)), dtype=np.float64).ravel()
 
 
 def test_a_covered_flag_is_no_flag():

@@ -45,9 +45,9 @@ def concealed(monkeypatch):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_what_small_print_says_that_is_not_asked_for_does_not_show_in_the_view(name, concealed):
     blueprint, brief = planned(name, Necessity.NONE, "choice")
-    first = blueprint.render(0, is_last=True)
+    first = blueprint.render_alone(0)
     concealed[1].append(True)
-    second = blueprint.render(0, is_last=True)
+    second = blueprint.render_alone(0)
     assert not np.array_equal(first, second)
     assert np.array_equal(box_view(first, brief.canvas.factor), box_view(second, brief.canvas.factor))
 
@@ -55,7 +55,7 @@ def test_what_small_print_says_that_is_not_asked_for_does_not_show_in_the_view(n
 @pytest.mark.parametrize("name", FAMILIES)
 def test_it_is_concealed_among_as_many_texts_as_what_is_asked_for(name, concealed):
     blueprint, _ = planned(name, Necessity.NONE, "open")
-    blueprint.render(0, is_last=True)
+    blueprint.render_alone(0)
     asked, _ = planned(name, Necessity.REQUIRED, "open")
     assert set(concealed[0]) == {len(asked.seen(0))}
 

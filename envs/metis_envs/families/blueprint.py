@@ -141,14 +141,15 @@ class Blueprint:
         """The calls of the shortest solution in a state; empty for a look at the focus."""
         return self.searches if self.chain is None else self.chain(state // len(self.answers))
 
-    def render(self, index: int, *, is_last: bool = False) -> ImageArray:
-        """The source image for a state, shape (height, width, 3); the caller's own.
+    def render(self, index: int) -> ImageArray:
+        """The source image for a state, shape (height, width, 3); the caller's own."""
+        return self._with_detail(self._scene.copy(), index)
 
-        Args:
-            index: The state.
-            is_last: No other state will be asked for, so that the scene need not be kept for it.
-        """
-        scene = self.paint() if is_last else self._scene.copy()
+    def render_alone(self, index: int) -> ImageArray:
+        """As `render`, where no other state will be asked for: the scene is not kept."""
+        return self._with_detail(self.paint(), index)
+
+    def _with_detail(self, scene: ImageArray, index: int) -> ImageArray:
         block = self.block(index)
         if len(block) == 1:
             self.draw_detail(scene, index)

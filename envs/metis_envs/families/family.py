@@ -150,7 +150,7 @@ class Family(Taskset):
         """Draw the answer of a seed's blueprint, which may be known already, and make the task."""
         blueprint, brief = planned or self.blueprint(seed)
         state = self.state(seed, blueprint)
-        image = image_of(blueprint, brief, state, is_last=planned is None)
+        image = image_of(blueprint, brief, state, is_alone=planned is None)
         return self._finish(blueprint, brief, state, task_id, image)
 
     def _finish(self, blueprint: Blueprint, brief: Brief, state: int, task_id: str, image: TaskImage) -> Task:

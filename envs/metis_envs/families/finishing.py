@@ -31,9 +31,11 @@ def plans_of(blueprint: Blueprint, solution: tuple[ToolCall, ...], blind_accurac
     return (at_once, *(blueprint.plans or (*begun, Plan(calls=Counter(names), accuracy=1.0))))
 
 
-def image_of(blueprint: Blueprint, brief: Brief, state: int, *, is_last: bool = False) -> TaskImage:
-    """The image of a state, and the view that a model is shown of it; the last one that is asked for, or not."""
-    source = blueprint.render(state, is_last=is_last)
+def image_of(blueprint: Blueprint, brief: Brief, state: int, *, is_alone: bool = False) -> TaskImage:
+    """The image of a state, and the view that a model is shown of it; the only one that is asked for, or not."""
+    # A family of one's own may draw in a `render` of its own.
+    is_own = type(blueprint).render is not Blueprint.render
+    source = blueprint.render_alone(state) if is_alone and not is_own else blueprint.render(state)
     return TaskImage(source=_frozen(source), view=_frozen(box_view(source, brief.canvas.factor)))
 
 

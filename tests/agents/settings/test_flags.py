@@ -14,7 +14,7 @@ import pytest
 from metis_agents.compare.options import COMPARE, MAP
 from metis_agents.compare.plan import Plan
 from metis_agents.compare.robustness import Map
-from metis_agents.qwen3vl.train.command import TRAIN, read_config
+from metis_agents.qwen3vl.train.command import TRAIN, read_config, with_environments
 from metis_agents.qwen3vl.train.config import RunConfig
 from metis_agents.settings.command_line import parse
 from metis_agents.settings.flags import flags_of
@@ -284,7 +284,7 @@ def test_the_commands_of_the_documentation_can_be_read():
     found = [(page.name, words) for page in pages for words in commands_in(page.read_text())]
     assert {words[0] for _, words in found} == set(SCHEMES)
     for _, (command, *words) in found:
-        parse(SCHEMES[command], words)
+        parse(SCHEMES[command], with_environments(words))
 
 
 def test_the_flags_that_pages_and_examples_mention_exist():
