@@ -138,8 +138,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         cells = []
         for name in ("redundant", "needed", "right"):
             values = np.array([row[name] for row in rows if row["design"] == design])
-            half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) if len(values) > 1 else float("nan")
-            cells.append(f"{values.mean():.1f} ± {half:.1f} ({', '.join(f'{value:.1f}' for value in values)})")
+            seeds = ", ".join(f"{value:.1f}" for value in values)
+            half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) if len(values) > 1 else 0.0
+            cells.append(f"{values.mean():.1f} ± {half:.1f} ({seeds})" if len(values) > 1 else seeds)
         lines.append(f"| `{design}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 
